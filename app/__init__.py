@@ -1,0 +1,1 @@
+"""Hilum: an open DICOMweb archive."""

@@ -1,0 +1,94 @@
+"""Every error that the archive raises on purpose.
+
+    ArchiveError
+    ├── BadRequest              the caller said something that cannot be understood
+    │   └── InvalidParameter    ... in one named parameter
+    ├── NotAcceptable           nothing that the caller accepts can be made
+    ├── UnsupportedMediaType    the body is of a type that the resource does not take
+    ├── TooLarge                a limit of the archive is exceeded
+    ├── NotFound                there is no such thing, as far as this caller may know
+    ├── Gone                    it was here and has been deleted
+    ├── Conflict                the request contradicts what is stored
+    ├── Unauthenticated         the caller did not prove who they are
+    ├── Forbidden               the caller is known and may not do this
+    ├── Unprocessable           the object is stored, but this cannot be made from it
+    ├── Unavailable             try again later
+    │   └── TooBusy             ... because too much is running already
+    └── Corrupt                 stored bytes are not what was stored
+
+No error carries a protocol code: `app.web.errors` maps each class to its HTTP status, and a
+later DIMSE door will map the same classes to its own. `str(error)` is safe to show to the caller.
+"""
+
+
+class ArchiveError(Exception):
+    """The archive could not do what was asked."""
+
+    def __init__(self, detail: str | None = None) -> None:
+        super().__init__(detail or type(self).__doc__)
+
+
+class BadRequest(ArchiveError):
+    """The request cannot be understood."""
+
+
+class InvalidParameter(BadRequest):
+    """A parameter of the request has a value that cannot be used."""
+
+    def __init__(self, name: str, value: str, why: str) -> None:
+        super().__init__(f"{name}={value[:128]!r}: {why}")
+        self.name = name
+        self.why = why
+
+
+class NotAcceptable(ArchiveError):
+    """None of the representations that the caller accepts can be made."""
+
+
+class UnsupportedMediaType(ArchiveError):
+    """The resource does not take a body of this media type."""
+
+
+class TooLarge(ArchiveError):
+    """The request is larger than this archive allows."""
+
+
+class NotFound(ArchiveError):
+    """There is no such object."""
+
+
+class Gone(ArchiveError):
+    """The object has been deleted."""
+
+
+class Conflict(ArchiveError):
+    """The request contradicts what is stored."""
+
+
+class Unauthenticated(ArchiveError):
+    """A valid access token is needed."""
+
+
+class Forbidden(ArchiveError):
+    """The access token does not allow this."""
+
+
+class Unprocessable(ArchiveError):
+    """The stored object does not allow what was asked of it."""
+
+
+class Unavailable(ArchiveError):
+    """The archive cannot answer at the moment; try again later."""
+
+    def __init__(self, detail: str | None = None, *, retry_after: int = 5) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+        """Seconds after which a new try makes sense."""
+
+
+class TooBusy(Unavailable):
+    """The archive is doing as much as it can; try again later."""
+
+
+class Corrupt(ArchiveError):
+    """Stored bytes are missing or differ from what was stored."""

@@ -1,0 +1,1 @@
+"""The index in PostgreSQL: what is stored, and where. The only package that speaks SQL."""

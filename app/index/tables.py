@@ -1,0 +1,260 @@
+"""The tables of the index, as SQLModel classes; migrations are tested against them.
+
+    partition ─┬─ study ── series ── instance      what is stored (live rows and their old versions)
+               ├─ change                           what happened, in commit order
+               ├─ audit                            who asked for what, refusals included
+               └─ token                            who may ask
+
+Every table but `partition` carries `partition_id`: partitions (tenants) never share a row, and
+every unique key begins with it. Columns that Search matches hold normalised values (see
+`app.dicom.attributes`); what is returned is the finished DICOM JSON beside them, as bytes, since
+JSONB of whole instances costs ten times as much to write.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    LargeBinary,
+    SmallInteger,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlmodel import Field, SQLModel
+
+
+def _identity() -> Any:
+    return Field(default=None, sa_type=BigInteger, primary_key=True, sa_column_args=[Identity()])
+
+
+def _reference(table: str) -> Any:
+    return Field(sa_type=BigInteger, sa_column_args=[ForeignKey(f"{table}.id")])
+
+
+def _now() -> Any:
+    return Field(
+        default=None,
+        sa_type=DateTime(timezone=True),  # type: ignore[call-overload]
+        sa_column_kwargs={"server_default": func.now(), "nullable": False},
+    )
+
+
+def _moment() -> Any:
+    return Field(default=None, sa_type=DateTime(timezone=True))  # type: ignore[call-overload]
+
+
+def _texts() -> Any:
+    return Field(sa_type=ARRAY(Text), sa_column_kwargs={"server_default": "{}", "nullable": False})  # type: ignore[call-overload]
+
+
+class Partition(SQLModel, table=True):
+    """A tenant: a wall that nothing but an administrator sees across."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    name: str = Field(sa_type=Text, unique=True)
+    created_at: datetime = _now()
+
+
+class Study(SQLModel, table=True):
+    """A Study with its patient's attributes, as its first instance gave them."""
+
+    __table_args__ = (
+        UniqueConstraint("partition_id", "study_instance_uid"),
+        Index("study_patient_id", "partition_id", "patient_id"),
+        Index("study_accession_number", "partition_id", "accession_number"),
+        Index(
+            "study_newest_first",
+            "partition_id",
+            text("study_date DESC NULLS LAST"),
+            text("study_time DESC NULLS LAST"),
+            "study_instance_uid",
+        ),
+        Index(
+            "study_patient_name",
+            "patient_name",
+            postgresql_using="gin",
+            postgresql_ops={"patient_name": "gin_trgm_ops"},
+        ),
+        Index("study_modalities", "modalities", postgresql_using="gin"),
+    )
+
+    id: int | None = _identity()
+    partition_id: int = Field(foreign_key="partition.id")
+    study_instance_uid: str = Field(sa_type=Text)
+    patient_id: str | None = Field(default=None, sa_type=Text)
+    issuer_of_patient_id: str | None = Field(default=None, sa_type=Text)
+    patient_name: str | None = Field(default=None, sa_type=Text)
+    patient_birth_date: str | None = Field(default=None, sa_type=Text)
+    patient_sex: str | None = Field(default=None, sa_type=Text)
+    study_date: str | None = Field(default=None, sa_type=Text)
+    study_time: str | None = Field(default=None, sa_type=Text)
+    accession_number: str | None = Field(default=None, sa_type=Text)
+    study_id: str | None = Field(default=None, sa_type=Text)
+    study_description: str | None = Field(default=None, sa_type=Text)
+    referring_physician_name: str | None = Field(default=None, sa_type=Text)
+    modalities: list[str] = _texts()
+    sop_classes: list[str] = _texts()
+    number_of_series: int = Field(default=0)
+    number_of_instances: int = Field(default=0)
+    attributes: bytes = Field(sa_type=LargeBinary)
+    """DICOM JSON of the patient's and the study's attributes, one object, not compressed."""
+    revision: int = Field(default=1, sa_type=BigInteger)
+    """Grows with every change in the study; validators are made from it."""
+    created_at: datetime = _now()
+    updated_at: datetime = _now()
+
+
+class Series(SQLModel, table=True):
+    """A Series of one Study."""
+
+    __table_args__ = (UniqueConstraint("study_id", "series_instance_uid"),)
+
+    id: int | None = _identity()
+    partition_id: int = Field(foreign_key="partition.id")
+    study_id: int = _reference("study")
+    series_instance_uid: str = Field(sa_type=Text, index=True)
+    modality: str | None = Field(default=None, sa_type=Text)
+    series_number: int | None = Field(default=None, sa_type=BigInteger)
+    series_description: str | None = Field(default=None, sa_type=Text)
+    body_part_examined: str | None = Field(default=None, sa_type=Text)
+    performed_procedure_step_start_date: str | None = Field(default=None, sa_type=Text)
+    performed_procedure_step_start_time: str | None = Field(default=None, sa_type=Text)
+    request_attributes: list[dict[str, str]] = Field(
+        sa_type=JSONB, sa_column_kwargs={"server_default": "[]", "nullable": False}
+    )
+    """Of each item of Request Attributes Sequence, the matched values by tag."""
+    number_of_instances: int = Field(default=0)
+    attributes: bytes = Field(sa_type=LargeBinary)
+    """DICOM JSON of the series' attributes, one object, not compressed."""
+    revision: int = Field(default=1, sa_type=BigInteger)
+    created_at: datetime = _now()
+    updated_at: datetime = _now()
+
+
+class Instance(SQLModel, table=True):
+    """One version of a SOP Instance: where its bytes lie and everything read from them at Store."""
+
+    __table_args__ = (
+        Index(
+            "instance_live",
+            "partition_id",
+            "sop_instance_uid",
+            unique=True,
+            postgresql_where=text("removed_at IS NULL"),
+        ),
+        Index("instance_of_series", "series_id", postgresql_where=text("removed_at IS NULL")),
+        Index("instance_of_study", "study_id", postgresql_where=text("removed_at IS NULL")),
+    )
+
+    id: int | None = _identity()
+    partition_id: int = Field(foreign_key="partition.id")
+    study_id: int = _reference("study")
+    series_id: int = _reference("series")
+    sop_instance_uid: str = Field(sa_type=Text)
+    sop_class_uid: str = Field(sa_type=Text)
+    instance_number: int | None = Field(default=None, sa_type=BigInteger)
+    rows: int | None = Field(default=None)
+    columns: int | None = Field(default=None)
+    bits_allocated: int | None = Field(default=None)
+    number_of_frames: int | None = Field(default=None, sa_type=BigInteger)
+    """How many frames can be retrieved; null without pixel data."""
+    version: int = Field(default=1)
+    transfer_syntax_uid: str = Field(sa_type=Text)
+    blob_key: str = Field(sa_type=Text)
+    blob_offset: int = Field(default=0, sa_type=BigInteger)
+    """Where the instance begins in the blob; every other offset counts from there."""
+    length: int = Field(sa_type=BigInteger)
+    sha256: bytes = Field(sa_type=LargeBinary)
+    metadata_json: bytes = Field(sa_type=LargeBinary)
+    """The instance's DICOM JSON object with relative BulkDataURIs, compressed by zlib."""
+    bulk: list[Any] = Field(
+        sa_type=JSONB, sa_column_kwargs={"server_default": "[]", "nullable": False}
+    )
+    """Values that are not in the JSON: [path, vr, offset, length] each."""
+    pixel_offset: int | None = Field(default=None, sa_type=BigInteger)
+    """Native: where frame 1 begins. Encapsulated: where the first item begins."""
+    pixel_length: int | None = Field(default=None, sa_type=BigInteger)
+    frame_bits: int | None = Field(default=None, sa_type=BigInteger)
+    """Bits of one native frame; null when encapsulated."""
+    frame_table: bytes | None = Field(default=None, sa_type=LargeBinary)
+    """Encapsulated: 16 bytes a frame, offset and length of its items (big-endian, unsigned).
+    Stored uncompressed, so that one frame's entry is read without the others."""
+    created_at: datetime = _now()
+    removed_at: datetime | None = _moment()
+    removed_by: str | None = Field(default=None, sa_type=Text)
+    """What ended this version: `replaced` or `deleted`."""
+
+
+class Change(SQLModel, table=True):
+    """One thing that happened to an instance. Written in the transaction that did it."""
+
+    __table_args__ = (Index("change_of_partition", "partition_id", "sequence"),)
+
+    sequence: int | None = _identity()
+    transaction_id: int = Field(
+        sa_type=BigInteger,
+        sa_column_kwargs={
+            "server_default": text("(pg_current_xact_id()::text)::bigint"),
+            "nullable": False,
+        },
+    )
+    """Readers stop before the oldest running transaction, so that no later commit is missed."""
+    partition_id: int = Field(foreign_key="partition.id")
+    at: datetime = _now()
+    action: str = Field(sa_type=Text)
+    """`created`, `replaced` or `deleted`."""
+    study_instance_uid: str = Field(sa_type=Text)
+    series_instance_uid: str = Field(sa_type=Text)
+    sop_instance_uid: str = Field(sa_type=Text)
+    version: int
+
+
+class Audit(SQLModel, table=True):
+    """One request and its outcome, written before the answer is sent. Append-only."""
+
+    __table_args__ = (Index("audit_at", "partition_id", "at"),)
+
+    id: int | None = _identity()
+    partition_id: int | None = Field(default=None, foreign_key="partition.id")
+    at: datetime = _now()
+    request_id: str = Field(sa_type=Text)
+    event: str = Field(sa_type=Text)
+    """The DICOM code (PS3.16 CID 400) of what was asked, for example 110112 Query."""
+    action: str = Field(sa_type=Text)
+    """C, R, U, D or E (PS3.15 A.5)."""
+    outcome: int = Field(sa_type=SmallInteger)
+    """0 success, 4 the caller's failure, 8 ours, 12 a major failure (PS3.15 A.5)."""
+    principal: str | None = Field(default=None, sa_type=Text)
+    client_address: str | None = Field(default=None, sa_type=Text)
+    method: str = Field(sa_type=Text)
+    path: str = Field(sa_type=Text)
+    query: str | None = Field(default=None, sa_type=Text)
+    """The query's keys; values of names of persons are left out."""
+    status: int = Field(sa_type=SmallInteger)
+    study_instance_uid: str | None = Field(default=None, sa_type=Text)
+    series_instance_uid: str | None = Field(default=None, sa_type=Text)
+    sop_instance_uid: str | None = Field(default=None, sa_type=Text)
+
+
+class Token(SQLModel, table=True):
+    """An access token of the archive's own, known by its hash alone."""
+
+    id: int | None = _identity()
+    partition_id: int = Field(foreign_key="partition.id")
+    name: str = Field(sa_type=Text)
+    sha256: bytes = Field(sa_type=LargeBinary, unique=True)
+    scopes: list[str] = _texts()
+    """Some of `read`, `store`, `delete`, `admin`."""
+    created_at: datetime = _now()
+    expires_at: datetime | None = _moment()
+    revoked_at: datetime | None = _moment()
+    last_used_at: datetime | None = _moment()
