@@ -1,0 +1,61 @@
+"""`Archive`: what every door and every service is handed. Only wiring, no decisions."""
+
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+
+from app.blobs.contract import BlobStore
+from app.blobs.open import open_blobs
+from app.errors import Unavailable
+from app.index.database import Connection, Database
+from app.index.embedded import running_url
+from app.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """The index and the blobs of one archive, opened by this process.
+
+    A service opens a transaction or a snapshot for as long as it talks to the index, and never
+    holds one while bytes flow to a caller.
+    """
+
+    settings: Settings
+    blobs: BlobStore
+    database: Database
+
+    def transaction(self) -> AbstractAsyncContextManager[Connection]:
+        """A connection whose changes are committed together at the end, or not at all."""
+        return self.database.transaction()
+
+    def snapshot(self) -> AbstractAsyncContextManager[Connection]:
+        """A connection for reading; what it sees does not change while it is held."""
+        return self.database.snapshot()
+
+    async def close(self) -> None:
+        """Let go of every connection and file."""
+        await self.blobs.close()
+        await self.database.close()
+
+
+async def open_archive(settings: Settings) -> Archive:
+    """Open the index and the blobs that the settings name.
+
+    Without a database in the settings it is the embedded one of the data folder, if that runs.
+    Raises `Unavailable` if it does not, or if the database does not answer.
+    """
+    database = await Database.open(
+        _database_url(settings),
+        connections=settings.database_connections,
+        statement_seconds=settings.limits.statement_seconds,
+    )
+    blobs = open_blobs(settings.blobs_url, settings.data_dir)
+    return Archive(settings, blobs, database)
+
+
+def _database_url(settings: Settings) -> str:
+    if settings.database_url is not None:
+        return settings.database_url.get_secret_value()
+    url = running_url(settings.data_dir)
+    if url is None:
+        raise Unavailable("No database: set HILUM_DATABASE_URL, or start with `hilum serve`.")
+    return url

@@ -1,0 +1,66 @@
+"""What routes ask for in their signatures: the archive, the caller, the base of absolute URLs.
+
+    @router.get("/studies")
+    async def search_for_studies(caller: Reader, archive: ArchiveOf, base: BaseUrl) -> Response: ...
+
+They are looked up, never made, per request: the middleware has put the caller there already.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from app.access.principal import Principal, Scope
+from app.archive import Archive
+
+DICOMWEB = "/dicomweb"
+"""The path that every DICOMweb resource lies under."""
+
+
+async def get_archive(request: Request) -> Archive:
+    """The archive that this process has open."""
+    archive: Archive = request.app.state.archive
+    return archive
+
+
+async def get_principal(request: Request) -> Principal:
+    """The caller, whom the authentication middleware has let in."""
+    principal: Principal = request.state.principal
+    return principal
+
+
+def require(scope: Scope) -> Callable[[Request], Awaitable[Principal]]:
+    """A dependency that gives the caller, or raises `Forbidden` if they lack the scope."""
+
+    async def caller(request: Request) -> Principal:
+        principal = await get_principal(request)
+        principal.demand(scope)
+        return principal
+
+    return caller
+
+
+async def base_url(request: Request) -> str:
+    """The absolute URL of the DICOMweb base as callers reach it, with no slash at the end.
+
+    It is the configured public URL, else the address of the socket that the request came in by;
+    never the Host header, which is the caller's word and often lacks the port.
+    """
+    archive = await get_archive(request)
+    if archive.settings.public_url is not None:
+        return archive.settings.public_url.rstrip("/") + DICOMWEB
+    host, port = request.scope.get("server") or ("localhost", None)
+    if port is None:
+        return f"{request.scope['scheme']}://localhost{DICOMWEB}"
+    host = f"[{host}]" if ":" in host else host
+    return f"{request.scope['scheme']}://{host}:{port}{DICOMWEB}"
+
+
+ArchiveOf = Annotated[Archive, Depends(get_archive)]
+BaseUrl = Annotated[str, Depends(base_url)]
+Caller = Annotated[Principal, Depends(get_principal)]
+Reader = Annotated[Principal, Depends(require(Scope.READ))]
+Storer = Annotated[Principal, Depends(require(Scope.STORE))]
+Deleter = Annotated[Principal, Depends(require(Scope.DELETE))]
+Administrator = Annotated[Principal, Depends(require(Scope.ADMIN))]
