@@ -1,0 +1,25 @@
+"""The names of blobs: how a fresh one is made, and what a name may look like.
+
+p1/ab/cd/abcd…         48 hex digits, made from nothing that a caller sent
+│  └──┴── the first digits again, so that no folder grows beyond what a disk likes
+└──────── whose it is; a partition's blobs are all under its own prefix
+"""
+
+import re
+import secrets
+
+_KEY = re.compile(r"[A-Za-z0-9_-]+(?:/[A-Za-z0-9_-]+)*")
+_LONGEST = 200
+
+
+def fresh_key(owner: str) -> str:
+    """A key under the prefix `owner` that no blob has had and none will have again."""
+    name = secrets.token_hex(24)
+    return checked(f"{owner}/{name[:2]}/{name[2:4]}/{name}")
+
+
+def checked(key: str) -> str:
+    """`key` itself; raises `ValueError` if it is not one: nothing else reaches a backend."""
+    if len(key) > _LONGEST or not _KEY.fullmatch(key):
+        raise ValueError(f"{key[:_LONGEST]!r} is not a key of a blob")
+    return key

@@ -1,0 +1,139 @@
+"""`Spool`: bytes on their way in. Written once, hashed as they come, read at any place after.
+
+Rules:
+- Bytes stay in memory up to a threshold; beyond it they are in a file, and memory stays flat.
+- SHA-256 is taken while writing, so that nothing is read twice.
+- The file has a name, so that a store of blobs on the same file system can link it instead of
+  copying it. Closing takes the name away; what was linked stays.
+- Files that a crash left behind are removed when the program starts, once they are old.
+"""
+
+import errno
+import hashlib
+import os
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from app.blobs.contract import BlobsFull
+
+OLD_SECONDS = 24 * 60 * 60
+"""Age at which a file that nobody removed was left by a crash: no request runs that long."""
+
+_PREFIX = "spool-"
+
+
+def spool_directory(data_dir: Path) -> Path:
+    """Where spooled files lie; beside the default folder of blobs, so that they can be linked."""
+    return data_dir / "spool"
+
+
+def remove_old_files(directory: Path, *, older_than: float = OLD_SECONDS) -> int:
+    """Remove what a crash left in `directory`; returns how many files that were."""
+    limit = time.time() - older_than
+    removed = 0
+    for path in directory.glob(f"{_PREFIX}*"):
+        try:
+            if path.stat().st_mtime < limit:
+                path.unlink()
+                removed += 1
+        except FileNotFoundError:  # another process cleans up as well
+            continue
+    return removed
+
+
+class Spool:
+    """A run of bytes that is being written. Also a `Source` for readers and an `Upload` for stores.
+
+    Writing blocks for as long as the disk takes: past the threshold call `write` in a thread.
+    """
+
+    def __init__(self, memory_bytes: int, directory: Path) -> None:
+        self._memory_bytes = memory_bytes
+        self._directory = directory
+        self._memory = bytearray()
+        self._file: int | None = None
+        self._path: str | None = None
+        self._size = 0
+        self._hash = hashlib.sha256()
+
+    def write(self, data: bytes | bytearray | memoryview) -> int:
+        """Append `data` and return its length. Raises `BlobsFull` when the disk has no space."""
+        length = len(data)
+        if self._file is None and self._size + length > self._memory_bytes:
+            self._move_to_disk()
+        self._hash.update(data)
+        if self._file is None:
+            self._memory += data
+        else:
+            _write_all(self._file, data)
+        self._size += length
+        return length
+
+    @property
+    def size(self) -> int:
+        """Bytes written so far."""
+        return self._size
+
+    @property
+    def sha256(self) -> bytes:
+        """The SHA-256 of the bytes written so far, 32 bytes."""
+        return self._hash.digest()
+
+    @property
+    def path(self) -> str | None:
+        """The file that holds the bytes, or None while they are in memory."""
+        return self._path
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """The bytes from `offset` on, `length` of them or as many as there are."""
+        if self._file is None:
+            return bytes(memoryview(self._memory)[offset : offset + length])
+        return os.pread(self._file, max(0, min(length, self._size - offset)), offset)
+
+    def close(self) -> None:
+        """Let go of the bytes. A second call does nothing."""
+        self._memory = bytearray()
+        self._size = 0
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+        if self._path is not None:
+            Path(self._path).unlink(missing_ok=True)
+            self._path = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _move_to_disk(self) -> None:
+        try:
+            self._file, self._path = tempfile.mkstemp(prefix=_PREFIX, dir=self._directory)
+        except OSError as error:
+            raise _translated(error) from error
+        _write_all(self._file, self._memory)
+        self._memory = bytearray()
+
+
+def _write_all(file: int, data: bytes | bytearray | memoryview) -> None:
+    rest = memoryview(data)
+    try:
+        while rest:
+            rest = rest[os.write(file, rest) :]
+    except OSError as error:
+        raise _translated(error) from error
+
+
+def _translated(error: OSError) -> Exception:
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return BlobsFull("There is no space left to receive into.")
+    return error

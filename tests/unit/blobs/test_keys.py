@@ -1,0 +1,27 @@
+"""Names of blobs."""
+
+import pytest
+
+from app.blobs.keys import checked, fresh_key
+
+
+def test_a_fresh_key_is_sharded_under_its_owner() -> None:
+    owner, first, second, name = fresh_key("p7").split("/")
+    assert owner == "p7"
+    assert len(name) == 48
+    assert name.startswith(first + second)
+
+
+def test_no_two_fresh_keys_are_equal() -> None:
+    assert len({fresh_key("p1") for _ in range(1000)}) == 1000
+
+
+def test_a_fresh_key_is_a_key() -> None:
+    key = fresh_key("p1")
+    assert checked(key) == key
+
+
+@pytest.mark.parametrize("bad", ["", "..", "a/../b", "/etc/passwd", "a\n", "a/", "a.claim"])
+def test_what_could_leave_the_store_is_no_key(bad: str) -> None:
+    with pytest.raises(ValueError, match="not a key"):
+        checked(bad)
