@@ -1,0 +1,50 @@
+# Everything that one does with a checkout. `make` alone lists it.
+.DEFAULT_GOAL := help
+.PHONY: help run demo test check format test-corpus openapi migrate lock install clean
+
+python := .venv/bin/python
+CORPUS ?= ../shared/corpus
+
+help: ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+run: ## Start the archive (settings: environment or .env)
+	@scripts/install requirements.lock
+	@exec $(python) -m app serve
+
+demo: ## Fill the running archive with sample studies and look at them
+	@scripts/install requirements.lock
+	@$(python) -m app demo
+
+test: install ## Run every test; PYTEST="-k name" chooses
+	$(python) -m pytest -n 2 $(PYTEST)
+
+check: install ## Format, lint, types, layers: what CI runs beside the tests
+	$(python) -m ruff format --check .
+	$(python) -m ruff check .
+	$(python) -m mypy
+	.venv/bin/lint-imports
+	$(python) -m pytest -q tests/architecture
+
+format: install ## Format the code and mend what the linter can
+	$(python) -m ruff format .
+	$(python) -m ruff check --fix .
+
+test-corpus: install ## Round-trip a folder of DICOM files: CORPUS=folder
+	@$(python) -m tests.corpus $(CORPUS)
+
+openapi: install ## Write openapi/hilum.json from the routes
+	$(python) -m app openapi
+
+migrate: ## Bring the database to the current schema
+	@scripts/install requirements.lock
+	@$(python) -m app migrate
+
+lock: ## Resolve the dependencies anew; UPGRADE=1 takes the newest
+	@scripts/lock
+
+install:
+	@scripts/install requirements-dev.lock
+
+clean: ## Remove the environment and the caches, never data
+	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
