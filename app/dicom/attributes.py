@@ -1,8 +1,9 @@
 """The attributes that the archive knows by name: one table, read by Store and by Search alike.
 
 A line says at which level of the information model an attribute lives, which column of the index
-holds its normalised value, and whether a search returns it unasked (PS3.18 10.6.3.3). Attributes
-that are not in the table belong to the instance.
+holds its normalised value, and whether a search returns it unasked (PS3.18 10.6.3.3): `returned`
+always, without a value if there is none, or `if-known`. Attributes that are not in the table belong
+to the instance.
 """
 
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ class Attribute:
     """The column with its normalised value, if it can be matched."""
     returned: bool = False
     """Whether a search of its level returns it unasked."""
+    if_known: bool = False
+    """Whether it is left out of a result when it has no value, instead of returned empty."""
     computed: bool = False
     """Whether the archive makes its value, and does not take it from an instance."""
 
@@ -37,13 +40,13 @@ _PATIENT_AND_STUDY = """
 00080020 StudyDate                        DA study_date               returned
 00080030 StudyTime                        TM study_time               returned
 00080050 AccessionNumber                  SH accession_number         returned
-00080056 InstanceAvailability             CS -                        returned computed
-00080061 ModalitiesInStudy                CS modalities               returned computed
+00080056 InstanceAvailability             CS -                        if-known computed
+00080061 ModalitiesInStudy                CS modalities               if-known computed
 00080062 SOPClassesInStudy                UI sop_classes              -        computed
 00080090 ReferringPhysicianName           PN referring_physician_name returned
-00080201 TimezoneOffsetFromUTC            SH -                        returned
-00081030 StudyDescription                 LO study_description        returned
-00081190 RetrieveURL                      UR -                        returned computed
+00080201 TimezoneOffsetFromUTC            SH -                        if-known
+00081030 StudyDescription                 LO study_description        if-known
+00081190 RetrieveURL                      UR -                        if-known computed
 00100010 PatientName                      PN patient_name             returned
 00100020 PatientID                        LO patient_id               returned
 00100021 IssuerOfPatientID                LO issuer_of_patient_id
@@ -79,13 +82,13 @@ _PATIENT_AND_STUDY = """
 
 _SERIES = """
 00080060 Modality                         CS modality                 returned
-0008103E SeriesDescription                LO series_description       returned
+0008103E SeriesDescription                LO series_description       if-known
 0020000E SeriesInstanceUID                UI series_instance_uid      returned
 00200011 SeriesNumber                     IS series_number            returned
 00201209 NumberOfSeriesRelatedInstances   IS -                        returned computed
-00400244 PerformedProcedureStepStartDate  DA performed_procedure_step_start_date returned
-00400245 PerformedProcedureStepStartTime  TM performed_procedure_step_start_time returned
-00400275 RequestAttributesSequence        SQ request_attributes       returned
+00400244 PerformedProcedureStepStartDate  DA performed_procedure_step_start_date if-known
+00400245 PerformedProcedureStepStartTime  TM performed_procedure_step_start_time if-known
+00400275 RequestAttributesSequence        SQ request_attributes       if-known
 00180015 BodyPartExamined                 CS body_part_examined
 00080021 SeriesDate                       DA -
 00080031 SeriesTime                       TM -
@@ -114,12 +117,12 @@ _SERIES = """
 _INSTANCE = """
 00080016 SOPClassUID                      UI sop_class_uid            returned
 00080018 SOPInstanceUID                   UI sop_instance_uid         returned
-00083002 AvailableTransferSyntaxUID       UI transfer_syntax_uid      returned computed
+00083002 AvailableTransferSyntaxUID       UI transfer_syntax_uid      if-known computed
 00200013 InstanceNumber                   IS instance_number          returned
-00280008 NumberOfFrames                   IS -                        returned
-00280010 Rows                             US rows                     returned
-00280011 Columns                          US columns                  returned
-00280100 BitsAllocated                    US bits_allocated           returned
+00280008 NumberOfFrames                   IS -                        if-known
+00280010 Rows                             US rows                     if-known
+00280011 Columns                          US columns                  if-known
+00280100 BitsAllocated                    US bits_allocated           if-known
 """
 
 REQUEST_ATTRIBUTES = {
@@ -140,7 +143,8 @@ def _read(table: str, level: Level) -> list[Attribute]:
                 vr,
                 level,
                 None if column == "-" else column,
-                returned="returned" in marks,
+                returned="returned" in marks or "if-known" in marks,
+                if_known="if-known" in marks,
                 computed="computed" in marks,
             )
         )

@@ -10,8 +10,11 @@ import unicodedata
 LONGEST = 256
 """Characters of a text value that are matched; what is returned is always whole."""
 
-_DATE = re.compile(r"(\d{4})\.?(0[1-9]|1[0-2])\.?(0[1-9]|[12]\d|3[01])")
-_TIME = re.compile(r"([01]\d|2[0-3])(?::?([0-5]\d)(?::?([0-5]\d|60)(?:\.(\d{1,6}))?)?)?")
+_DATE = re.compile(r"(\d{4})\.?(0[1-9]|1[0-2])\.?(0[1-9]|[12]\d|3[01])", re.ASCII)
+_LETTERS = {0, 8}
+"""Canonical combining classes that make a letter another one."""
+_INTEGER = re.compile(r"[+-]?[0-9]{1,32}")
+_TIME = re.compile(r"([01]\d|2[0-3])(?::?([0-5]\d)(?::?([0-5]\d|60)(?:\.(\d{1,6}))?)?)?", re.ASCII)
 
 
 def text(value: str) -> str | None:
@@ -34,20 +37,34 @@ def time(value: str) -> str | None:
     return f"{hour}{minute or '00'}{second or '00'}.{(fraction or '').ljust(6, '0')}"
 
 
+def times(value: str) -> tuple[str, str] | None:
+    """TM: the first and the last moment that the value means; `10` is the whole hour."""
+    match = _TIME.fullmatch(value.strip(" \0"))
+    first = time(value)
+    if not match or first is None:
+        return None
+    hour, minute, second, fraction = match.groups()
+    return first, first if fraction else f"{hour}{minute or '59'}{second or '60'}.999999"
+
+
 def integer(value: str) -> int | None:
     """IS: as a number, if it is one that a 64-bit column holds."""
-    try:
-        number = int(value)
-    except ValueError:
-        return None
+    match = _INTEGER.fullmatch(value.strip(" \0"))
+    number = int(match[0]) if match else 2**63
     return number if -(2**63) <= number < 2**63 else None
 
 
 def folded(value: str) -> str:
-    """Without case, accents and doubled spaces."""
+    """Without case, accents and doubled spaces; the voicing of kana is no accent."""
     decomposed = unicodedata.normalize("NFKD", value)
-    bare = "".join(c for c in decomposed if not unicodedata.combining(c))
-    return " ".join(bare.casefold().split())
+    bare = "".join(c for c in decomposed if unicodedata.combining(c) in _LETTERS)
+    return " ".join(unicodedata.normalize("NFC", bare).casefold().split())
+
+
+def name_group(value: str) -> str:
+    """One component group of a PN, folded, its components without padding: `doe^john`."""
+    components = folded(value.replace("\0", "")).replace("=", "").split("^")
+    return "^".join(component.strip() for component in components).rstrip("^")[:LONGEST]
 
 
 def person_name(groups: dict[str, str]) -> str | None:
@@ -55,6 +72,5 @@ def person_name(groups: dict[str, str]) -> str | None:
 
     `groups` is the value in the DICOM JSON model (Alphabetic, Ideographic, Phonetic).
     """
-    names = [folded(group.replace("\0", "").rstrip("^ "))[:LONGEST] for group in groups.values()]
-    names = [name.replace("=", "") for name in names if name]
+    names = [name for name in map(name_group, groups.values()) if name]
     return f"={'='.join(names)}=" if names else None
