@@ -5,8 +5,9 @@ Built once where the program starts and passed in from there; there is no global
 """
 
 from pathlib import Path
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 KIB = 1024
@@ -17,24 +18,44 @@ GIB = 1024 * MIB
 class Limits(BaseModel):
     """Upper bounds of what one request may cost. Sizes in bytes, times in seconds."""
 
-    request_bytes: int = Field(64 * GIB, gt=0)
-    request_parts: int = Field(10_000, gt=0)
-    instance_bytes: int = Field(16 * GIB, gt=0)
-    inflated_bytes: int = Field(4 * GIB, gt=0)
-    header_bytes: int = Field(64 * MIB, gt=0, description="non-bulk bytes of one instance")
-    nesting: int = Field(64, gt=0, description="depth of sequences in sequences")
-    elements_per_level: int = Field(20_000, gt=0)
-    elements: int = Field(4_000_000, gt=0)
-    items_per_sequence: int = Field(250_000, gt=0)
-    spool_memory_bytes: int = Field(1 * MIB, gt=0, description="a part beyond this goes to disk")
-    search_results: int = Field(1_000, gt=0, description="results of one page")
-    frames_per_request: int = Field(1_000, gt=0)
-    rendered_pixels: int = Field(64_000_000, gt=0)
-    concurrent_stores: int = Field(16, gt=0, description="requests, in one process")
-    concurrent_renders: int = Field(4, gt=0, description="frames being decoded, in one process")
-    queue_seconds: float = Field(5, gt=0, description="wait for a turn before answering 503")
-    body_idle_seconds: float = Field(30, gt=0)
-    statement_seconds: float = Field(30, gt=0, description="one database statement")
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    request_bytes: PositiveInt = 64 * GIB
+    """body of one Store request"""
+    request_parts: PositiveInt = 10_000
+    """instances in one Store request"""
+    instance_bytes: PositiveInt = 16 * GIB
+    """one instance"""
+    inflated_bytes: PositiveInt = 4 * GIB
+    """a deflated data set, inflated"""
+    header_bytes: PositiveInt = 64 * MIB
+    """non-bulk bytes of one instance"""
+    nesting: PositiveInt = 64
+    """depth of sequences in sequences"""
+    elements_per_level: PositiveInt = 20_000
+    """data elements of one data set or item"""
+    elements: PositiveInt = 4_000_000
+    """data elements of one instance"""
+    items_per_sequence: PositiveInt = 250_000
+    """items of one sequence"""
+    spool_memory_bytes: PositiveInt = 1 * MIB
+    """a part beyond this goes to disk"""
+    search_results: PositiveInt = 1_000
+    """results of one page"""
+    frames_per_request: PositiveInt = 1_000
+    """frames that one request may name"""
+    rendered_pixels: PositiveInt = 64_000_000
+    """pixels of one rendered image"""
+    concurrent_stores: PositiveInt = 16
+    """Store requests at work, in one process"""
+    concurrent_renders: PositiveInt = 4
+    """frames being decoded, in one process"""
+    queue_seconds: PositiveFloat = 5
+    """wait for a turn before answering 503"""
+    body_idle_seconds: PositiveFloat = 30
+    """a body in which nothing comes is given up"""
+    statement_seconds: PositiveFloat = 30
+    """one database statement"""
 
 
 class Settings(BaseSettings):
@@ -45,17 +66,30 @@ class Settings(BaseSettings):
         env_nested_delimiter="__",
         env_file=".env",
         extra="ignore",
+        use_attribute_docstrings=True,
     )
 
     host: str = "127.0.0.1"
-    port: int = Field(8080, ge=0, le=65535)
-    workers: int = Field(1, ge=1)
+    """address to listen on; 0.0.0.0 for all"""
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    """port to listen on; 0 takes a free one"""
+    workers: PositiveInt = 1
+    """processes that serve; one per core"""
     data_dir: Path = Path("data")
-    public_url: str | None = Field(None, description="origin (and prefix) that callers see")
-    database_url: SecretStr | None = Field(None, description="else an embedded PostgreSQL runs")
-    database_connections: int = Field(10, ge=2, description="in one process")
-    blobs_url: str | None = Field(None, description="file:///…, memory:// or s3://bucket/prefix")
-    admin_token: SecretStr | None = Field(None, description="of the first start")
-    cors_origins: list[str] = Field(["*"], description="origins of browser viewers; * for any")
-    log_format: str = Field("console", pattern="^(console|json)$")
-    limits: Limits = Field(default_factory=lambda: Limits())  # type: ignore[call-arg]
+    """folder of the embedded database and of the blobs"""
+    public_url: str | None = None
+    """origin (and prefix) of the archive as callers see it, for example behind a proxy"""
+    database_url: SecretStr | None = None
+    """`postgresql://user:password@host/database`; without it an embedded PostgreSQL runs"""
+    database_connections: Annotated[int, Field(ge=2)] = 10
+    """connections to the database, of one process"""
+    blobs_url: str | None = None
+    """`file:///folder`, `memory://` or `s3://bucket/prefix`; without it the data folder"""
+    admin_token: SecretStr | None = None
+    """the first administrator's access token, used at the first start; without it one is made"""
+    cors_origins: list[str] = ["*"]
+    """origins of browser viewers; * for any"""
+    log_format: Literal["console", "json"] = "console"
+    """lines for people or for machines"""
+    limits: Limits = Limits()
+    """see `Limits`"""

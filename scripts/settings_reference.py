@@ -1,0 +1,62 @@
+"""Print docs/reference/settings.md, made from `Settings`; a test compares the two."""
+
+import sys
+from collections.abc import Iterator
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from app.settings import GIB, MIB, Limits, Settings
+
+HEAD = """\
+# Settings
+
+Each is read from the environment or from a file `.env` in the folder where Hilum starts; the
+environment wins. Every setting has a default with which one machine works. The variables of an
+object store (`AWS_ENDPOINT_URL`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_REGION`, …) may
+stand in the same file.
+
+| variable | default | meaning |
+| --- | --- | --- |
+"""
+
+LIMITS = """
+## Limits
+
+What one request may cost at most. Sizes are in bytes, times in seconds. A request beyond a limit is
+answered with 413 or 503 and says which limit it was.
+
+| variable | default | meaning |
+| --- | --- | --- |
+"""
+
+
+def render() -> str:
+    """The page as Markdown."""
+    settings = "".join(_rows("HILUM_", Settings))
+    return HEAD + settings + LIMITS + "".join(_rows("HILUM_LIMITS__", Limits))
+
+
+def _rows(prefix: str, model: type[BaseModel]) -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        if name != "limits":
+            default = _default(field)
+            yield f"| `{prefix}{name.upper()}` | {default} | {field.description} |\n"
+
+
+def _default(field: FieldInfo) -> str:
+    match field.default:
+        case None:
+            return "none"
+        case int(size) if size >= MIB and size % GIB == 0:
+            return f"`{size}` ({size // GIB} GiB)"
+        case int(size) if size >= MIB and size % MIB == 0:
+            return f"`{size}` ({size // MIB} MiB)"
+        case [*values]:
+            return f"`{values}`".replace("'", '"')
+        case value:
+            return f"`{value}`"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(render())
