@@ -1,8 +1,8 @@
 """Runs migrations on the connection that `app.index.migrate` hands over."""
 
+from alembic import context
 from sqlmodel import SQLModel
 
-from alembic import context
 from app.index import tables
 
 assert tables.Study.metadata is SQLModel.metadata

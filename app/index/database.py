@@ -54,7 +54,7 @@ class Prepared:
 
 def prepare(statement: Executable) -> Prepared:
     """Compile a Core statement; its bind parameters without a value are given at each call."""
-    compiled = statement.compile(dialect=dialect.dialect())  # type: ignore[attr-defined]
+    compiled = statement.compile(dialect=dialect.dialect())  # type: ignore[no-untyped-call,attr-defined]
     assert isinstance(compiled, SQLCompiler)
     fixed = {name: value for name, value in compiled.params.items() if value is not None}
     return Prepared(str(compiled), tuple(compiled.positiontup or ()), fixed)

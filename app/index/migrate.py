@@ -6,12 +6,11 @@ from pathlib import Path
 from threading import Thread
 from urllib.parse import urlsplit, urlunsplit
 
+from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
-
-from alembic import command
 
 ROOT = Path(__file__).parents[2]
 _LOCK = 0x48494C554D

@@ -42,17 +42,17 @@ def _reference(table: str) -> Any:
 def _now() -> Any:
     return Field(
         default=None,
-        sa_type=DateTime(timezone=True),  # type: ignore[call-overload]
+        sa_type=DateTime(timezone=True),
         sa_column_kwargs={"server_default": func.now(), "nullable": False},
     )
 
 
 def _moment() -> Any:
-    return Field(default=None, sa_type=DateTime(timezone=True))  # type: ignore[call-overload]
+    return Field(default=None, sa_type=DateTime(timezone=True))
 
 
 def _texts() -> Any:
-    return Field(sa_type=ARRAY(Text), sa_column_kwargs={"server_default": "{}", "nullable": False})  # type: ignore[call-overload]
+    return Field(sa_type=ARRAY(Text), sa_column_kwargs={"server_default": "{}", "nullable": False})
 
 
 class Partition(SQLModel, table=True):

@@ -1,0 +1,14 @@
+"""Partitions: tenants that share nothing."""
+
+from app.index.database import Connection
+
+DEFAULT = "default"
+
+
+async def ensure(connection: Connection, name: str) -> int:
+    """The id of the partition with this name, which is made if need be."""
+    await connection.execute(
+        "INSERT INTO partition (name) VALUES ($1) ON CONFLICT (name) DO NOTHING", name
+    )
+    identity: int = await connection.fetchval("SELECT id FROM partition WHERE name = $1", name)
+    return identity

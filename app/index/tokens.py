@@ -1,0 +1,71 @@
+"""Access tokens as the index knows them: by hash, never in clear."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from app.index.database import Connection
+
+_COLUMNS = "id, partition_id, name, scopes, created_at, expires_at, revoked_at, last_used_at"
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token that was issued once; whether it is still valid follows from its moments."""
+
+    id: int
+    partition_id: int
+    name: str
+    scopes: frozenset[str]
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    last_used_at: datetime | None
+
+
+async def create(
+    connection: Connection,
+    *,
+    partition_id: int,
+    name: str,
+    sha256: bytes,
+    scopes: Collection[str],
+    expires_at: datetime | None = None,
+) -> int | None:
+    """Keep a token by its hash and return its id; None if the hash is there already."""
+    identity: int | None = await connection.fetchval(
+        "INSERT INTO token (partition_id, name, sha256, scopes, expires_at)"
+        " VALUES ($1, $2, $3, $4, $5) ON CONFLICT (sha256) DO NOTHING RETURNING id",
+        partition_id,
+        name,
+        sha256,
+        sorted(scopes),
+        expires_at,
+    )
+    return identity
+
+
+async def find_by_hash(connection: Connection, sha256: bytes) -> Token | None:
+    """The token with this hash, valid or not."""
+    row = await connection.fetchrow(f"SELECT {_COLUMNS} FROM token WHERE sha256 = $1", sha256)
+    return None if row is None else Token(**dict(row) | {"scopes": frozenset(row["scopes"])})
+
+
+async def list_all(connection: Connection) -> list[Token]:
+    """Every token, oldest first."""
+    rows = await connection.fetch(f"SELECT {_COLUMNS} FROM token ORDER BY id")
+    return [Token(**dict(row) | {"scopes": frozenset(row["scopes"])}) for row in rows]
+
+
+async def revoke(connection: Connection, identity: int) -> bool:
+    """End a token now; False if there is none with this id that was not ended before."""
+    revoked = await connection.fetchval(
+        "UPDATE token SET revoked_at = now() WHERE id = $1 AND revoked_at IS NULL RETURNING id",
+        identity,
+    )
+    return revoked is not None
+
+
+async def touch(connection: Connection, identity: int) -> None:
+    """Note that a token is in use."""
+    await connection.execute("UPDATE token SET last_used_at = now() WHERE id = $1", identity)
