@@ -1,0 +1,30 @@
+"""Instances: how they get into the index, and how what is stored of them is found again.
+
+values     what goes in, what is answered, what comes out
+adding     `add`, the one way in
+locating   `locate` and the other readings, all of what a caller may see
+"""
+
+from app.dicom.dataset import BulkValue
+from app.index.instances.values import (
+    Added,
+    Differs,
+    Identical,
+    Misplaced,
+    NewInstance,
+    Outcome,
+    StoredInstance,
+    StoredMetadata,
+)
+
+__all__ = [
+    "Added",
+    "BulkValue",
+    "Differs",
+    "Identical",
+    "Misplaced",
+    "NewInstance",
+    "Outcome",
+    "StoredInstance",
+    "StoredMetadata",
+]

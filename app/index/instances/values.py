@@ -1,0 +1,124 @@
+"""What goes into the index with an instance, what it answers, and what comes out again."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from app.dicom.dataset import BulkValue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewInstance:
+    """An instance whose blob is durable already and which now gets its row.
+
+    Fields that are not explained have the names of the columns of `app.index.tables.Instance`.
+    """
+
+    study: Mapping[str, Any]
+    """Columns of its study by name, `attributes` among them; used if it is the study's first."""
+    series: Mapping[str, Any]
+    """Columns of its series by name, `attributes` among them; used if it is the series' first."""
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_instance_uid: str
+    sop_class_uid: str
+    transfer_syntax_uid: str
+    blob_key: str
+    length: int
+    sha256: bytes
+    metadata_json: bytes
+    blob_offset: int = 0
+    instance_number: int | None = None
+    rows: int | None = None
+    columns: int | None = None
+    bits_allocated: int | None = None
+    number_of_frames: int | None = None
+    bulk: tuple[BulkValue, ...] = ()
+    """Values that are not in the JSON."""
+    pixel_offset: int | None = None
+    pixel_length: int | None = None
+    frame_bits: int | None = None
+    frame_table: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """The instance is in the index now, and its blob is the one that counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identical:
+    """The very same bytes are stored already; nothing was changed."""
+
+    blob_key: str
+    """Of the stored instance: not the one that was offered, which nothing refers to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Differs:
+    """Other bytes are stored under the SOP Instance UID, and stay; nothing was changed."""
+
+    blob_key: str
+    sha256: bytes
+    metadata_json: bytes
+    """Of the stored instance, to tell what differs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Misplaced:
+    """The SOP Instance UID is stored in another study or series; nothing was changed."""
+
+    study_instance_uid: str
+    series_instance_uid: str
+
+
+Outcome = Added | Identical | Differs | Misplaced
+
+
+@dataclass(frozen=True, slots=True)
+class StoredInstance:
+    """Where the bytes of a stored instance lie, and what is needed to send them."""
+
+    id: int
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_instance_uid: str
+    sop_class_uid: str
+    instance_number: int | None
+    transfer_syntax_uid: str
+    version: int
+    created_at: datetime
+    blob_key: str
+    blob_offset: int
+    """Where the instance begins in the blob; every other offset counts from there."""
+    length: int
+    sha256: bytes
+    rows: int | None
+    columns: int | None
+    bits_allocated: int | None
+    number_of_frames: int | None
+    """How many frames can be retrieved; None without pixel data."""
+    pixel_offset: int | None
+    pixel_length: int | None
+    frame_bits: int | None
+    """Bits of one native frame; None when encapsulated."""
+
+    @property
+    def encapsulated(self) -> bool:
+        """Whether its frames are found by `frame_entries` and not by reckoning."""
+        return self.pixel_offset is not None and self.frame_bits is None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMetadata:
+    """The DICOM JSON of a stored instance: one object with relative BulkDataURIs, compressed."""
+
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    version: int
+    created_at: datetime
+    sha256: bytes
+    metadata_json: bytes
