@@ -81,3 +81,9 @@ TRANSFER_SYNTAXES: dict[str, TransferSyntax] = {
     )
 }
 """Every transfer syntax that the archive knows, by its UID."""
+
+
+def transfer_syntax(uid: str) -> TransferSyntax:
+    """The transfer syntax with this UID; one that is not known is taken for encapsulated."""
+    known = TRANSFER_SYNTAXES.get(uid)
+    return known or TransferSyntax(uid, uid, _NATIVE, encapsulated=True)

@@ -1,0 +1,82 @@
+"""A SOP Instance as Store reads it: everything that will ever be asked of it, from one pass."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from app.dicom import reasons
+from app.dicom.dataset import DataSet, Problem, Unreadable, WalkLimits, read_dataset
+from app.dicom.frames import FrameMap, map_frames
+from app.dicom.part10 import FileMeta, read_file_meta
+from app.dicom.source import Source
+from app.dicom.uids import TRANSFER_SYNTAXES, TransferSyntax, valid_uid
+
+_IDENTITY = {
+    "00080016": "SOPClassUID",
+    "00080018": "SOPInstanceUID",
+    "0020000D": "StudyInstanceUID",
+    "0020000E": "SeriesInstanceUID",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SopInstance:
+    """Identity, attributes and frame map of one instance."""
+
+    transfer_syntax: TransferSyntax
+    sop_class_uid: str
+    sop_instance_uid: str
+    study_instance_uid: str
+    series_instance_uid: str
+    dataset: DataSet
+    frames: FrameMap | None
+    problems: tuple[Problem, ...]
+
+
+def read_instance(source: Source, limits: WalkLimits | None = None) -> SopInstance:
+    """Read a Part 10 file. Raises `Unreadable` with the failure reason of the Store response."""
+    meta = read_file_meta(source)
+    syntax = TRANSFER_SYNTAXES.get(meta.transfer_syntax_uid)
+    if syntax is None or syntax.deflated:
+        raise Unreadable(
+            reasons.SYNTAX_NOT_SUPPORTED,
+            f"the transfer syntax {meta.transfer_syntax_uid[:64]!r} is not supported",
+            tag=0x00020010,
+        )
+    dataset = read_dataset(source, meta.end, syntax, limits)
+    sop_class, sop_instance, study, series = (_uid(dataset, tag) for tag in _IDENTITY)
+    _compare(meta, sop_class, sop_instance)
+    problems = list(dataset.problems)
+    if "00100020" not in dataset.attributes:
+        problems.append(Problem("00100020", "PatientID is not there"))
+    return SopInstance(
+        syntax,
+        sop_class,
+        sop_instance,
+        study,
+        series,
+        dataset,
+        map_frames(source, dataset),
+        tuple(problems),
+    )
+
+
+def _uid(dataset: DataSet, tag: str) -> str:
+    element: dict[str, Any] | None = dataset.attributes.get(tag)
+    if element is None:
+        raise Unreadable(reasons.MISSING_ATTRIBUTE, f"no {_IDENTITY[tag]}", tag=int(tag, 16))
+    values = element.get("Value")
+    if not values:
+        raise Unreadable(reasons.MISSING_VALUE, f"{_IDENTITY[tag]} is empty", tag=int(tag, 16))
+    if len(values) != 1 or not valid_uid(str(values[0])):
+        raise Unreadable(reasons.INVALID_VALUE, f"{_IDENTITY[tag]} is no UID", tag=int(tag, 16))
+    return str(values[0])
+
+
+def _compare(meta: FileMeta, sop_class: str, sop_instance: str) -> None:
+    pairs = (
+        (meta.media_storage_sop_class_uid, sop_class, 0x00020002),
+        (meta.media_storage_sop_instance_uid, sop_instance, 0x00020003),
+    )
+    for stated, found, tag in pairs:
+        if stated and stated != found:
+            raise Unreadable(reasons.MISMATCH, "File Meta and data set disagree", tag=tag)

@@ -1,0 +1,46 @@
+"""The head of a Part 10 file: preamble, prefix and File Meta Information (PS3.10 section 7.1)."""
+
+from dataclasses import dataclass
+
+from app.dicom import reasons
+from app.dicom.dataset import Unreadable
+from app.dicom.source import Source
+
+_START = 132
+_LONG = {b"OB", b"OW", b"UN", b"UT", b"SQ"}
+_MOST = 64 * 1024
+"""Bytes of File Meta Information; real ones have a few hundred."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileMeta:
+    """What File Meta says of the data set, and where the data set begins."""
+
+    transfer_syntax_uid: str
+    media_storage_sop_class_uid: str | None
+    media_storage_sop_instance_uid: str | None
+    end: int
+
+
+def read_file_meta(source: Source) -> FileMeta:
+    """Read the group 0002 elements, whatever their group length claims. Raises `Unreadable`."""
+    head = source.read_at(0, _START + _MOST)
+    if head[128:_START] != b"DICM":
+        raise Unreadable(reasons.CANNOT_UNDERSTAND, "no DICOM Part 10 file: DICM is not there")
+    found: dict[int, str] = {}
+    at = _START
+    while head[at : at + 2] == b"\x02\x00":
+        element = int.from_bytes(head[at + 2 : at + 4], "little")
+        long = head[at + 4 : at + 6] in _LONG
+        length_at, size = (at + 8, 4) if long else (at + 6, 2)
+        length = int.from_bytes(head[length_at : length_at + size], "little")
+        value_at = length_at + size
+        if value_at + length > len(head):
+            raise Unreadable(
+                reasons.CANNOT_UNDERSTAND, "File Meta ends too early", tag=0x20000 | element, at=at
+            )
+        found[element] = head[value_at : value_at + length].decode("latin-1").strip(" \0")
+        at = value_at + length
+    if not found.get(0x10):
+        raise Unreadable(reasons.MISSING_ATTRIBUTE, "no transfer syntax", tag=0x00020010, at=at)
+    return FileMeta(found[0x10], found.get(0x02), found.get(0x03), at)

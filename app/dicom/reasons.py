@@ -1,0 +1,18 @@
+"""Failure and warning reasons of a Store response (PS3.18 Annex I.2, PS3.7 Annex C)."""
+
+OUT_OF_RESOURCES = 0xA700
+MISMATCH = 0xA900
+"""The data set contradicts its SOP Class, its File Meta or itself."""
+OTHER_STUDY = 0xA901
+"""The Study Instance UID is not the one in the URL."""
+CANNOT_UNDERSTAND = 0xC000
+SYNTAX_NOT_SUPPORTED = 0xC122
+PROCESSING_FAILURE = 0x0110
+DUPLICATE = 0x0111
+MISSING_ATTRIBUTE = 0x0120
+MISSING_VALUE = 0x0121
+INVALID_VALUE = 0x0106
+
+COERCED = 0xB000
+ELEMENTS_DISCARDED = 0xB006
+DOES_NOT_MATCH_SOP_CLASS = 0xB007

@@ -1,0 +1,125 @@
+"""Reading a SOP Instance: identity, attributes, frames, and refusals that say what and where."""
+
+import contextlib
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydicom import Dataset
+from pydicom.encaps import encapsulate
+from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, RLELossless
+
+from app.dicom import reasons
+from app.dicom.dataset import Unreadable, WalkLimits
+from app.dicom.frames import join_fragments, native_span
+from app.dicom.instance import read_instance
+from app.dicom.source import BytesSource
+from tests.factories import ct_dataset, part10
+
+FILE = part10(ct_dataset())
+
+
+def nested(depth: int) -> Dataset:
+    dataset = Dataset()
+    for _ in range(depth):
+        outer = Dataset()
+        outer.ReferencedStudySequence = [dataset]
+        dataset = outer
+    return dataset
+
+
+@pytest.mark.parametrize("syntax", [None, ImplicitVRLittleEndian, ExplicitVRBigEndian])
+def test_attributes_are_those_that_pydicom_reads(syntax: str | None) -> None:
+    dataset = ct_dataset(SpecificCharacterSet="ISO_IR 100", PatientName="Müller^Jörg=")
+    if syntax == ExplicitVRBigEndian:
+        del dataset.PixelData
+    file = part10(dataset, syntax) if syntax else part10(dataset)
+    read = read_instance(BytesSource(file)).dataset.attributes
+    expected = json.loads(dataset.to_json())
+    for tag in ("7FE00010", "00080005"):
+        expected.pop(tag, None)
+    assert {tag: read[tag] for tag in expected} == expected
+    assert read["00080005"]["Value"] == ["ISO_IR 192"]
+
+
+def test_native_frames_lie_one_after_another() -> None:
+    dataset = ct_dataset(NumberOfFrames=2, Rows=8)
+    file = part10(dataset)
+    frames = read_instance(BytesSource(file)).frames
+    assert frames is not None
+    assert frames.frame_bits is not None
+    assert frames.number_of_frames == 2
+    span, shift = native_span(frames.pixel_offset, frames.frame_bits, 2)
+    assert (file[span.offset : span.end], shift) == (dataset.PixelData[256:], 0)
+
+
+def test_one_bit_frames_need_not_begin_at_a_byte() -> None:
+    span, shift = native_span(100, 9, 2)
+    assert (span.offset, span.length, shift) == (101, 2, 1)
+
+
+@pytest.mark.parametrize("has_bot", [True, False])
+def test_encapsulated_frames_are_found_with_and_without_offset_table(has_bot: bool) -> None:
+    frames = [b"first frame!", b"second", b"3rd!"]
+    dataset = ct_dataset(NumberOfFrames=3, PixelData=encapsulate(frames, has_bot=has_bot))
+    dataset["PixelData"].VR = "OB"
+    file = part10(dataset, RLELossless)
+    table = read_instance(BytesSource(file)).frames
+    assert table is not None
+    assert table.table is not None
+    found = []
+    for number in range(table.number_of_frames):
+        entry = table.table[16 * number : 16 * (number + 1)]
+        offset, length = (int.from_bytes(part) for part in (entry[:8], entry[8:]))
+        found.append(join_fragments(file[offset : offset + length]))
+    assert found == frames
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value", "reason"),
+    [
+        ("StudyInstanceUID", None, reasons.MISSING_ATTRIBUTE),
+        ("SeriesInstanceUID", "", reasons.MISSING_VALUE),
+        ("StudyInstanceUID", "../../etc", reasons.INVALID_VALUE),
+        ("StudyInstanceUID", "1..2", reasons.INVALID_VALUE),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Invalid value for VR UI")
+def test_an_instance_without_a_sound_identity_is_refused(
+    keyword: str, value: str | None, reason: int
+) -> None:
+    with pytest.raises(Unreadable) as refusal:
+        read_instance(BytesSource(part10(ct_dataset(**{keyword: value}))))
+    assert refusal.value.reason == reason
+
+
+def test_a_file_cut_anywhere_is_refused() -> None:
+    whole = read_instance(BytesSource(FILE)).dataset
+    assert whole.pixel_data is not None
+    start = whole.pixel_data.span.offset - 12
+    for length in range(start + 1, len(FILE)):
+        with pytest.raises(Unreadable):
+            read_instance(BytesSource(FILE[:length]))
+
+
+@given(st.binary(max_size=400))
+def test_whatever_follows_the_prefix_nothing_but_unreadable_is_raised(junk: bytes) -> None:
+    with pytest.raises(Unreadable):
+        read_instance(BytesSource(FILE[:132] + junk))
+
+
+@given(st.integers(132, len(FILE) - 1), st.integers(0, 255))
+def test_a_changed_byte_is_read_or_refused(at: int, byte: int) -> None:
+    file = FILE[:at] + bytes([byte]) + FILE[at + 1 :]
+    with contextlib.suppress(Unreadable):
+        assert read_instance(BytesSource(file)).dataset.end == len(FILE)
+
+
+def test_nesting_beyond_the_limit_is_refused() -> None:
+    dataset = ct_dataset()
+    dataset.update(nested(5))
+    file = part10(dataset)
+    assert read_instance(BytesSource(file), WalkLimits(nesting=5))
+    with pytest.raises(Unreadable, match="nested"):
+        read_instance(BytesSource(file), WalkLimits(nesting=4))
