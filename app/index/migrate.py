@@ -6,6 +6,7 @@ from pathlib import Path
 from threading import Thread
 from urllib.parse import urlsplit, urlunsplit
 
+import asyncpg
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
@@ -21,6 +22,12 @@ def head() -> str:
     """The revision that this program needs."""
     revision = ScriptDirectory.from_config(_config()).get_current_head()
     assert revision is not None
+    return revision
+
+
+async def current(connection: asyncpg.Connection) -> str | None:
+    """The revision that the database is at, by a connection of `Database`."""
+    revision: str | None = await connection.fetchval("SELECT version_num FROM alembic_version")
     return revision
 
 

@@ -69,3 +69,8 @@ async def revoke(connection: Connection, identity: int) -> bool:
 async def touch(connection: Connection, identity: int) -> None:
     """Note that a token is in use."""
     await connection.execute("UPDATE token SET last_used_at = now() WHERE id = $1", identity)
+
+
+async def lock(connection: Connection) -> None:
+    """Let nobody else create a token before this transaction ends."""
+    await connection.execute("LOCK TABLE token IN SHARE ROW EXCLUSIVE MODE")
