@@ -1,0 +1,28 @@
+"""The command line: `hilum serve`, and what an administrator does beside it."""
+
+import sys
+
+import typer
+
+from app.cli import demo, schema, serve, tokens
+from app.errors import ArchiveError
+
+commands = typer.Typer(
+    help="Hilum, an open DICOMweb archive. Settings come from the environment or a file .env.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+commands.command("serve")(serve.serve)
+commands.command("demo")(demo.demo)
+commands.command("migrate")(schema.migrate)
+commands.command("openapi")(schema.openapi)
+commands.add_typer(tokens.commands, name="token")
+
+
+def main() -> None:
+    """Run the command that the arguments name; what it cannot do is said in one line."""
+    try:
+        commands()
+    except ArchiveError as error:
+        sys.exit(f"hilum: {error}")

@@ -1,0 +1,149 @@
+"""`hilum serve`: from an empty folder to a serving archive, and cleanly back.
+
+The order matters. The port is taken first, so that a clash is told before anything is touched; then
+the database starts, is migrated, and has its first token; then the workers serve. They end in the
+opposite order, and all of it also when this process is killed: the system then ends the workers and
+the embedded PostgreSQL, and the next start recovers.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+
+import uvicorn
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors import Multiprocess
+
+from app.cli.environment import own_database, read_settings
+from app.cli.tokens import first_token
+from app.errors import ArchiveError
+from app.index import migrate
+from app.index.unprivileged import die_with_parent
+from app.settings import Settings
+
+APPLICATION = "app.main:create_app"
+BACKLOG = 2048
+KEEP_ALIVE_SECONDS = 75
+"""More than the minute that balancers keep an idle connection, so that they close first."""
+LAST_REQUESTS_SECONDS = 10
+"""How long requests may go on after Ctrl-C."""
+STUCK_SECONDS = 60
+"""A worker that has not answered its supervisor for so long is replaced."""
+
+GREETING = """
+Hilum serves DICOMweb at {base} (Ctrl-C ends it)
+{token}
+Try, in another terminal:
+
+  export TOKEN={example}
+  curl -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/dicom" \\
+       --data-binary @image.dcm {base}/studies
+  curl -H "Authorization: Bearer $TOKEN" "{base}/studies?PatientName=D*"
+  curl -H "Authorization: Bearer $TOKEN" -H "Accept: image/png" -o image.png \\
+       {base}/studies/STUDY/series/SERIES/instances/INSTANCE/rendered
+"""
+SHOWN_ONCE = """
+The first administrator's access token, shown only this once:
+
+  {}
+"""
+
+
+class PortTaken(ArchiveError):
+    """The port is in use."""
+
+
+class Worker(uvicorn.Config):
+    """How each process serves."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(
+            APPLICATION,
+            factory=True,
+            workers=settings.workers,
+            http="httptools",  # h11 takes Content-Length together with Transfer-Encoding
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            # Who the caller is must not be the caller's word; opt in by naming the proxies.
+            proxy_headers="FORWARDED_ALLOW_IPS" in os.environ,
+            backlog=BACKLOG,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=LAST_REQUESTS_SECONDS,
+            timeout_worker_healthcheck=STUCK_SECONDS,
+        )
+        self._supervisor = os.getpid()
+
+    def load(self) -> None:
+        """Called in the process that serves, before it does."""
+        if os.getpid() != self._supervisor:
+            die_with_parent(signal.SIGTERM, self._supervisor)
+        super().load()
+
+
+def serve() -> None:
+    """Start the archive and serve until Ctrl-C."""
+    settings = read_settings()
+    signal.signal(signal.SIGTERM, _interrupt)
+    with suppress(KeyboardInterrupt), _listening(settings) as listener:
+        base = _base_url(settings, listener)
+        with own_database(settings) as url:
+            migrate.upgrade(url)
+            token = asyncio.run(first_token(url, settings.admin_token))
+            print(_greeting(base, token), flush=True)
+            _serve(Worker(settings), listener)
+
+
+def _serve(worker: Worker, listener: socket.socket) -> None:
+    if worker.workers == 1:
+        uvicorn.Server(worker).run([listener])
+        return
+    supervisor = Multiprocess(worker, [listener])
+    supervisor.run()
+    if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
+        sys.exit(STARTUP_FAILURE)
+
+
+@contextmanager
+def _listening(settings: Settings) -> Iterator[socket.socket]:
+    """A socket that takes connections from now on; they wait until a worker answers."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        listener = socket.create_server(
+            (settings.host, settings.port), family=family, backlog=BACKLOG
+        )
+    except OSError as error:
+        raise PortTaken(
+            f"Cannot listen on {settings.host} port {settings.port}: {error.strerror}. "
+            "Set HILUM_PORT or HILUM_HOST to another."
+        ) from error
+    with listener:
+        listener.set_inheritable(True)
+        yield listener
+
+
+def _base_url(settings: Settings, listener: socket.socket) -> str:
+    if settings.public_url is not None:
+        return settings.public_url.rstrip("/") + "/dicomweb"
+    host, port = listener.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - shown, not bound
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/dicomweb"
+
+
+def _greeting(base: str, new_token: str | None) -> str:
+    return GREETING.format(
+        base=base,
+        token=SHOWN_ONCE.format(new_token) if new_token else "",
+        example=new_token or "...",
+    )
+
+
+def _interrupt(_: int, __: FrameType | None) -> None:
+    raise KeyboardInterrupt
