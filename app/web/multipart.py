@@ -22,6 +22,8 @@ BOUNDARY = re.compile(r"[\x20-\x7e]{0,199}[\x21-\x7e]")
 HEADER_BYTES = 16 * 1024
 HEADER_LINES = 32
 
+# RFC 2046 lets the boundary alone make a delimiter, but then another boundary that begins like
+# ours, for which nested messages are known, would end a part.
 _AFTER_DELIMITER = re.compile(rb"(?P<closing>--)|[ \t]{0,64}(?P<line_end>\r?\n)")
 _MAYBE_AFTER_DELIMITER = re.compile(rb"-|[ \t]{0,64}\r?")
 _HEADER = re.compile(rb"(?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*:[ \t]*(?P<value>.*?)[ \t]*")
@@ -104,23 +106,21 @@ class Parser:
             return [*rest, cut]
         return []
 
-    def _preamble(self, events: list[Event]) -> bool:
+    def _preamble(self, _events: list[Event]) -> bool:
         found = self._buffer.find(self._delimiter, self._at)
         if found < 0:
             self._at = max(self._at, len(self._buffer) - len(self._delimiter) + 1)
             return False
-        self._at = found
         after = found + len(self._delimiter)
-        match self._what_follows(after):
-            case None:
-                return False
-            case False:
-                self._at = after
-            case re.Match() as line:
-                if line["line_end"] == b"\r\n":
-                    self._delimiter = b"\r\n" + self._dash_boundary
-                self._pass_delimiter(line)
-        return True
+        line = _AFTER_DELIMITER.match(self._buffer, after)
+        if line is not None:
+            if line["line_end"] == b"\r\n":
+                self._delimiter = b"\r\n" + self._dash_boundary
+            self._pass_delimiter(line)
+            return True
+        undecided = _MAYBE_AFTER_DELIMITER.fullmatch(self._buffer, after) is not None
+        self._at = found if undecided else after
+        return not undecided
 
     def _headers(self, events: list[Event]) -> bool:
         end = self._buffer.find(b"\n", self._at)
@@ -148,35 +148,24 @@ class Parser:
         search_from = self._at
         while (found := self._buffer.find(self._delimiter, search_from)) >= 0:
             after = found + len(self._delimiter)
-            follows = self._what_follows(after)
-            if follows is False:
-                search_from = after
-                continue
-            self._data(found, events)
-            if follows is None:
+            line = _AFTER_DELIMITER.match(self._buffer, after)
+            if line is not None:
+                self._data(found, events)
+                events.append(PartEnds(whole=True))
+                self._pass_delimiter(line)
+                return True
+            if _MAYBE_AFTER_DELIMITER.fullmatch(self._buffer, after):
+                self._data(found, events)
                 return False
-            events.append(PartEnds(whole=True))
-            self._pass_delimiter(follows)
-            return True
+            search_from = after
         self._data(self._start_of_partial_delimiter(), events)
         return False
 
-    def _epilogue(self, events: list[Event]) -> bool:
+    def _epilogue(self, _events: list[Event]) -> bool:
         self._at = len(self._buffer)
         return False
 
-    def _what_follows(self, after: int) -> "re.Match[bytes] | None | bool":
-        """What makes a delimiter of the boundary before `after`: False if nothing, None if unknown.
-
-        RFC 2046 lets the boundary alone be enough, but then data could end a part by chance of
-        another boundary beginning like ours, which nested messages are known for.
-        """
-        match = _AFTER_DELIMITER.match(self._buffer, after)
-        if match is None and _MAYBE_AFTER_DELIMITER.fullmatch(self._buffer, after):
-            return None
-        return match or False
-
-    def _pass_delimiter(self, line: "re.Match[bytes]") -> None:
+    def _pass_delimiter(self, line: re.Match[bytes]) -> None:
         self._at = line.end()
         self._lines, self._header_bytes = [], 0
         self.complete = line["closing"] is not None
