@@ -1,0 +1,202 @@
+"""What the audit says of a request (PS3.15 A.5): which event it was, about what, and how it ended.
+
+    POST    /studies...                        110104  DICOM Instances Transferred   C
+    GET     ... /metadata                      110103  DICOM Instances Accessed      R
+    GET     ... /studies, /series, /instances  110112  Query                         E
+    GET     ... /studies/{uid}...              110104  DICOM Instances Transferred   R
+    DELETE  ... /studies/{uid}...              110105  DICOM Study Deleted           D
+    answered with 401                          110114  User Authentication           E
+    answered with 403                          110113  Security Alert                E
+    anything else                              110100  Application Activity          E
+
+All of it is read from the request itself, so that no route can forget to tell; what only the body
+says, a room adds to the request's `Note`.
+"""
+
+import re
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+from urllib.parse import parse_qsl, quote
+
+from app.dicom.dictionary import tag_of, vr_of
+
+PATH_CHARACTERS = 1024
+QUERY_CHARACTERS = 4096
+
+
+class EventId(StrEnum):
+    """What happened: codes of PS3.16 CID 400."""
+
+    APPLICATION_ACTIVITY = "110100"
+    INSTANCES_ACCESSED = "110103"
+    INSTANCES_TRANSFERRED = "110104"
+    STUDY_DELETED = "110105"
+    QUERY = "110112"
+    SECURITY_ALERT = "110113"
+    USER_AUTHENTICATION = "110114"
+
+
+class Action(StrEnum):
+    """What was done to the objects."""
+
+    CREATE = "C"
+    READ = "R"
+    UPDATE = "U"
+    DELETE = "D"
+    EXECUTE = "E"
+
+
+class Outcome(IntEnum):
+    """How it ended."""
+
+    SUCCESS = 0
+    MINOR_FAILURE = 4
+    SERIOUS_FAILURE = 8
+
+
+@dataclass(slots=True)
+class Note:
+    """What is known of a request while it is at work; a room writes into `request.state.audit`."""
+
+    event: EventId
+    action: Action
+    study_instance_uid: str | None = None
+    series_instance_uid: str | None = None
+    sop_instance_uid: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEvent:
+    """One record: fields as the columns of `app.index.tables.Audit`."""
+
+    partition_id: int | None
+    request_id: str
+    event: str
+    action: str
+    outcome: int
+    principal: str | None
+    client_address: str | None
+    method: str
+    path: str
+    query: str | None
+    status: int
+    study_instance_uid: str | None
+    series_instance_uid: str | None
+    sop_instance_uid: str | None
+
+
+_OBJECT = re.compile(
+    r"(?:/studies/(?P<study>[^/]+))?(?:/series/(?P<series>[^/]+))?(?:/instances/(?P<instance>[^/]+))?"
+)
+_UID = re.compile(r"[0-9.]{1,64}")
+_COLLECTIONS = frozenset({"/studies", "/series", "/instances"})
+_BY_METHOD = {
+    "POST": (EventId.INSTANCES_TRANSFERRED, Action.CREATE),
+    "PUT": (EventId.INSTANCES_TRANSFERRED, Action.UPDATE),
+    "DELETE": (EventId.STUDY_DELETED, Action.DELETE),
+}
+_OTHER = (EventId.APPLICATION_ACTIVITY, Action.EXECUTE)
+
+_FREE_OF_NAMES = frozenset(
+    {
+        *("accept", "charset", "limit", "offset", "includefield"),
+        *("fuzzymatching", "emptyvaluematching", "multiplevaluematching"),
+        *("annotation", "iccprofile", "quality", "viewport", "window"),
+    }
+)
+"""Parameters that are no attributes, and whose values tell nothing of a person."""
+_VRS_WITH_NAMES = frozenset({"PN", "LT", "ST", "UC", "UR", "UT"})
+
+
+def note_of(method: str, path: str) -> Note:
+    """What the method and the path (below the DICOMweb base) tell of a request."""
+    of = _OBJECT.match(path)
+    study, series, instance = of.groups() if of else (None, None, None)
+    rest = path[of.end() :] if of else path
+    if study is None and rest not in _COLLECTIONS:
+        return Note(*_OTHER)
+    if method not in {"GET", "HEAD"}:
+        what = _BY_METHOD.get(method, _OTHER)
+    elif rest in _COLLECTIONS:
+        what = EventId.QUERY, Action.EXECUTE
+    elif rest == "/metadata":
+        what = EventId.INSTANCES_ACCESSED, Action.READ
+    else:
+        what = EventId.INSTANCES_TRANSFERRED, Action.READ
+    return Note(*what, _uid(study), _uid(series), _uid(instance))
+
+
+def _uid(text: str | None) -> str | None:
+    return text if text is not None and _UID.fullmatch(text) else None
+
+
+def audit_event(
+    note: Note,
+    *,
+    status: int,
+    request_id: str,
+    method: str,
+    path: str,
+    query: bytes,
+    client_address: str | None,
+    partition_id: int | None,
+    principal: str | None,
+) -> AuditEvent:
+    """The record of a request that is answered with this status.
+
+    `query` is the query string as it came; `partition_id` and `principal` are the caller's, if one
+    is known.
+    """
+    event, action = note.event, note.action
+    if status == 401:
+        event, action = EventId.USER_AUTHENTICATION, Action.EXECUTE
+    elif status == 403:
+        event, action = EventId.SECURITY_ALERT, Action.EXECUTE
+    return AuditEvent(
+        partition_id=partition_id,
+        request_id=request_id,
+        event=event,
+        action=action,
+        outcome=outcome_of(status),
+        principal=principal,
+        client_address=client_address,
+        method=method,
+        path=_plain(path, PATH_CHARACTERS),
+        query=without_names(query.decode("latin-1")) if query else None,
+        status=status,
+        study_instance_uid=note.study_instance_uid,
+        series_instance_uid=note.series_instance_uid,
+        sop_instance_uid=note.sop_instance_uid,
+    )
+
+
+def outcome_of(status: int) -> Outcome:
+    """How a request ended that was answered with this HTTP status."""
+    if status < 400:
+        return Outcome.SUCCESS
+    if status in {401, 403} or status >= 500:
+        return Outcome.SERIOUS_FAILURE
+    return Outcome.MINOR_FAILURE
+
+
+def without_names(query: str) -> str:
+    """The query with the values left out that may name a person, or that nothing is known of."""
+    told = [
+        f"{quote(key[:64])}={quote(value, safe='*,:') if _may_be_kept(key) else ''}"
+        for key, value in parse_qsl(query, keep_blank_values=True)
+    ]
+    return "&".join(told)[:QUERY_CHARACTERS]
+
+
+def _may_be_kept(key: str) -> bool:
+    if key.lower() in _FREE_OF_NAMES:
+        return True
+    tag = tag_of(key.rpartition(".")[2])
+    vr = vr_of(tag) if tag else None
+    return vr is not None and vr not in _VRS_WITH_NAMES
+
+
+def _plain(text: str, characters: int) -> str:
+    """The text cut short, and without characters that a database or a terminal would mind."""
+    text = text[:characters]
+    return text if text.isprintable() else ascii(text)[1:-1]
