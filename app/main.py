@@ -1,12 +1,30 @@
 """`create_app`: the archive as one ASGI application. Everything that is wired is wired here."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib.metadata import version
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 
+from app.access.authenticator import Authenticator
 from app.archive import open_archive
+from app.audit.trail import Trail
 from app.settings import Settings
+from app.web import errors, health
+from app.web.audit import AuditTrail
+from app.web.authentication import Authentication
+from app.web.cors import Cors
+from app.web.dependencies import DICOMWEB
+from app.web.head import HeadAsGet
+from app.web.last_resort import ErrorResponses
+from app.web.limits import Gates, RequestLimits
+from app.web.log import RequestLog, configure_log
+from app.web.openapi import DocumentedApp
+
+ROOMS: tuple[APIRouter, ...] = ()
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -16,11 +34,50 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     it when it ends.
     """
     chosen = settings or Settings()
+    configure_log(chosen.log_format)
+    app = DocumentedApp(
+        title="Hilum",
+        summary="An open DICOMweb archive",
+        version=version("hilum"),
+        redirect_slashes=False,
+        lifespan=_lifespan(chosen),
+        # Outermost first.
+        middleware=[
+            Middleware(Cors, origins=chosen.cors_origins),
+            Middleware(RequestLog),
+            Middleware(ErrorResponses),
+            Middleware(AuditTrail),
+            Middleware(RequestLimits, limits=chosen.limits),
+            Middleware(Authentication),
+            Middleware(HeadAsGet),
+        ],
+        exception_handlers={
+            HTTPException: errors.raise_for_routing,
+            RequestValidationError: errors.raise_for_validation,
+        },
+    )
+    for room in ROOMS:
+        app.include_router(room, prefix=DICOMWEB)
+    app.include_router(health.router)
+    return app
 
+
+def _lifespan(
+    settings: Settings,
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.archive = await open_archive(chosen)
-        yield
-        await app.state.archive.close()
+        archive = await open_archive(settings)
+        trail = Trail(archive)
+        app.state.archive = archive
+        app.state.authenticator = Authenticator(archive)
+        app.state.trail = trail
+        app.state.gates = Gates.of(settings.limits)
+        app.state.readiness = health.Readiness(archive)
+        try:
+            yield
+        finally:
+            await trail.close()
+            await archive.close()
 
-    return FastAPI(title="Hilum", lifespan=lifespan)
+    return lifespan

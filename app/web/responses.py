@@ -1,14 +1,58 @@
 """What the answers of all rooms have in common: DICOM JSON, validators, warnings, streams."""
 
-from collections.abc import AsyncIterable, Mapping, Sequence
+import asyncio
+import re
+import zlib
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 DICOM_JSON = "application/dicom+json"
 """Without a charset: clients compare the header as a whole."""
 REVALIDATE = "private, no-cache"
-"""May be kept by the caller alone, who asks each time whether it is still right."""
+"""The caller alone may keep it, and asks each time whether it is still right."""
+VARY = "Accept, Accept-Encoding, Authorization"
+
+GZIP_FROM_BYTES = 1024
+GZIP_IN_THREAD_FROM_BYTES = 64 * 1024
+GZIP_LEVEL = 1
+GZIP_WINDOW = zlib.MAX_WBITS | 16
+
+STALL_SECONDS = 30
+SLOWEST_BYTES_PER_SECOND = 8 * 1024
+"""A caller that takes less than this, and stands still for longer than that, is given up."""
+
+_GZIP = re.compile(r"(?:^|,)\s*(?:gzip|\*)\s*(?:;\s*q\s*=\s*([0-9.]+))?\s*(?=,|$)", re.I)
+_LINE_BREAKS_AND_BEYOND_LATIN_1 = re.compile(r"[^\x20-\x7e\xa0-\xff]")
+
+
+def accepts_gzip(accept_encoding: str | None) -> bool:
+    """Whether an Accept-Encoding header allows gzip."""
+    found = _GZIP.search(accept_encoding or "")
+    return found is not None and (found[1] is None or found[1].strip("0.") != "")
+
+
+def warning(base: str, text: str) -> str:
+    """The value of a Warning header as PS3.18 words it; `base` is the DICOMweb base URL."""
+    return _LINE_BREAKS_AND_BEYOND_LATIN_1.sub("?", f"299 {base}: {text}")
+
+
+def strong_etag(*parts: object) -> str:
+    """A validator made of what decides about the bytes of a representation."""
+    return f'"{"-".join(map(str, parts))}"'
+
+
+def not_modified(request: Request, etag: str) -> Response | None:
+    """304 if the caller already has the representation with this validator, else None."""
+    known = request.headers.get("if-none-match")
+    if known is None:
+        return None
+    tags = {tag.strip().removeprefix("W/") for tag in known.split(",")}
+    if "*" not in tags and etag.removeprefix("W/") not in tags:
+        return None
+    return Response(None, 304, {"ETag": etag, "Cache-Control": REVALIDATE, "Vary": VARY})
 
 
 async def dicom_json(
@@ -16,36 +60,133 @@ async def dicom_json(
     body: bytes,
     *,
     status: int = 200,
+    media_type: str = DICOM_JSON,
     etag: str | None = None,
     warnings: Sequence[str] = (),
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """DICOM JSON that is in memory, compressed if the caller takes that and it is worth it."""
-    return Response(body, status, headers, DICOM_JSON)
+    """JSON that is in memory, compressed if the caller takes that and it is worth it.
+
+    `warnings` are values of Warning headers, made by `warning`.
+    """
+    compressed = len(body) >= GZIP_FROM_BYTES and _takes_gzip(request)
+    if compressed:
+        body = await _compress(zlib.compressobj(GZIP_LEVEL, wbits=GZIP_WINDOW), body, last=True)
+    response = Response(body, status, headers, media_type)
+    _describe(response, compressed, etag, warnings)
+    return response
 
 
-def warning(base: str, text: str) -> str:
-    """The value of a Warning header as PS3.18 wants it; `base` is the DICOMweb base URL."""
-    return f"299 {base}: {text}"
+def dicom_json_stream(
+    request: Request,
+    pieces: AsyncIterator[bytes],
+    *,
+    media_type: str = DICOM_JSON,
+    etag: str | None = None,
+    warnings: Sequence[str] = (),
+    headers: Mapping[str, str] | None = None,
+) -> "StreamingResponse":
+    """JSON that is too much for memory; otherwise as `dicom_json`."""
+    compressed = _takes_gzip(request)
+    body = _gzipped(pieces) if compressed else pieces
+    response = StreamingResponse(body, media_type=media_type, headers=headers)
+    _describe(response, compressed, etag, warnings)
+    return response
+
+
+def _takes_gzip(request: Request) -> bool:
+    return accepts_gzip(request.headers.get("accept-encoding"))
+
+
+def _describe(
+    response: Response, compressed: bool, etag: str | None, warnings: Sequence[str]
+) -> None:
+    headers = response.headers
+    headers.setdefault("Cache-Control", REVALIDATE)
+    headers.setdefault("Vary", VARY)
+    if compressed:
+        headers["Content-Encoding"] = "gzip"
+        # The same JSON in other bytes, which is what a weak validator says.
+        etag = etag and f"W/{etag.removeprefix('W/')}"
+    if etag:
+        headers["ETag"] = etag
+    for value in warnings:
+        headers.append("Warning", value)
+
+
+async def _gzipped(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    compressor = zlib.compressobj(GZIP_LEVEL, wbits=GZIP_WINDOW)
+    async for piece in pieces:
+        if compressed := await _compress(compressor, piece):
+            yield compressed
+    yield compressor.flush()
+
+
+async def _compress(compressor: "zlib._Compress", piece: bytes, *, last: bool = False) -> bytes:
+    def work() -> bytes:
+        return compressor.compress(piece) + (compressor.flush() if last else b"")
+
+    return work() if len(piece) < GZIP_IN_THREAD_FROM_BYTES else await asyncio.to_thread(work)
 
 
 class StreamingResponse(Response):
-    """An answer whose body is made while it is sent.
+    """An answer whose body is made while it is sent; what is small and at hand is a `Response`.
 
-    The first piece is made before the status is sent, so that an error until then is answered as
-    such. A body that fails later ends in a closed connection, never as if it were whole.
+    The first piece is made before the status goes out, so that an error until then is answered as
+    what it is. A body that fails later ends in a closed connection, never as if it were whole. The
+    making ends when the caller goes away or takes too little.
     """
 
     def __init__(
         self,
-        body: AsyncIterable[bytes],
+        body: AsyncIterator[bytes],
         *,
         media_type: str,
         status: int = 200,
         length: int | None = None,
-        etag: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         """`length`: of the whole body in bytes, if it is known."""
-        super().__init__(None, status, headers, media_type)
+        self.status_code = status
+        self.media_type = media_type
+        self.background = None
         self._pieces = body
+        self.init_headers(headers)
+        if length is not None:
+            self.headers["Content-Length"] = str(length)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        gone = asyncio.create_task(_disconnected(receive))
+        try:
+            piece = await anext(self._pieces, None)
+            await send(
+                {
+                    "type": "http.response.start",
+                    "status": self.status_code,
+                    "headers": self.raw_headers,
+                }
+            )
+            while piece is not None:
+                if gone.done() or not await _sent(piece, send):
+                    return
+                piece = await anext(self._pieces, None)
+            await send({"type": "http.response.body"})
+        finally:
+            gone.cancel()
+            if isinstance(self._pieces, AsyncGenerator):
+                await self._pieces.aclose()
+
+
+async def _sent(piece: bytes, send: Send) -> bool:
+    """Send the piece; False if the caller had not taken enough of those before in time."""
+    try:
+        async with asyncio.timeout(STALL_SECONDS + len(piece) / SLOWEST_BYTES_PER_SECOND):
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+    except TimeoutError:
+        return False
+    return True
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,83 @@
+"""`AuditTrail`: every request leaves a record, before the first byte of its answer.
+
+The start of the answer is held back until the record is written; if it cannot be,
+`AuditUnavailable` takes the place of the answer. A request that ends without any answer, since its
+caller went away or a room failed, is recorded all the same.
+"""
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.access.principal import Principal
+from app.audit.event import audit_event, note_of
+from app.audit.trail import AuditUnavailable, Trail
+from app.web.authentication import OPEN_PATHS
+from app.web.dependencies import DICOMWEB
+from app.web.errors import CLIENT_CLOSED_REQUEST, status_of
+
+
+class AuditTrail:
+    """Records every request but those that everybody may make."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
+            await self._app(scope, receive, send)
+            return
+        record = _Record(scope)
+
+        async def recorded_first(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                await record.write(message["status"])
+            await send(message)
+
+        try:
+            await self._app(scope, receive, recorded_first)
+        except BaseException as error:
+            await record.write(status_of(error))
+            raise
+        await record.write(CLIENT_CLOSED_REQUEST)
+
+
+class _Record:
+    """The one record of one request."""
+
+    def __init__(self, scope: Scope) -> None:
+        path = scope["path"]
+        self._scope = scope
+        self._note = note_of(scope["method"], path.removeprefix(DICOMWEB))
+        self._written = False
+        self._failure: AuditUnavailable | None = None
+        scope["state"]["audit"] = self._note
+
+    async def write(self, status: int) -> None:
+        """Write the record, unless it is written; one failure is for good."""
+        if self._written:
+            return
+        if self._failure is not None:
+            raise self._failure
+        scope, trail = self._scope, _trail(self._scope)
+        caller: Principal | None = scope["state"].get("principal")
+        event = audit_event(
+            self._note,
+            status=status,
+            request_id=scope["state"]["request_id"],
+            method=scope["method"],
+            path=scope["path"],
+            query=scope["query_string"],
+            client_address=scope["client"][0] if scope.get("client") else None,
+            partition_id=caller.partition_id if caller else None,
+            principal=caller.name if caller else None,
+        )
+        try:
+            await trail.record(event)
+        except AuditUnavailable as failure:
+            self._failure = failure
+            raise
+        self._written = True
+
+
+def _trail(scope: Scope) -> Trail:
+    trail: Trail = scope["app"].state.trail
+    return trail

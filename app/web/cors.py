@@ -1,0 +1,79 @@
+"""`Cors`: lets viewers in browsers use the archive from other origins (Fetch standard, 3.2).
+
+- Outermost of all, so that a refusal can be read by the viewer too.
+- A preflight is answered here, with no caller known and nothing else done: browsers send one for
+  every URL of a frame.
+- The headers are listed one by one, since `*` does not cover Authorization.
+- There are no cookies, so credentials are never allowed, and `*` as origin gives nothing away.
+"""
+
+from collections.abc import Sequence
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+Headers = list[tuple[bytes, bytes]]
+
+ALLOWED_METHODS = b"GET, HEAD, POST, DELETE, OPTIONS"
+ALLOWED_HEADERS = (
+    b"Accept, Accept-Language, Authorization, Cache-Control, Content-Type, If-Match, "
+    b"If-Modified-Since, If-None-Match, If-Range, If-Unmodified-Since, Range, X-Requested-With"
+)
+EXPOSED_HEADERS = (
+    b"Content-Location, Content-Range, ETag, Location, Warning, Link, Retry-After, X-Total-Count"
+)
+MAX_AGE = b"7200"
+"""Seconds; Chromium keeps no preflight for longer."""
+
+EVERYWHERE: Headers = [
+    (b"access-control-expose-headers", EXPOSED_HEADERS),
+    # Lets an `<img>` of a page under COEP show what it may fetch.
+    (b"cross-origin-resource-policy", b"cross-origin"),
+    (b"x-content-type-options", b"nosniff"),
+]
+PREFLIGHT: Headers = [
+    (b"access-control-allow-methods", ALLOWED_METHODS),
+    (b"access-control-allow-headers", ALLOWED_HEADERS),
+    (b"access-control-max-age", MAX_AGE),
+]
+
+
+class Cors:
+    """Answers preflights and adds the headers for browsers to every other answer."""
+
+    def __init__(self, app: ASGIApp, origins: Sequence[str]) -> None:
+        """`origins` are those of the viewers, such as `https://viewer.example`; `*` is any."""
+        self._app = app
+        self._origins = frozenset(origin.rstrip("/").encode() for origin in origins)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        origin = preflight = None
+        for name, value in scope["headers"]:
+            if name == b"origin":
+                origin = value
+            elif name == b"access-control-request-method":
+                preflight = value
+        allowance = self._allowance(origin)
+        if origin and preflight and scope["method"] == "OPTIONS":
+            headers = [*allowance, *PREFLIGHT]
+            await send({"type": "http.response.start", "status": 204, "headers": headers})
+            await send({"type": "http.response.body"})
+            return
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *allowance, *EVERYWHERE]
+            await send(message)
+
+        await self._app(scope, receive, with_headers)
+
+    def _allowance(self, origin: bytes | None) -> Headers:
+        if b"*" in self._origins:
+            return [(b"access-control-allow-origin", b"*")]
+        # The answer depends on who asks, whoever asked first.
+        vary = (b"vary", b"Origin")
+        if origin in self._origins:
+            return [(b"access-control-allow-origin", origin), vary]
+        return [vary]

@@ -1,0 +1,48 @@
+"""`ErrorResponses`: whatever is raised below ends here, in an answer and, if ours, in the log.
+
+An answer that has begun cannot be taken back: it is left without an end, and the server closes the
+connection, so that the caller knows it for broken.
+"""
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.web.errors import CLIENT_CLOSED_REQUEST, problem, status_of
+from app.web.log import places
+
+log = structlog.get_logger()
+
+
+class ErrorResponses:
+    """Turns exceptions into problem+json."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begun = False
+
+        async def watched(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except Exception as error:
+            status = status_of(error)
+            if status == CLIENT_CLOSED_REQUEST:
+                return
+            if begun or status >= 500:
+                log.error(  # noqa: TRY400 - the message may quote a patient
+                    "request failed",
+                    request_id=scope["state"]["request_id"],
+                    status=status,
+                    answer_begun=begun,
+                    places=places(error),
+                )
+            if not begun:
+                await problem(error, scope)(scope, receive, send)

@@ -1,0 +1,124 @@
+"""What one request may cost before a room looks at it, and how much may go on at once.
+
+`RequestLimits` bounds the header block, the address and the body; `Gate` bounds how many requests
+of a kind are at work in this process, so that a crowd waits outside, before its bodies are read.
+"""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.errors import BadRequest, TooBusy, TooLarge, UnsupportedMediaType
+from app.settings import Limits
+from app.web.errors import HeadersTooLarge, RequestTimedOut, UriTooLong
+
+URI_BYTES = 8 * 1024
+HEADER_BYTES = 32 * 1024
+HEADER_LINES = 100
+
+
+class RequestLimits:
+    """Refuses what is too large by its headers, and ends bodies that grow too large or stall."""
+
+    def __init__(self, app: ASGIApp, limits: Limits) -> None:
+        self._app = app
+        self._limits = limits
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and self._check(scope):
+            receive = self._bounded(receive)
+        await self._app(scope, receive, send)
+
+    def _check(self, scope: Scope) -> bool:
+        """Whether there is a body. Raises if the request is refused for what can be seen so far."""
+        if len(scope["raw_path"]) + len(scope["query_string"]) > URI_BYTES:
+            raise UriTooLong(f"The address of the request exceeds {URI_BYTES} bytes.")
+        headers = scope["headers"]
+        if len(headers) > HEADER_LINES:
+            raise HeadersTooLarge(f"The request has more than {HEADER_LINES} headers.")
+        size, has_body = 0, False
+        for name, value in headers:
+            size += len(name) + len(value) + len(b": \r\n")
+            match name:
+                case b"content-length":
+                    self._check_length(value)
+                    has_body = has_body or value != b"0"
+                case b"transfer-encoding":
+                    has_body = True
+                case b"content-encoding" if value.strip().lower() != b"identity":
+                    raise UnsupportedMediaType("A compressed body is not taken.")
+        if size > HEADER_BYTES:
+            raise HeadersTooLarge(f"The headers of the request exceed {HEADER_BYTES} bytes.")
+        return has_body
+
+    def _check_length(self, value: bytes) -> None:
+        if not value.isdigit():
+            raise BadRequest("Content-Length is no number.")
+        if int(value[:20]) > self._limits.request_bytes:
+            raise self._too_large()
+
+    def _bounded(self, receive: Receive) -> Receive:
+        received, more = 0, True
+
+        async def bounded() -> Message:
+            nonlocal received, more
+            if not more:
+                return await receive()
+            try:
+                async with asyncio.timeout(self._limits.body_idle_seconds):
+                    message = await receive()
+            except TimeoutError:
+                raise RequestTimedOut from None
+            received += len(message.get("body", b""))
+            if received > self._limits.request_bytes:
+                raise self._too_large()
+            more = message.get("more_body", False)
+            return message
+
+        return bounded
+
+    def _too_large(self) -> TooLarge:
+        return TooLarge(f"The body of the request exceeds {self._limits.request_bytes} bytes.")
+
+
+class Gate:
+    """Lets so many in at once; who waits too long for a turn hears `TooBusy`."""
+
+    def __init__(self, places: int, wait_seconds: float) -> None:
+        self._places = asyncio.Semaphore(places)
+        self._wait_seconds = wait_seconds
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait for a place, and hold it for as long as the context lasts."""
+        try:
+            async with asyncio.timeout(self._wait_seconds):
+                await self._places.acquire()
+        except TimeoutError:
+            # Not all at the same moment again.
+            raise TooBusy(retry_after=2 + secrets.randbelow(7)) from None
+        try:
+            yield
+        finally:
+            self._places.release()
+
+
+@dataclass(frozen=True, slots=True)
+class Gates:
+    """The gates of one process."""
+
+    stores: Gate
+    """Requests that store."""
+    renders: Gate
+    """Frames that are being decoded."""
+
+    @classmethod
+    def of(cls, limits: Limits) -> "Gates":
+        return cls(
+            Gate(limits.concurrent_stores, limits.queue_seconds),
+            Gate(limits.concurrent_renders, limits.queue_seconds),
+        )

@@ -1,0 +1,106 @@
+"""What the program says while it runs: one line a request, and what went wrong.
+
+A line never holds what a caller sent: no path (the route's pattern instead), no query, no token,
+and of an unexpected error its place, not its message, which may quote a patient. The audit holds
+the rest, under the same request id.
+"""
+
+import secrets
+import sys
+import time
+import traceback
+from typing import Any
+
+import orjson
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.typing import EventDict, WrappedLogger
+
+from app.web.errors import CLIENT_CLOSED_REQUEST
+
+log = structlog.get_logger()
+
+
+def configure_log(log_format: str) -> None:
+    """Write lines for people (`console`) or JSON (`json`) to the standard output."""
+    as_json = log_format == "json"
+    renderer = (
+        structlog.processors.JSONRenderer(serializer=lambda line, **_: orjson.dumps(line, str))
+        if as_json
+        else structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper("iso", utc=True),
+            _escape_control_characters,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger("info"),
+        logger_factory=structlog.BytesLoggerFactory()
+        if as_json
+        else structlog.PrintLoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+
+
+def _escape_control_characters(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
+    for key, value in line.items():
+        if isinstance(value, str) and not value.isprintable():
+            line[key] = ascii(value)
+    return line
+
+
+def places(error: BaseException) -> list[str]:
+    """Where an error came from, innermost last, without its message or any value."""
+    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    before = places(cause) if cause is not None else []
+    frames = traceback.extract_tb(error.__traceback__)
+    return [
+        *before,
+        *(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames),
+        f"{type(error).__module__}.{type(error).__qualname__}",
+    ]
+
+
+class RequestLog:
+    """Gives every request an id, tells it to the caller, and writes a line when it is over."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        state: dict[str, Any] = scope.setdefault("state", {})
+        request_id = state["request_id"] = secrets.token_hex(8)
+        status, sent, whole = CLIENT_CLOSED_REQUEST, 0, False
+
+        async def watched(message: Message) -> None:
+            nonlocal status, sent, whole
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"].append((b"x-request-id", request_id.encode()))
+            else:
+                sent += len(message.get("body", b""))
+                whole = not message.get("more_body", False)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        finally:
+            principal = state.get("principal")
+            log.info(
+                "request",
+                request_id=request_id,
+                method=scope["method"],
+                route=getattr(scope.get("route"), "path", None),
+                status=status,
+                sent=sent,
+                whole=whole,
+                milliseconds=round((time.perf_counter() - began) * 1000, 2),
+                principal=principal and principal.name,
+            )

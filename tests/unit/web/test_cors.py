@@ -1,0 +1,63 @@
+"""Browsers let viewers of other origins use the archive, errors included."""
+
+import pytest
+
+from app.web.cors import Cors
+from tests.unit.web.asgi import Call, answering, raising, scope
+
+VIEWER = b"https://viewer.example"
+PREFLIGHT = [
+    (b"origin", VIEWER),
+    (b"access-control-request-method", b"GET"),
+    (b"access-control-request-headers", b"authorization,accept"),
+]
+
+
+async def test_a_preflight_is_answered_without_reaching_anything_else() -> None:
+    app = Cors(raising(AssertionError("reached")), ["*"])
+    call = await Call()(app, scope("OPTIONS", "/dicomweb/studies", PREFLIGHT))
+    assert call.status == 204
+    assert call.body == b""
+    assert call.headers["access-control-allow-origin"] == "*"
+    assert call.headers["access-control-max-age"] == "7200"
+    allowed = call.headers["access-control-allow-headers"].lower().split(", ")
+    assert {"authorization", "accept", "content-type", "range", "if-none-match"} <= set(allowed)
+    assert call.headers["access-control-allow-methods"] == "GET, HEAD, POST, DELETE, OPTIONS"
+
+
+@pytest.mark.parametrize("status", [200, 401, 500])
+async def test_every_answer_can_be_read_by_the_viewer(status: int) -> None:
+    app = Cors(answering(status, [(b"etag", b'"1"')]), ["*"])
+    call = await Call()(app, scope(headers=[(b"origin", VIEWER)]))
+    assert call.headers["access-control-allow-origin"] == "*"
+    exposed = set(call.headers["access-control-expose-headers"].split(", "))
+    assert exposed == {
+        *("Content-Location", "Content-Range", "ETag", "Location", "Warning"),
+        *("Link", "Retry-After", "X-Total-Count"),
+    }
+    assert call.headers["cross-origin-resource-policy"] == "cross-origin"
+    assert call.headers["x-content-type-options"] == "nosniff"
+    assert call.headers["etag"] == '"1"'
+
+
+async def test_with_a_list_only_its_origins_are_let_in() -> None:
+    app = Cors(answering(headers=[(b"vary", b"Accept")]), ["https://viewer.example/"])
+    allowed = await Call()(app, scope(headers=[(b"origin", VIEWER)]))
+    assert allowed.headers["access-control-allow-origin"] == VIEWER.decode()
+    other = await Call()(app, scope(headers=[(b"origin", b"https://evil.example")]))
+    assert "access-control-allow-origin" not in other.headers
+    none = await Call()(app, scope())
+    assert "access-control-allow-origin" not in none.headers
+    for call in (allowed, other, none):
+        assert call.headers["vary"] == "Accept, Origin"
+
+
+async def test_credentials_are_never_allowed() -> None:
+    for origins in (["*"], [VIEWER.decode()]):
+        call = await Call()(Cors(answering(), origins), scope(headers=[(b"origin", VIEWER)]))
+        assert "access-control-allow-credentials" not in call.headers
+
+
+async def test_options_that_is_no_preflight_goes_on() -> None:
+    call = await Call()(Cors(answering(405), ["*"]), scope("OPTIONS"))
+    assert call.status == 405

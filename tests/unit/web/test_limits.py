@@ -1,0 +1,133 @@
+"""What is too much is refused before it costs anything, and a crowd waits for its turn."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from app.errors import ArchiveError, BadRequest, TooBusy, TooLarge, UnsupportedMediaType
+from app.settings import Limits
+from app.web.errors import HeadersTooLarge, RequestTimedOut, UriTooLong
+from app.web.limits import Gate, RequestLimits
+from tests.unit.web.asgi import Call, Header, scope
+
+
+def limits(**values: Any) -> Limits:
+    return Limits.model_validate(values)
+
+
+async def reading(scope: Any, receive: Any, send: Any) -> None:
+    """An application that reads the body and answers with it."""
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body += message["body"]
+        more = message["more_body"]
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def call(
+    headers: list[Header] | None = None, body: list[bytes] | None = None, **more: Any
+) -> Call:
+    app = RequestLimits(reading, limits(request_bytes=100))
+    return await Call(body or [])(app, scope("POST", headers=headers or [], **more))
+
+
+@pytest.mark.parametrize(
+    ("fits", "refused", "error"),
+    [
+        ({"raw_path": b"/" * 8192}, {"raw_path": b"/" * 8193}, UriTooLong),
+        ({"query_string": b"x" * 8191}, {"query_string": b"x" * 8192}, UriTooLong),
+        ({"headers": [(b"a", b"1")] * 100}, {"headers": [(b"a", b"1")] * 101}, HeadersTooLarge),
+        (
+            {"headers": [(b"a", b"1" * (32 * 1024 - 5))]},
+            {"headers": [(b"a", b"1" * (32 * 1024 - 4))]},
+            HeadersTooLarge,
+        ),
+        (
+            {"headers": [(b"content-length", b"100")]},
+            {"headers": [(b"content-length", b"101")]},
+            TooLarge,
+        ),
+        (
+            {"headers": [(b"content-encoding", b"Identity")]},
+            {"headers": [(b"content-encoding", b"gzip")]},
+            UnsupportedMediaType,
+        ),
+        (
+            {"headers": [(b"content-length", b"0")]},
+            {"headers": [(b"content-length", b"-1")]},
+            BadRequest,
+        ),
+    ],
+)
+async def test_limits_of_the_head(
+    fits: dict[str, Any], refused: dict[str, Any], error: type[ArchiveError]
+) -> None:
+    assert (await call(**fits)).status == 200
+    with pytest.raises(error):
+        await call(**refused)
+
+
+CHUNKED = [(b"transfer-encoding", b"chunked")]
+
+
+async def test_a_body_of_unknown_length_is_counted() -> None:
+    assert (await call(CHUNKED, [b"x" * 60, b"x" * 40])).body == b"x" * 100
+    with pytest.raises(TooLarge):
+        await call(CHUNKED, [b"x" * 60, b"x" * 41])
+
+
+async def test_a_body_that_stalls_is_given_up() -> None:
+    async def silent() -> Any:
+        await asyncio.sleep(60)
+
+    app = RequestLimits(reading, limits(body_idle_seconds=0.01))
+    with pytest.raises(RequestTimedOut):
+        await app(scope("POST", headers=CHUNKED), silent, Call().send)
+
+
+async def test_waiting_for_the_caller_to_leave_is_no_stall() -> None:
+    """After the body, `receive` waits for the end of the connection, however long that takes."""
+
+    async def waiting(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        assert (await receive())["type"] == "http.disconnect"
+
+    messages = [{"type": "http.request", "body": b"", "more_body": False}]
+
+    async def receive() -> Any:
+        if messages:
+            return messages.pop()
+        await asyncio.sleep(0.05)
+        return {"type": "http.disconnect"}
+
+    app = RequestLimits(waiting, limits(body_idle_seconds=0.01))
+    await app(scope("POST", headers=CHUNKED), receive, Call().send)
+
+
+async def test_a_gate_lets_only_so_many_in() -> None:
+    gate, inside, most = Gate(2, wait_seconds=5), 0, 0
+
+    async def work() -> None:
+        nonlocal inside, most
+        async with gate.turn():
+            inside += 1
+            most = max(most, inside)
+            await asyncio.sleep(0.001)
+            inside -= 1
+
+    await asyncio.gather(*(work() for _ in range(10)))
+    assert most == 2
+
+
+async def test_who_waits_too_long_at_a_gate_is_sent_away() -> None:
+    gate = Gate(1, wait_seconds=0.01)
+    async with gate.turn():
+        with pytest.raises(TooBusy) as refusal:
+            async with gate.turn():
+                raise AssertionError("two inside")
+    assert 1 <= refusal.value.retry_after <= 10
+    async with gate.turn():
+        pass
