@@ -1,0 +1,129 @@
+"""The `viewport` of a rendered image: which part of it, mirrored or not, how large (PS3.18 8.3.5).
+
+The region is cut first, then scaled, its aspect kept, to the largest size that fits the viewport.
+Scaling down averages all the pixels that an output pixel covers, so that nothing fine vanishes.
+"""
+
+import math
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.errors import InvalidParameter
+
+Image = NDArray[np.uint8]
+
+LONGEST_SIDE = 65_535
+"""Pixels; what the image formats can say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Viewport:
+    """Size in pixels of the output, and the region of the source that it shows.
+
+    A negative width or height of the region mirrors it. None is up to the edge of the source.
+    """
+
+    width: int
+    height: int
+    left: float = 0.0
+    top: float = 0.0
+    region_width: float | None = None
+    region_height: float | None = None
+    enlarge: bool = True
+    """Whether an image that is smaller than the viewport is scaled up."""
+
+    @classmethod
+    def parse(cls, text: str, largest: int) -> "Viewport":
+        """Of `vw,vh[,sx,sy,sw,sh]`; the last four may each be empty. At most `largest` pixels.
+
+        Raises `InvalidParameter`.
+        """
+        fields = [field.strip() for field in text.split(",")]
+        if len(fields) not in (2, 6):
+            raise InvalidParameter("viewport", text, "must be vw,vh or vw,vh,sx,sy,sw,sh")
+        try:
+            width, height = int(fields[0]), int(fields[1])
+            left, top, region_width, region_height = (
+                float(field) if field else None for field in [*fields[2:], "", "", "", ""][:4]
+            )
+        except ValueError as error:
+            raise InvalidParameter("viewport", text, "has a value that is no number") from error
+        if not 1 <= width <= LONGEST_SIDE or not 1 <= height <= LONGEST_SIDE:
+            raise InvalidParameter("viewport", text, f"width and height are 1 to {LONGEST_SIDE}")
+        if width * height > largest:
+            raise InvalidParameter("viewport", text, f"has more than {largest} pixels")
+        viewport = cls(width, height, left or 0.0, top or 0.0, region_width, region_height)
+        numbers = (viewport.left, viewport.top, region_width or 1.0, region_height or 1.0)
+        if not all(map(math.isfinite, numbers)) or min(numbers[:2]) < 0:
+            raise InvalidParameter("viewport", text, "the region must begin inside the image")
+        if 0 in (region_width, region_height):
+            raise InvalidParameter("viewport", text, "the region has no area")
+        return viewport
+
+    def apply(self, image: Image) -> Image:
+        """The image as seen through the viewport. Raises `InvalidParameter` if it sees nothing."""
+        rows, columns = image.shape[:2]
+        across = _extent(self.left, self.region_width, columns)
+        down = _extent(self.top, self.region_height, rows)
+        region = image[down, across]
+        if not region.size:
+            text = f"{self.left:g},{self.top:g}"
+            raise InvalidParameter("viewport", text, f"lies outside of {columns} x {rows} pixels")
+        if (self.region_height or 0) < 0:
+            region = region[::-1]
+        if (self.region_width or 0) < 0:
+            region = region[:, ::-1]
+        rows, columns = region.shape[:2]
+        factor = min(self.width / columns, self.height / rows)
+        if factor > 1 and not self.enlarge:
+            factor = 1.0
+        return scaled(
+            region,
+            min(max(round(rows * factor), 1), self.height),
+            min(max(round(columns * factor), 1), self.width),
+        )
+
+    def without_enlarging(self) -> "Viewport":
+        """The same viewport for an image that is never scaled up, as a thumbnail."""
+        return replace(self, enlarge=False)
+
+
+def _extent(start: float, length: float | None, size: int) -> slice:
+    end = size if length is None else min(math.ceil(start + abs(length)), size)
+    return slice(math.floor(min(start, size)), end)
+
+
+def scaled(image: Image, rows: int, columns: int) -> Image:
+    """The image in another size, by the area that each output pixel covers (or linearly, up)."""
+    if image.shape[0] > image.shape[1]:
+        return _along(_along(image, 0, rows), 1, columns)
+    return _along(_along(image, 1, columns), 0, rows)
+
+
+def _along(image: Image, axis: int, length: int) -> Image:
+    if image.shape[axis] == length:
+        return np.ascontiguousarray(image)
+    lines = np.moveaxis(image, axis, 0)
+    total = np.zeros((length, *lines.shape[1:]), np.float32)
+    for index, weight in _taps(lines.shape[0], length):
+        total += lines[index] * weight.reshape(-1, *[1] * (lines.ndim - 1))
+    pixels = np.rint(total).clip(0, 255).astype(np.uint8)
+    return np.ascontiguousarray(np.moveaxis(pixels, 0, axis))
+
+
+@lru_cache(maxsize=32)
+def _taps(source: int, target: int) -> list[tuple[NDArray[Any], NDArray[np.float32]]]:
+    """Which source lines go into each target line, and with which weight: a triangular filter."""
+    step = source / target
+    reach = max(step, 1.0)
+    centres = (np.arange(target) + 0.5) * step
+    first = np.floor(centres - reach).astype(np.int64)
+    lines = first + np.arange(math.ceil(2 * reach) + 2)[:, None]
+    weights = (1 - np.abs(lines + 0.5 - centres) / reach).clip(0, None)
+    weights[(lines < 0) | (lines >= source)] = 0
+    weights = (weights / weights.sum(axis=0)).astype(np.float32)
+    return list(zip(lines.clip(0, source - 1), weights, strict=True))
