@@ -25,4 +25,5 @@ def main() -> None:
     try:
         commands()
     except ArchiveError as error:
-        sys.exit(f"hilum: {error}")
+        cause = f" ({error.__cause__})" if error.__cause__ else ""
+        sys.exit(f"hilum: {error}{cause}")

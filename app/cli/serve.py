@@ -19,7 +19,8 @@ import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
-from app.cli.environment import own_database, read_settings
+from app.archive import open_archive
+from app.cli.environment import BadSettings, own_database, read_settings
 from app.cli.tokens import first_token
 from app.errors import ArchiveError
 from app.index import migrate
@@ -95,10 +96,20 @@ def serve() -> None:
     with suppress(KeyboardInterrupt), _listening(settings) as listener:
         base = _base_url(settings, listener)
         with own_database(settings) as url:
+            asyncio.run(_try(settings))
             migrate.upgrade(url)
             token = asyncio.run(first_token(url, settings.admin_token))
             print(_greeting(base, token), flush=True)
             _serve(Worker(settings), listener)
+
+
+async def _try(settings: Settings) -> None:
+    """Open the archive once here, where what is wrong with the settings can be said plainly."""
+    try:
+        archive = await open_archive(settings)
+    except ValueError as error:
+        raise BadSettings(str(error)) from None
+    await archive.close()
 
 
 def _serve(worker: Worker, listener: socket.socket) -> None:
@@ -120,10 +131,11 @@ def _listening(settings: Settings) -> Iterator[socket.socket]:
             (settings.host, settings.port), family=family, backlog=BACKLOG
         )
     except OSError as error:
+        why = str(error.strerror).partition(" (while")[0]
         raise PortTaken(
-            f"Cannot listen on {settings.host} port {settings.port}: {error.strerror}. "
+            f"Cannot listen on {settings.host} port {settings.port}: {why}. "
             "Set HILUM_PORT or HILUM_HOST to another."
-        ) from error
+        ) from None
     with listener:
         listener.set_inheritable(True)
         yield listener
