@@ -15,8 +15,6 @@ from app.audit.event import AuditEvent
 from app.errors import Unavailable
 from app.index import audits
 
-log = structlog.get_logger()
-
 BATCH = 256
 WAITING = 4096
 """Records that may wait at once; beyond that the database is too slow to go on."""
@@ -32,6 +30,7 @@ class Trail:
 
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
+        self._log = structlog.get_logger()
         self._waiting: deque[tuple[AuditEvent, asyncio.Future[None]]] = deque()
         self._writer: asyncio.Task[None] | None = None
 
@@ -65,7 +64,7 @@ class Trail:
                 await audits.add(connection, [event for event, _ in batch])
         # Whatever it was: the record is not there.
         except Exception as error:
-            log.error(  # noqa: TRY400 - the message may quote a value
+            self._log.error(
                 "the audit cannot be written", error=type(error).__qualname__
             )
             failed = True
