@@ -1,23 +1,13 @@
-"""Runs migrations on the connection that `app.index.migrate` hands over.
-
-To write a new one, change `app/index/tables.py` and compare it with a migrated database:
-    alembic -x url=postgresql://… revision --autogenerate --rev-id 0002 -m "What it is for"
-"""
+"""Runs migrations on the connection that `app.index.migrate` hands over."""
 
 from alembic import context
-from sqlalchemy import Connection
+from sqlmodel import SQLModel
 
-from app.index import migrate, tables
+from app.index import tables
 
-
-def run(connection: Connection) -> None:
-    context.configure(connection=connection, target_metadata=tables.SQLModel.metadata)
-    with context.begin_transaction():
-        context.run_migrations()
-
-
-handed_over = context.config.attributes.get("connection")
-if handed_over is not None:
-    run(handed_over)
-else:
-    migrate.run(context.get_x_argument(as_dictionary=True)["url"], run)
+assert tables.Study.metadata is SQLModel.metadata
+context.configure(
+    connection=context.config.attributes["connection"], target_metadata=SQLModel.metadata
+)
+with context.begin_transaction():
+    context.run_migrations()

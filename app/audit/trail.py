@@ -15,6 +15,8 @@ from app.audit.event import AuditEvent
 from app.errors import Unavailable
 from app.index import audits
 
+log = structlog.get_logger()
+
 BATCH = 256
 WAITING = 4096
 """Records that may wait at once; beyond that the database is too slow to go on."""
@@ -30,7 +32,6 @@ class Trail:
 
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
-        self._log = structlog.get_logger()
         self._waiting: deque[tuple[AuditEvent, asyncio.Future[None]]] = deque()
         self._writer: asyncio.Task[None] | None = None
 
@@ -64,7 +65,7 @@ class Trail:
                 await audits.add(connection, [event for event, _ in batch])
         # Whatever it was: the record is not there.
         except Exception as error:
-            self._log.error(
+            log.error(  # noqa: TRY400 - the message may quote a value
                 "the audit cannot be written", error=type(error).__qualname__
             )
             failed = True

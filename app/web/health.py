@@ -16,6 +16,7 @@ from app.archive import Archive
 from app.index import migrate
 from app.web.dependencies import DICOMWEB
 
+log = structlog.get_logger()
 router = APIRouter(include_in_schema=False)
 
 CHECK_SECONDS = 5
@@ -30,7 +31,6 @@ class Readiness:
 
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
-        self._log = structlog.get_logger()
         self._revision = migrate.head()
         self._check: asyncio.Task[bool] | None = None
         self._checked_at = 0.0
@@ -50,7 +50,7 @@ class Readiness:
                     return await migrate.current(connection) == self._revision
         # Whatever it is that fails: the answer is no.
         except Exception as error:
-            self._log.warning("not ready", error=type(error).__qualname__)
+            log.warning("not ready", error=type(error).__qualname__)
             return False
 
 
