@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.dicom import reasons
-from app.dicom.dataset import DataSet, Problem, Unreadable, WalkLimits, read_dataset
+from app.dicom.dataset import DataSet, Problem, WalkLimits
 from app.dicom.frames import FrameMap, map_frames
 from app.dicom.part10 import FileMeta, read_file_meta
 from app.dicom.source import Source
 from app.dicom.uids import TRANSFER_SYNTAXES, TransferSyntax, valid_uid
+from app.dicom.walker import read_dataset, unreadable
 
 _IDENTITY = {
     "00080016": "SOPClassUID",
@@ -37,8 +38,8 @@ def read_instance(source: Source, limits: WalkLimits | None = None) -> SopInstan
     meta = read_file_meta(source)
     syntax = TRANSFER_SYNTAXES.get(meta.transfer_syntax_uid)
     if syntax is None or syntax.deflated:
-        raise Unreadable(
-            reasons.SYNTAX_NOT_SUPPORTED,
+        raise unreadable(
+            reasons.UNSUPPORTED_TRANSFER_SYNTAX,
             f"the transfer syntax {meta.transfer_syntax_uid[:64]!r} is not supported",
             tag=0x00020010,
         )
@@ -63,12 +64,12 @@ def read_instance(source: Source, limits: WalkLimits | None = None) -> SopInstan
 def _uid(dataset: DataSet, tag: str) -> str:
     element: dict[str, Any] | None = dataset.attributes.get(tag)
     if element is None:
-        raise Unreadable(reasons.MISSING_ATTRIBUTE, f"no {_IDENTITY[tag]}", tag=int(tag, 16))
+        raise unreadable(reasons.MISSING_ATTRIBUTE, f"no {_IDENTITY[tag]}", tag=int(tag, 16))
     values = element.get("Value")
     if not values:
-        raise Unreadable(reasons.MISSING_VALUE, f"{_IDENTITY[tag]} is empty", tag=int(tag, 16))
+        raise unreadable(reasons.MISSING_VALUE, f"{_IDENTITY[tag]} is empty", tag=int(tag, 16))
     if len(values) != 1 or not valid_uid(str(values[0])):
-        raise Unreadable(reasons.INVALID_VALUE, f"{_IDENTITY[tag]} is no UID", tag=int(tag, 16))
+        raise unreadable(reasons.INVALID_VALUE, f"{_IDENTITY[tag]} is no UID", tag=int(tag, 16))
     return str(values[0])
 
 
@@ -79,4 +80,6 @@ def _compare(meta: FileMeta, sop_class: str, sop_instance: str) -> None:
     )
     for stated, found, tag in pairs:
         if stated and stated != found:
-            raise Unreadable(reasons.MISMATCH, "File Meta and data set disagree", tag=tag)
+            raise unreadable(
+                reasons.DOES_NOT_MATCH_SOP_CLASS, "File Meta and data set disagree", tag=tag
+            )

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from app.dicom import reasons
-from app.dicom.dataset import Unreadable
 from app.dicom.source import Source
+from app.dicom.walker import unreadable
 
 _START = 132
 _LONG = {b"OB", b"OW", b"UN", b"UT", b"SQ"}
@@ -26,7 +26,7 @@ def read_file_meta(source: Source) -> FileMeta:
     """Read the group 0002 elements, whatever their group length claims. Raises `Unreadable`."""
     head = source.read_at(0, _START + _MOST)
     if head[128:_START] != b"DICM":
-        raise Unreadable(reasons.CANNOT_UNDERSTAND, "no DICOM Part 10 file: DICM is not there")
+        raise unreadable(reasons.CANNOT_UNDERSTAND, "no DICOM Part 10 file: DICM is not there")
     found: dict[int, str] = {}
     at = _START
     while head[at : at + 2] == b"\x02\x00":
@@ -36,11 +36,11 @@ def read_file_meta(source: Source) -> FileMeta:
         length = int.from_bytes(head[length_at : length_at + size], "little")
         value_at = length_at + size
         if value_at + length > len(head):
-            raise Unreadable(
+            raise unreadable(
                 reasons.CANNOT_UNDERSTAND, "File Meta ends too early", tag=0x20000 | element, at=at
             )
         found[element] = head[value_at : value_at + length].decode("latin-1").strip(" \0")
         at = value_at + length
     if not found.get(0x10):
-        raise Unreadable(reasons.MISSING_ATTRIBUTE, "no transfer syntax", tag=0x00020010, at=at)
+        raise unreadable(reasons.MISSING_ATTRIBUTE, "no transfer syntax", tag=0x00020010, at=at)
     return FileMeta(found[0x10], found.get(0x02), found.get(0x03), at)

@@ -36,6 +36,8 @@ _JPEG = "1.2.840.10008.1.2.4."
 
 _ENCAPSULATED = (
     ("1.2.840.10008.1.2.5", "RLE Lossless", "image/dicom-rle"),
+    ("1.2.840.10008.1.2.1.98", "Encapsulated Uncompressed Explicit VR Little Endian", _NATIVE),
+    ("1.2.840.10008.1.2.8.1", "Deflated Image Frame Compression", _NATIVE),
     (_JPEG + "50", "JPEG Baseline (Process 1)", "image/jpeg"),
     (_JPEG + "51", "JPEG Extended (Process 2 and 4)", "image/jpeg"),
     (_JPEG + "57", "JPEG Lossless, Non-Hierarchical (Process 14)", "image/jpeg"),
@@ -48,11 +50,18 @@ _ENCAPSULATED = (
     (_JPEG + "93", "JPEG 2000 Part 2", "image/jpx"),
     (_JPEG + "100", "MPEG2 Main Profile / Main Level", "video/mpeg"),
     (_JPEG + "101", "MPEG2 Main Profile / High Level", "video/mpeg"),
+    (_JPEG + "100.1", "Fragmentable MPEG2 Main Profile / Main Level", "video/mpeg"),
+    (_JPEG + "101.1", "Fragmentable MPEG2 Main Profile / High Level", "video/mpeg"),
     (_JPEG + "102", "MPEG-4 AVC/H.264 High Profile", "video/mp4"),
     (_JPEG + "103", "MPEG-4 AVC/H.264 BD-compatible High Profile", "video/mp4"),
     (_JPEG + "104", "MPEG-4 AVC/H.264 High Profile For 2D Video", "video/mp4"),
     (_JPEG + "105", "MPEG-4 AVC/H.264 High Profile For 3D Video", "video/mp4"),
     (_JPEG + "106", "MPEG-4 AVC/H.264 Stereo High Profile", "video/mp4"),
+    (_JPEG + "102.1", "Fragmentable MPEG-4 AVC/H.264 High Profile", "video/mp4"),
+    (_JPEG + "103.1", "Fragmentable MPEG-4 AVC/H.264 BD-compatible High Profile", "video/mp4"),
+    (_JPEG + "104.1", "Fragmentable MPEG-4 AVC/H.264 High Profile For 2D Video", "video/mp4"),
+    (_JPEG + "105.1", "Fragmentable MPEG-4 AVC/H.264 High Profile For 3D Video", "video/mp4"),
+    (_JPEG + "106.1", "Fragmentable MPEG-4 AVC/H.264 Stereo High Profile", "video/mp4"),
     (_JPEG + "107", "HEVC/H.265 Main Profile", "video/H265"),
     (_JPEG + "108", "HEVC/H.265 Main 10 Profile", "video/H265"),
     (_JPEG + "110", "JPEG XL Lossless", "image/jxl"),
@@ -77,6 +86,10 @@ TRANSFER_SYNTAXES: dict[str, TransferSyntax] = {
             deflated=True,
         ),
         TransferSyntax("1.2.840.10008.1.2.2", "Explicit VR Big Endian", _NATIVE, big_endian=True),
+        TransferSyntax(_JPEG + "94", "JPIP Referenced", _NATIVE),
+        TransferSyntax(_JPEG + "95", "JPIP Referenced Deflate", _NATIVE, deflated=True),
+        TransferSyntax(_JPEG + "204", "JPIP HTJ2K Referenced", _NATIVE),
+        TransferSyntax(_JPEG + "205", "JPIP HTJ2K Referenced Deflate", _NATIVE, deflated=True),
         *(TransferSyntax(*line, encapsulated=True) for line in _ENCAPSULATED),
     )
 }
@@ -84,6 +97,9 @@ TRANSFER_SYNTAXES: dict[str, TransferSyntax] = {
 
 
 def transfer_syntax(uid: str) -> TransferSyntax:
-    """The transfer syntax with this UID; one that is not known is taken for encapsulated."""
-    known = TRANSFER_SYNTAXES.get(uid)
-    return known or TransferSyntax(uid, uid, _NATIVE, encapsulated=True)
+    """The transfer syntax with this UID; one that the archive does not know is taken as opaque.
+
+    Every syntax but Implicit VR Little Endian and the retired big-endian one encodes the data set
+    in Explicit VR Little Endian (PS3.5 10, A.4), so that only the pixels stay unknown.
+    """
+    return TRANSFER_SYNTAXES.get(uid) or TransferSyntax(uid, uid, _NATIVE, encapsulated=True)

@@ -113,7 +113,7 @@ def test_whatever_follows_the_prefix_nothing_but_unreadable_is_raised(junk: byte
 def test_a_changed_byte_is_read_or_refused(at: int, byte: int) -> None:
     file = FILE[:at] + bytes([byte]) + FILE[at + 1 :]
     with contextlib.suppress(Unreadable):
-        assert read_instance(BytesSource(file)).dataset.end == len(FILE)
+        assert read_instance(BytesSource(file)).dataset.attributes
 
 
 def test_nesting_beyond_the_limit_is_refused() -> None:
