@@ -1,0 +1,177 @@
+"""One instance on its way in: its bytes are spooled and hashed, then walked once, and become a row.
+
+Rules:
+- Whatever the size of an instance, a bounded piece of it is in memory.
+- What cannot be stored becomes a `Refusal`, a value: one bad part must not cost the others their
+  place. Its bytes are still read to their end, since the next part follows them.
+- What takes long happens in a thread.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from app.blobs.contract import BlobsFull
+from app.blobs.spool import Spool
+from app.dicom import reasons
+from app.dicom.dataset import Problem, Unreadable, WalkLimits
+from app.dicom.instance import read_instance
+from app.dicom.part10 import read_file_meta
+from app.dicom.uids import valid_uid
+from app.index.instances import NewInstance
+from app.settings import Limits
+from app.store.columns import new_instance
+from app.store.outcomes import Refusal, Stored
+
+INLINE_BYTES = 32 * 1024
+"""Up to here, hashing or reading takes less time than handing it to a thread and back."""
+
+PIECE_BYTES = 1024 * 1024
+"""Bytes of a part that are written at a time."""
+
+_T = TypeVar("_T")
+
+
+class CutShort(Exception):
+    """The message ended before this part of it did."""
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """An instance that can be stored."""
+
+    instance: NewInstance
+    warnings: tuple[Problem, ...]
+
+    @property
+    def size(self) -> int:
+        """About how many bytes its row takes in memory."""
+        table = self.instance.frame_table or b""
+        return len(self.instance.metadata_json) + len(table) + 100 * len(self.instance.bulk)
+
+    def under(self, blob_key: str) -> "Intake":
+        """The same with its bytes under another key."""
+        return replace(self, instance=replace(self.instance, blob_key=blob_key))
+
+    def stored(self) -> Stored:
+        """What to say of it once it is."""
+        return Stored(
+            self.instance.study_instance_uid,
+            self.instance.series_instance_uid,
+            self.instance.sop_class_uid,
+            self.instance.sop_instance_uid,
+            self.warnings,
+        )
+
+    def refused(self, reason: int, comment: str, attributes: tuple[Problem, ...] = ()) -> Refusal:
+        """What to say of it if it is not."""
+        return Refusal(
+            reason,
+            comment,
+            self.instance.sop_class_uid,
+            self.instance.sop_instance_uid,
+            attributes,
+        )
+
+
+async def receive(
+    part: AsyncIterator[bytes], spool: Spool, most: int
+) -> Refusal | BlobsFull | None:
+    """Read a part into the spool, and to its end whatever happens; None if all of it is there.
+
+    A part of more than `most` bytes, or one that is cut short, is refused; `BlobsFull` is given
+    back, not raised, where there is no space. Raises what the connection raises.
+    """
+    failure: Refusal | BlobsFull | None = None
+    try:
+        async for piece in _in_pieces(part):
+            if failure is None and spool.size + len(piece) > most:
+                failure = Refusal(reasons.OUT_OF_RESOURCES, f"it has more than {most} bytes")
+            if failure is None:
+                try:
+                    await _run(len(piece), spool.write, piece)
+                except BlobsFull as full:
+                    failure = full
+    except CutShort:
+        return Refusal(reasons.CANNOT_UNDERSTAND, "the message ends before this part of it does")
+    return failure
+
+
+async def read(
+    spool: Spool, blob_key: str, limits: Limits, study_instance_uid: str | None
+) -> Intake | Refusal:
+    """Walk what was received and make its row; refused if it is of another study than the given."""
+    return await _run(spool.size, _read, spool, blob_key, limits, study_instance_uid)
+
+
+def identified(refusal: Refusal, spool: Spool) -> Refusal:
+    """The refusal with the UIDs that the File Meta Information names, if as much can be read."""
+    try:
+        meta = read_file_meta(spool)
+    except Unreadable:
+        return refusal
+    sop_class, sop_instance = meta.media_storage_sop_class_uid, meta.media_storage_sop_instance_uid
+    if not (sop_class and sop_instance and valid_uid(sop_class) and valid_uid(sop_instance)):
+        return refusal
+    return replace(refusal, sop_class_uid=sop_class, sop_instance_uid=sop_instance)
+
+
+def _read(
+    spool: Spool, blob_key: str, limits: Limits, study_instance_uid: str | None
+) -> Intake | Refusal:
+    try:
+        sop = read_instance(spool, _walk_limits(limits))
+    except Unreadable as error:
+        return identified(Refusal(error.reason, str(error), attributes=_at_fault(error)), spool)
+    instance, unmatched = new_instance(
+        sop, blob_key=blob_key, length=spool.size, sha256=spool.sha256
+    )
+    intake = Intake(instance, _once_an_attribute(sop.problems + unmatched))
+    if study_instance_uid is not None and sop.study_instance_uid != study_instance_uid:
+        other = Problem("0020000D", "is not the study of the URL")
+        return intake.refused(reasons.WRONG_STUDY, "it belongs to another study", (other,))
+    return intake
+
+
+def _at_fault(error: Unreadable) -> tuple[Problem, ...]:
+    if error.tag is None:
+        return ()
+    name = f"({error.tag[:4]},{error.tag[4:]}) "
+    return (Problem(error.tag, str(error).removeprefix(name)),)
+
+
+def _walk_limits(limits: Limits) -> WalkLimits:
+    return WalkLimits(
+        header_bytes=limits.header_bytes,
+        nesting=limits.nesting,
+        elements_per_level=limits.elements_per_level,
+        elements=limits.elements,
+        items_per_sequence=limits.items_per_sequence,
+        inflated_bytes=limits.inflated_bytes,
+    )
+
+
+def _once_an_attribute(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    first: dict[str, Problem] = {}
+    for problem in problems:
+        first.setdefault(problem.tag, problem)
+    return tuple(first.values())
+
+
+async def _in_pieces(part: AsyncIterator[bytes]) -> AsyncIterator[bytearray]:
+    piece = bytearray()
+    async for data in part:
+        piece += data
+        if len(piece) >= PIECE_BYTES:
+            yield piece
+            piece = bytearray()
+    if piece:
+        yield piece
+
+
+async def _run(size: int, work: Callable[..., _T], *arguments: object) -> _T:
+    """Do work on so many bytes: here if they are few, else in a thread."""
+    if size <= INLINE_BYTES:
+        return work(*arguments)
+    return await asyncio.to_thread(work, *arguments)

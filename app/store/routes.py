@@ -1,0 +1,116 @@
+"""POST /studies and POST /studies/{study}: the Store transaction over HTTP (PS3.18 10.5)."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path, Request, Response
+
+from app.archive import Archive
+from app.dicom.jsonmodel import dumps
+from app.dicom.mediatypes import METADATA_OFFERS, acceptable, choose
+from app.dicom.uids import valid_uid
+from app.errors import InvalidParameter, NotAcceptable
+from app.store import service
+from app.store.message import DICOM, MULTIPART, parts_of
+from app.store.outcomes import Outcome, Stored
+from app.store.response import report, status_of
+from app.web.dependencies import ArchiveOf, BaseUrl, Storer
+from app.web.limits import Gate
+from app.web.responses import dicom_json
+
+router = APIRouter(tags=["Store"])
+
+
+async def answer_type(request: Request) -> str:
+    """The media type of the answer; raises `NotAcceptable` before a byte of the body is read."""
+    ranges = acceptable(request.query_params.getlist("accept"), request.headers.get("accept"))
+    offer = choose(ranges, METADATA_OFFERS)
+    if offer is None:
+        raise NotAcceptable
+    return offer.media_type
+
+
+async def study_of_url(
+    study_instance_uid: Annotated[str, Path(description="Study Instance UID")],
+) -> str:
+    """The UID in the path; raises `InvalidParameter` if it is none."""
+    if not valid_uid(study_instance_uid):
+        raise InvalidParameter("study", study_instance_uid, "is no UID")
+    return study_instance_uid
+
+
+AnswerType = Annotated[str, Depends(answer_type)]
+StudyOfUrl = Annotated[str, Depends(study_of_url)]
+
+_FILE = {"schema": {"type": "string", "format": "binary"}}
+_DOCUMENTED: dict[str, Any] = {
+    "openapi_extra": {
+        "requestBody": {
+            "required": True,
+            "description": "Part 10 files: one by itself, or one in each part of a message",
+            "content": {DICOM: _FILE, f'{MULTIPART}; type="{DICOM}"': _FILE},
+        }
+    },
+    "responses": {
+        200: {"description": "All instances are stored", "content": {"application/dicom+json": {}}},
+        202: {"description": "Some instances failed, or are stored with a warning"},
+        400: {"description": "The message is malformed, or holds nothing"},
+        406: {"description": "The answer cannot be given in an accepted media type"},
+        409: {"description": "No instance is stored"},
+        413: {"description": "The message is larger than a limit of this archive"},
+        415: {"description": "The body is of another media type"},
+        503: {"description": "Space, the blobs or the index are lacking, or it is too busy"},
+    },
+}
+
+
+@router.post("/studies", **_DOCUMENTED)
+async def store_instances(
+    request: Request, caller: Storer, archive: ArchiveOf, base: BaseUrl, answer: AnswerType
+) -> Response:
+    """Store instances of any studies."""
+    return await _store(request, caller.partition_id, archive, base, answer, None)
+
+
+@router.post("/studies/{study_instance_uid}", **_DOCUMENTED)
+async def store_instances_of_study(
+    request: Request,
+    caller: Storer,
+    archive: ArchiveOf,
+    base: BaseUrl,
+    answer: AnswerType,
+    study: StudyOfUrl,
+) -> Response:
+    """Store instances of one study; those of others are refused."""
+    return await _store(request, caller.partition_id, archive, base, answer, study)
+
+
+async def _store(
+    request: Request,
+    partition_id: int,
+    archive: Archive,
+    base: str,
+    answer: str,
+    study: str | None,
+) -> Response:
+    parts = parts_of(
+        request.headers.get("content-type"),
+        request.stream(),
+        most=archive.settings.limits.request_parts,
+    )
+    gate: Gate = request.app.state.gates.stores
+    async with gate.turn():
+        outcomes = await service.store(archive, partition_id, parts, study)
+    _note(request, outcomes)
+    return await dicom_json(
+        request, dumps(report(outcomes, base)), status=status_of(outcomes), media_type=answer
+    )
+
+
+def _note(request: Request, outcomes: list[Outcome]) -> None:
+    """Tell the audit what was stored, as far as it is one study, one series, one instance."""
+    stored = [outcome for outcome in outcomes if isinstance(outcome, Stored)]
+    note = request.state.audit
+    for name in ("study_instance_uid", "series_instance_uid", "sop_instance_uid"):
+        uids = {getattr(outcome, name) for outcome in stored}
+        if len(uids) == 1:
+            setattr(note, name, uids.pop())

@@ -1,0 +1,230 @@
+"""The Store transaction: parts come in, blobs become durable, rows are committed, outcomes go out.
+
+Rules:
+- Walk first, blob second, row third; an instance is `Stored` only after the commit of its row.
+- Each instance is by itself: one that is refused, or a message that is cut, costs no other its
+  place. What was received whole is kept, whoever is left to hear of it.
+- A blob whose row was not written is deleted only if that is certain: the key was made here, and
+  the transaction told that it has no use for it. After a commit of unknown outcome it stays.
+- What the archive lacks (space, its database) is told by an exception as long as nothing has been
+  stored, and by refusals of the rest after that.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import nullcontext
+
+import structlog
+
+from app.archive import Archive
+from app.blobs.contract import BlobExists, BlobsFull
+from app.blobs.keys import fresh_key
+from app.blobs.spool import Spool, spool_directory
+from app.dicom import reasons
+from app.dicom.dataset import Problem
+from app.errors import ArchiveError, Unavailable
+from app.index import instances
+from app.index.instances import Added, Differs, Identical, Misplaced
+from app.store.differences import differences
+from app.store.intake import Intake, identified, read, receive
+from app.store.outcomes import Outcome, Refusal, Stored
+
+Part = AsyncIterator[bytes]
+"""The bytes of one Part 10 file, as they arrive."""
+
+PARTS_AT_ONCE = 4
+"""Instances of one request that are walked and put at the same time."""
+
+ROWS_OF_COMMIT = 64
+BYTES_OF_COMMIT = 4 * 1024 * 1024
+"""Rows of one request wait for one another until they are so many, or so large."""
+
+log = structlog.get_logger()
+
+
+async def store(
+    archive: Archive,
+    partition_id: int,
+    parts: AsyncIterator[Part | Refusal],
+    study_instance_uid: str | None = None,
+) -> list[Outcome]:
+    """Store the parts and tell what became of each, in their order.
+
+    With a `study_instance_uid`, instances of other studies are refused. A `Refusal` among the parts
+    is one whose bytes could not even be read. Raises `Unavailable` if nothing could be stored for
+    want of space, blobs or database, and whatever reading the parts raises.
+    """
+    batch = _Batch(archive, partition_id, study_instance_uid)
+    try:
+        async for part in parts:
+            await batch.take(part)
+            if batch.hopeless:
+                break
+    finally:
+        await batch.finish()
+    return batch.outcomes()
+
+
+class _Batch:
+    """The instances of one request."""
+
+    def __init__(self, archive: Archive, partition_id: int, study: str | None) -> None:
+        self._archive = archive
+        self._limits = archive.settings.limits
+        self._spools = spool_directory(archive.settings.data_dir)
+        self._partition_id = partition_id
+        self._study = study
+        self._outcomes: list[Outcome | None] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._places = asyncio.Semaphore(PARTS_AT_ONCE)
+        self._waiting: list[tuple[int, Intake]] = []
+        self._one_large = asyncio.Lock()
+        self._committing = asyncio.Lock()
+        self._lack: Unavailable | None = None
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether something is lacking and nothing has been stored: going on helps nobody."""
+        return self._lack is not None and not any(isinstance(o, Stored) for o in self._outcomes)
+
+    async def take(self, part: Part | Refusal) -> None:
+        """Receive one part to its end; the rest of its way goes on while the next one arrives."""
+        number = len(self._outcomes)
+        self._outcomes.append(None)
+        if isinstance(part, Refusal):
+            self._outcomes[number] = part
+            return
+        spool = Spool(self._limits.spool_memory_bytes, self._spools)
+        try:
+            failure = await receive(part, spool, self._limits.instance_bytes)
+            await self._places.acquire()
+        except BaseException:
+            spool.close()
+            raise
+        self._tasks.append(asyncio.create_task(self._keep(number, spool, failure)))
+
+    async def finish(self) -> None:
+        """Wait until everything that was taken has its outcome, also if this is cancelled once."""
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        await self._commit()
+        for task in self._tasks:
+            task.result()
+
+    def outcomes(self) -> list[Outcome]:
+        """The outcome of each part. Raises `Unavailable` if nothing is stored for that reason."""
+        if self._lack is not None and self.hopeless:
+            raise self._lack
+        return [outcome for outcome in self._outcomes if outcome is not None]
+
+    async def _keep(self, number: int, spool: Spool, failure: Refusal | BlobsFull | None) -> None:
+        try:
+            with spool:
+                # Of large ones, which are put in pieces, one at a time: memory is the request's.
+                async with self._one_large if spool.path else nullcontext():
+                    kept = await self._made_durable(spool, failure)
+            if isinstance(kept, Refusal):
+                self._outcomes[number] = kept
+                return
+            self._waiting.append((number, kept))
+            if self._enough_waiting():
+                await self._commit()
+        finally:
+            self._places.release()
+
+    async def _made_durable(
+        self, spool: Spool, failure: Refusal | BlobsFull | None
+    ) -> Intake | Refusal:
+        """Walk the instance and put its blob; its row is still to come."""
+        match failure:
+            case Refusal():
+                return identified(failure, spool)
+            case BlobsFull():
+                return identified(self._refusal_for(failure), spool)
+        key = fresh_key(f"p{self._partition_id}")
+        taken = await read(spool, key, self._limits, self._study)
+        if isinstance(taken, Refusal):
+            return taken
+        try:
+            return await _put(self._archive, taken, spool)
+        except Unavailable as lack:
+            return self._refusal_for(lack, taken)
+
+    def _enough_waiting(self) -> bool:
+        size = sum(intake.size for _, intake in self._waiting)
+        return len(self._waiting) >= ROWS_OF_COMMIT or size >= BYTES_OF_COMMIT
+
+    async def _commit(self) -> None:
+        """Commit every row that waits, and note the outcomes."""
+        async with self._committing:
+            waiting, self._waiting = self._waiting, []
+            if not waiting:
+                return
+            intakes = [intake for _, intake in waiting]
+            try:
+                outcomes = await _add(self._archive, self._partition_id, intakes)
+            except Unavailable as lack:
+                outcomes = [self._refusal_for(lack, intake) for intake in intakes]
+            for (number, _), outcome in zip(waiting, outcomes, strict=True):
+                self._outcomes[number] = outcome
+
+    def _refusal_for(self, lack: Unavailable, intake: Intake | None = None) -> Refusal:
+        """What is said of an instance that could not be stored for what the archive lacks."""
+        self._lack = self._lack or lack
+        full = isinstance(lack, BlobsFull)
+        reason = reasons.OUT_OF_RESOURCES if full else reasons.PROCESSING_FAILURE
+        return intake.refused(reason, str(lack)) if intake else Refusal(reason, str(lack))
+
+
+async def _put(archive: Archive, intake: Intake, spool: Spool) -> Intake:
+    """Put the blob of an instance; the intake then has the key under which it lies."""
+    try:
+        await archive.blobs.put(intake.instance.blob_key, spool)
+    except BlobExists:
+        # Nobody else has the key: an answer was lost and the put repeated on the way. What lies
+        # there may be half of it, so it is left to be swept.
+        owner = intake.instance.blob_key.partition("/")[0]
+        intake = intake.under(fresh_key(owner))
+        await archive.blobs.put(intake.instance.blob_key, spool)
+    return intake
+
+
+async def _add(archive: Archive, partition_id: int, intakes: list[Intake]) -> list[Outcome]:
+    """Commit the rows of durable instances; delete the blobs that turn out not to be needed."""
+    rows = [intake.instance for intake in intakes]
+    answers = await archive.transact(lambda on: instances.add(on, partition_id, rows))
+    outcomes: list[Outcome] = []
+    for intake, answer in zip(intakes, answers, strict=True):
+        outcomes.append(_outcome(intake, answer))
+        if not isinstance(answer, Added):
+            await _delete_unneeded(archive, intake.instance.blob_key, answer)
+    return outcomes
+
+
+def _outcome(intake: Intake, answer: instances.Outcome) -> Outcome:
+    match answer:
+        case Added() | Identical():
+            return intake.stored()
+        case Differs():
+            return intake.refused(
+                reasons.DUPLICATE_INSTANCE,
+                "it is stored already, with other content",
+                differences(answer.metadata_json, intake.instance.metadata_json),
+            )
+        case Misplaced():
+            same_study = answer.study_instance_uid == intake.instance.study_instance_uid
+            other = "0020000E" if same_study else "0020000D"
+            return intake.refused(
+                reasons.DUPLICATE_INSTANCE,
+                "its SOP Instance UID is stored elsewhere",
+                (Problem(other, "differs from the stored instance"),),
+            )
+
+
+async def _delete_unneeded(archive: Archive, key: str, answer: instances.Outcome) -> None:
+    if isinstance(answer, Identical | Differs) and answer.blob_key == key:
+        return  # the very blob is in use: an earlier commit of this row had succeeded unheard
+    try:
+        await archive.blobs.delete(key)
+    except ArchiveError as error:
+        log.warning("blob_left_behind", key=key, error=repr(error))

@@ -1,0 +1,84 @@
+"""What the index keeps of an instance."""
+
+from typing import Any
+
+import pytest
+
+from app.dicom.attributes import Level
+from app.dicom.dataset import Problem
+from app.store.columns import level_columns, request_attributes
+
+
+def element(vr: str, *values: Any) -> dict[str, Any]:
+    return {"vr": vr, "Value": list(values)} if values else {"vr": vr}
+
+
+def test_values_that_are_matched_are_kept_in_their_normal_forms() -> None:
+    columns, problems = level_columns(
+        {
+            "00080020": element("DA", "2024.02.29"),
+            "00080030": element("TM", "1011"),
+            "00080050": element("SH", " ACC-1 "),
+            "00080090": element("PN", {"Alphabetic": "Höuse^Gregory"}),
+            "00100010": element("PN", {"Alphabetic": "Doe^Jane", "Ideographic": "山田"}),
+            "00100020": element("LO", "PID-1"),
+        },
+        Level.STUDY,
+    )
+    assert columns["study_date"] == "20240229"
+    assert columns["study_time"] == "101100.000000"
+    assert columns["accession_number"] == "ACC-1"
+    assert columns["referring_physician_name"] == "=house^gregory="
+    assert columns["patient_name"] == "=doe^jane=山田="
+    assert columns["patient_id"] == "PID-1"
+    assert columns["patient_sex"] is None
+    assert problems == []
+
+
+def test_counts_and_identifiers_are_not_the_business_of_a_row_of_values() -> None:
+    columns, _ = level_columns({"0020000D": element("UI", "1.2")}, Level.STUDY)
+    assert not columns.keys() & {"study_instance_uid", "modalities", "sop_classes"}
+
+
+@pytest.mark.parametrize(
+    ("tag", "vr", "value", "level", "column"),
+    [
+        ("00080020", "DA", "99999999", Level.STUDY, "study_date"),
+        ("00080030", "TM", "999999", Level.STUDY, "study_time"),
+        ("00200011", "IS", "one", Level.SERIES, "series_number"),
+        ("00200013", "IS", "99999999999999999999", Level.INSTANCE, "instance_number"),
+        ("00280010", "US", 2**31, Level.INSTANCE, "rows"),
+        ("00100010", "PN", "a text", Level.STUDY, "patient_name"),
+    ],
+)
+def test_a_value_without_normal_form_is_not_matched_and_is_told_of(
+    tag: str, vr: str, value: Any, level: Level, column: str
+) -> None:
+    columns, problems = level_columns({tag: element(vr, value)}, level)
+    assert columns[column] is None
+    assert [problem.tag for problem in problems] == [tag]
+    assert isinstance(problems[0], Problem)
+
+
+@pytest.mark.parametrize("empty", [element("DA"), element("DA", None), element("DA", "")])
+def test_an_empty_value_is_no_problem(empty: dict[str, Any]) -> None:
+    columns, problems = level_columns({"00080020": empty}, Level.STUDY)
+    assert columns["study_date"] is None
+    assert problems == []
+
+
+def test_of_several_values_the_first_is_matched() -> None:
+    columns, _ = level_columns({"00080060": element("CS", "CT", "MR")}, Level.SERIES)
+    assert columns["modality"] == "CT"
+
+
+def test_of_request_attributes_the_matched_ones_are_kept_by_item() -> None:
+    sequence = element(
+        "SQ",
+        {"00400009": element("SH", "step"), "00321060": element("LO", "not matched")},
+        {},
+        {"00401001": element("SH", "procedure"), "00400009": element("SH")},
+    )
+    assert request_attributes(sequence) == [{"00400009": "step"}, {"00401001": "procedure"}]
+    assert request_attributes(None) == []
+    assert request_attributes(element("SQ")) == []
