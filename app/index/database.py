@@ -1,118 +1,171 @@
-"""`Database`: the pool of connections, and statements compiled once.
+"""`Database`: the connections of one process to PostgreSQL.
 
-Statements are written in SQLAlchemy Core over the tables of `app.index.tables`; `prepare` turns one
-into the text that asyncpg runs. There is no session and no engine on the path of a request.
+- A session is made to keep what it acknowledges: `synchronous_commit` is on, whatever the server's
+  default is. A transaction that is left alone is ended by the server, so that a process that hangs
+  holds no lock for ever.
+- Connections are lent as they are: with no exchange to begin and none to give them back, reading a
+  row costs little more than the row.
+- What goes wrong with the database leaves here as an `Unavailable` (see `app.index.failures`).
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from typing import Any, TypeVar
 
 import asyncpg
-from sqlalchemy.dialects.postgresql import asyncpg as dialect
-from sqlalchemy.sql import Executable
-from sqlalchemy.sql.compiler import SQLCompiler
+import orjson
+import structlog
 
-from app.errors import Unavailable
+from app.errors import TooBusy, Unavailable
+from app.index.failures import Contended, ours
+from app.index.statements import Connection, Prepared, prepare
 
-Connection = Any
-"""A connection of asyncpg, on loan from the pool."""
+__all__ = ["Connection", "Database", "Prepared", "asyncpg_url", "prepare"]
 
-_LOST = (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, TimeoutError)
+T = TypeVar("T")
 
+_SCHEMES = ("postgresql", "postgres", "postgresql+asyncpg")
 
-class Prepared:
-    """A statement as text with numbered parameters, and the names that they go by."""
+ATTEMPTS = 5
+"""How often `transact` tries before it gives up."""
+CONNECT_SECONDS = 10
+SLACK_SECONDS = 5
+"""How much longer than the server we wait for a statement: beyond that the server is not there."""
 
-    def __init__(self, sql: str, names: tuple[str, ...], fixed: dict[str, Any]) -> None:
-        self.sql = sql
-        self._names = names
-        self._fixed = fixed
-
-    def _values(self, parameters: dict[str, Any]) -> list[Any]:
-        given = self._fixed | parameters
-        return [given[name] for name in self._names]
-
-    async def fetch(self, connection: Connection, **parameters: Any) -> list[Any]:
-        """Every row of the result."""
-        rows: list[Any] = await connection.fetch(self.sql, *self._values(parameters))
-        return rows
-
-    async def fetchrow(self, connection: Connection, **parameters: Any) -> Any:
-        """The first row of the result, or None."""
-        return await connection.fetchrow(self.sql, *self._values(parameters))
-
-    async def fetchval(self, connection: Connection, **parameters: Any) -> Any:
-        """The first value of the first row, or None."""
-        return await connection.fetchval(self.sql, *self._values(parameters))
-
-    async def execute(self, connection: Connection, **parameters: Any) -> None:
-        """Run the statement for its effect."""
-        await connection.execute(self.sql, *self._values(parameters))
-
-
-def prepare(statement: Executable) -> Prepared:
-    """Compile a Core statement; its bind parameters without a value are given at each call."""
-    compiled = statement.compile(dialect=dialect.dialect())  # type: ignore[no-untyped-call,attr-defined]
-    assert isinstance(compiled, SQLCompiler)
-    fixed = {name: value for name, value in compiled.params.items() if value is not None}
-    return Prepared(str(compiled), tuple(compiled.positiontup or ()), fixed)
+log = structlog.get_logger()
 
 
 class Database:
-    """Connections to one PostgreSQL, opened once in each process."""
+    """The pool of connections; opened once in each process, after any fork."""
 
-    def __init__(self, pool: Any) -> None:
+    def __init__(self, pool: Any, queue_seconds: float) -> None:
         self._pool = pool
+        self._queue_seconds = queue_seconds
 
     @classmethod
-    async def open(cls, url: str, *, connections: int, statement_seconds: float) -> "Database":
-        """Connect; raises `Unavailable` if the server does not answer.
+    async def open(
+        cls,
+        url: str,
+        *,
+        connections: int,
+        statement_seconds: float,
+        queue_seconds: float = 5,
+    ) -> "Database":
+        """Connect to `url` (see `asyncpg_url`). Raises `Unavailable` if the server does not answer.
 
-        `synchronous_commit` is forced on: what has been acknowledged survives a crash.
+        `connections`: at most so many. `statement_seconds`: no statement takes longer, and no
+        transaction idles longer. `queue_seconds`: no caller waits longer for a connection.
         """
+        milliseconds = str(int(statement_seconds * 1000))
         try:
-            pool = await asyncpg.create_pool(
-                _plain(url),
+            pool = asyncpg.create_pool(
+                asyncpg_url(url),
                 min_size=1,
                 max_size=connections,
+                timeout=CONNECT_SECONDS,
+                command_timeout=statement_seconds + SLACK_SECONDS,
+                max_cached_statement_lifetime=0,
                 server_settings={
                     "application_name": "hilum",
-                    "synchronous_commit": "on",
-                    "statement_timeout": str(int(statement_seconds * 1000)),
+                    "statement_timeout": milliseconds,
+                    "idle_in_transaction_session_timeout": milliseconds,
+                    "timezone": "UTC",
+                    "jit": "off",
                 },
+                init=_prepare_session,
+                reset=_leave_as_it_is,
             )
-        except (*_LOST, asyncpg.PostgresError) as error:
-            raise Unavailable("The database does not answer.") from error
-        return cls(pool)
+            with ours(OSError):
+                await pool
+        except ValueError as error:
+            raise Unavailable("The URL of the database cannot be understood.") from error
+        database = cls(pool, queue_seconds)
+        async with database.reading() as connection:
+            if await connection.fetchval("SHOW fsync") == "off":
+                log.warning("the database runs with fsync off: a power cut can lose what is stored")
+        return database
+
+    async def close(self) -> None:
+        """Close every connection, waiting for those that are in use."""
+        await self._pool.close()
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Connection]:
+        """A connection for reading with one statement; several see one moment each.
+
+        Raises `TooBusy` if none becomes free, and `Unavailable`, as all the others here.
+        """
+        with ours(OSError):
+            try:
+                connection = await self._pool.acquire(timeout=self._queue_seconds)
+            except TimeoutError as error:
+                raise TooBusy("No connection to the database became free.") from error
+        try:
+            with ours(TimeoutError):
+                yield connection
+        finally:
+            await self._pool.release(connection)
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Connection]:
-        """A connection for reading. Raises `Unavailable` if none can be had."""
-        async with self._connection() as connection:
+        """A connection for reading; what it sees does not change while it is held."""
+        async with (
+            self.reading() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
             yield connection
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
-        """A connection whose changes are committed together at the end, or not at all."""
-        async with self._connection() as connection, connection.transaction():
+        """A connection whose changes are committed together at the end, or not at all.
+
+        If `Unavailable` is raised after the last statement, the commit may have happened.
+        """
+        async with self.reading() as connection, connection.transaction():
             yield connection
 
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[Connection]:
-        try:
-            async with self._pool.acquire() as connection:
-                yield connection
-        except _LOST as error:
-            raise Unavailable("The database does not answer.") from error
+    async def transact(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """Do the work in a transaction, again if others got in its way, and return what it returns.
 
-    async def close(self) -> None:
-        """Close every connection."""
-        await self._pool.close()
+        The work does nothing but use its connection, since it may be done more than once.
+        """
+        for _ in range(ATTEMPTS - 1):
+            try:
+                return await self._attempt(work)
+            except Contended:
+                continue
+        return await self._attempt(work)
+
+    async def _attempt(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        async with self.transaction() as connection:
+            return await work(connection)
 
 
-def _plain(url: str) -> str:
-    """The URL as asyncpg takes it, without the name of a driver."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(scheme=parts.scheme.split("+")[0]))
+def asyncpg_url(url: str) -> str:
+    """The URL as asyncpg takes it.
+
+    Understood are `postgresql://user:password@host:port/database?sslmode=…`, `postgres://` and
+    `postgresql+asyncpg://`, and `?host=/folder` for a server's socket folder. Raises `Unavailable`.
+    """
+    scheme, colon, rest = url.partition(":")
+    if not colon or scheme not in _SCHEMES:
+        raise Unavailable("The URL of the database does not begin with postgresql://.")
+    return f"postgresql:{rest}"
+
+
+async def _prepare_session(connection: Connection) -> None:
+    await connection.set_type_codec(
+        "jsonb",
+        schema="pg_catalog",
+        encoder=lambda value: orjson.dumps(value).decode(),
+        decoder=orjson.loads,
+    )
+    # `remote_apply` promises even more than `on`, and stays.
+    await connection.execute(
+        "SELECT set_config('synchronous_commit', 'on', false)"
+        " WHERE current_setting('synchronous_commit') <> 'remote_apply'"
+    )
+
+
+async def _leave_as_it_is(connection: Connection) -> None:
+    """Open transactions have ended before a connection comes back; settings are never changed."""

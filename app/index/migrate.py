@@ -1,21 +1,38 @@
-"""Bringing a database to the schema of this program, also when several processes start at once."""
+"""Bringing a database to the schema of this program, also when several processes start at once.
+
+Everything happens in one transaction under an advisory lock: whoever comes second waits, and then
+finds the work done. A database of a newer program is left alone.
+"""
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Thread
-from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
+from app.errors import ArchiveError
+from app.index.database import CONNECT_SECONDS, asyncpg_url
+from app.index.database import Connection as Lent
+from app.index.failures import ours
 
 ROOT = Path(__file__).parents[2]
+OLDEST_POSTGRESQL = 15
+
 _LOCK = 0x48494C554D
 """Of the advisory lock that migrating processes take turns by."""
+
+
+class CannotMigrate(ArchiveError):
+    """The database cannot be brought to the schema of this program."""
 
 
 def head() -> str:
@@ -25,54 +42,71 @@ def head() -> str:
     return revision
 
 
-async def current(connection: asyncpg.Connection) -> str | None:
-    """The revision that the database is at, by a connection of `Database`."""
+async def current(connection: Lent) -> str | None:
+    """The revision that the database is at."""
     revision: str | None = await connection.fetchval("SELECT version_num FROM alembic_version")
     return revision
 
 
 def upgrade(url: str, revision: str = "head") -> None:
-    """Migrate forward. Safe to call from several processes at once, and from a running loop."""
-    _run(url, lambda config: command.upgrade(config, revision))
+    """Migrate forward. Safe to call from several processes at once, and from a running loop.
+
+    Raises `CannotMigrate` with what to do about it, and `Unavailable`.
+    """
+    run(url, lambda connection: _upgrade(connection, revision))
 
 
 def downgrade(url: str, revision: str = "base") -> None:
     """Migrate back; meant for tests, since going back loses data."""
-    _run(url, lambda config: command.downgrade(config, revision))
+    run(url, lambda connection: command.downgrade(_config(connection), revision))
 
 
-def _run(url: str, action: Callable[[Config], None]) -> None:
-    thread = Thread(target=lambda: outcome.append(_attempt(url, action)))
-    outcome: list[BaseException | None] = []
-    thread.start()
-    thread.join()
-    if outcome and outcome[0] is not None:
-        raise outcome[0]
+def run(url: str, action: Callable[[Connection], None]) -> None:
+    """Do something in a transaction, alone among all who would migrate the database."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, _run(url, action)).result()
 
 
-def _attempt(url: str, action: Callable[[Config], None]) -> BaseException | None:
+async def _run(url: str, action: Callable[[Connection], None]) -> None:
+    engine = create_async_engine(
+        "postgresql+asyncpg://",
+        async_creator=lambda: asyncpg.connect(asyncpg_url(url), timeout=CONNECT_SECONDS),
+        poolclass=NullPool,
+    )
     try:
-        asyncio.run(_migrate(url, action))
-    except Exception as error:
-        return error
-    return None
-
-
-async def _migrate(url: str, action: Callable[[Config], None]) -> None:
-    engine = create_async_engine(urlunsplit(urlsplit(url)._replace(scheme="postgresql+asyncpg")))
-    try:
-        async with engine.begin() as connection:
-            await connection.run_sync(_locked, action)
+        with ours(OSError):
+            async with engine.begin() as connection:
+                await connection.run_sync(_alone, action)
+    except DBAPIError as error:
+        said = error.orig.__cause__ if error.orig else None
+        raise CannotMigrate(f"The schema cannot be changed. PostgreSQL says: {said}") from error
     finally:
         await engine.dispose()
 
 
-def _locked(connection: Connection, action: Callable[[Config], None]) -> None:
+def _alone(connection: Connection, action: Callable[[Connection], None]) -> None:
     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-    config = _config()
+    action(connection)
+
+
+def _upgrade(connection: Connection, revision: str) -> None:
+    server = int(connection.execute(text("SHOW server_version_num")).scalar_one()) // 10_000
+    if server < OLDEST_POSTGRESQL:
+        raise CannotMigrate(
+            f"The database is PostgreSQL {server}; {OLDEST_POSTGRESQL} or newer is needed."
+        )
+    config = _config(connection)
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    current = set(MigrationContext.configure(connection).get_current_heads())
+    if current - known:
+        raise CannotMigrate(
+            f"The database has the schema {', '.join(sorted(current))} of a newer Hilum; this one "
+            f"knows {head()} at most. Start the newer one."
+        )
+    command.upgrade(config, revision)
+
+
+def _config(connection: Connection | None = None) -> Config:
+    config = Config(toml_file=str(ROOT / "pyproject.toml"))
     config.attributes["connection"] = connection
-    action(config)
-
-
-def _config() -> Config:
-    return Config(toml_file=str(ROOT / "pyproject.toml"))
+    return config

@@ -9,6 +9,10 @@ Every table but `partition` carries `partition_id`: partitions (tenants) never s
 every unique key begins with it. Columns that Search matches hold normalised values (see
 `app.dicom.attributes`); what is returned is the finished DICOM JSON beside them, as bytes, since
 JSONB of whole instances costs ten times as much to write.
+
+Foreign keys follow the lines of the picture down to `instance`, and no others: each is a lock on
+the row that is referred to, and if every store locked the one row of its partition, all would wait
+for one another. `change` and `audit` outlive what they speak of.
 """
 
 from datetime import datetime
@@ -18,9 +22,12 @@ from sqlalchemy import (
     BigInteger,
     DateTime,
     ForeignKey,
+    ForeignKeyConstraint,
     Identity,
     Index,
+    Integer,
     LargeBinary,
+    Sequence,
     SmallInteger,
     Text,
     UniqueConstraint,
@@ -30,13 +37,23 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import Field, SQLModel
 
+ROOM_FOR_COUNTS = {"fillfactor": 80}
+"""Storage of the tables that hold counts: a row finds place for its next version on its page."""
+
+CHANGE_ORDER = Sequence("change_order", data_type=BigInteger, metadata=SQLModel.metadata)
+"""Gives each change its place in the log."""
+
 
 def _identity() -> Any:
     return Field(default=None, sa_type=BigInteger, primary_key=True, sa_column_args=[Identity()])
 
 
-def _reference(table: str) -> Any:
-    return Field(sa_type=BigInteger, sa_column_args=[ForeignKey(f"{table}.id")])
+def _number(start: int, kind: type[Integer] = Integer) -> Any:
+    return Field(
+        default=start,
+        sa_type=kind,
+        sa_column_kwargs={"server_default": str(start), "nullable": False},
+    )
 
 
 def _now() -> Any:
@@ -84,6 +101,7 @@ class Study(SQLModel, table=True):
             postgresql_ops={"patient_name": "gin_trgm_ops"},
         ),
         Index("study_modalities", "modalities", postgresql_using="gin"),
+        {"postgresql_with": ROOM_FOR_COUNTS},
     )
 
     id: int | None = _identity()
@@ -102,11 +120,11 @@ class Study(SQLModel, table=True):
     referring_physician_name: str | None = Field(default=None, sa_type=Text)
     modalities: list[str] = _texts()
     sop_classes: list[str] = _texts()
-    number_of_series: int = Field(default=0)
-    number_of_instances: int = Field(default=0)
+    number_of_series: int = _number(0)
+    number_of_instances: int = _number(0)
     attributes: bytes = Field(sa_type=LargeBinary)
     """DICOM JSON of the patient's and the study's attributes, one object, not compressed."""
-    revision: int = Field(default=1, sa_type=BigInteger)
+    revision: int = _number(1, BigInteger)
     """Grows with every change in the study; validators are made from it."""
     created_at: datetime = _now()
     updated_at: datetime = _now()
@@ -115,12 +133,17 @@ class Study(SQLModel, table=True):
 class Series(SQLModel, table=True):
     """A Series of one Study."""
 
-    __table_args__ = (UniqueConstraint("study_id", "series_instance_uid"),)
+    __table_args__ = (
+        UniqueConstraint("study_id", "series_instance_uid"),
+        UniqueConstraint("study_id", "id"),
+        Index("series_uid", "partition_id", "series_instance_uid"),
+        {"postgresql_with": ROOM_FOR_COUNTS},
+    )
 
     id: int | None = _identity()
-    partition_id: int = Field(foreign_key="partition.id")
-    study_id: int = _reference("study")
-    series_instance_uid: str = Field(sa_type=Text, index=True)
+    partition_id: int
+    study_id: int = Field(sa_type=BigInteger, sa_column_args=[ForeignKey("study.id")])
+    series_instance_uid: str = Field(sa_type=Text)
     modality: str | None = Field(default=None, sa_type=Text)
     series_number: int | None = Field(default=None, sa_type=BigInteger)
     series_description: str | None = Field(default=None, sa_type=Text)
@@ -131,10 +154,10 @@ class Series(SQLModel, table=True):
         sa_type=JSONB, sa_column_kwargs={"server_default": "[]", "nullable": False}
     )
     """Of each item of Request Attributes Sequence, the matched values by tag."""
-    number_of_instances: int = Field(default=0)
+    number_of_instances: int = _number(0)
     attributes: bytes = Field(sa_type=LargeBinary)
     """DICOM JSON of the series' attributes, one object, not compressed."""
-    revision: int = Field(default=1, sa_type=BigInteger)
+    revision: int = _number(1, BigInteger)
     created_at: datetime = _now()
     updated_at: datetime = _now()
 
@@ -143,6 +166,7 @@ class Instance(SQLModel, table=True):
     """One version of a SOP Instance: where its bytes lie and everything read from them at Store."""
 
     __table_args__ = (
+        ForeignKeyConstraint(["study_id", "series_id"], ["series.study_id", "series.id"]),
         Index(
             "instance_live",
             "partition_id",
@@ -155,9 +179,9 @@ class Instance(SQLModel, table=True):
     )
 
     id: int | None = _identity()
-    partition_id: int = Field(foreign_key="partition.id")
-    study_id: int = _reference("study")
-    series_id: int = _reference("series")
+    partition_id: int
+    study_id: int = Field(sa_type=BigInteger)
+    series_id: int = Field(sa_type=BigInteger)
     sop_instance_uid: str = Field(sa_type=Text)
     sop_class_uid: str = Field(sa_type=Text)
     instance_number: int | None = Field(default=None, sa_type=BigInteger)
@@ -166,10 +190,10 @@ class Instance(SQLModel, table=True):
     bits_allocated: int | None = Field(default=None)
     number_of_frames: int | None = Field(default=None, sa_type=BigInteger)
     """How many frames can be retrieved; null without pixel data."""
-    version: int = Field(default=1)
+    version: int = _number(1)
     transfer_syntax_uid: str = Field(sa_type=Text)
     blob_key: str = Field(sa_type=Text)
-    blob_offset: int = Field(default=0, sa_type=BigInteger)
+    blob_offset: int = _number(0, BigInteger)
     """Where the instance begins in the blob; every other offset counts from there."""
     length: int = Field(sa_type=BigInteger)
     sha256: bytes = Field(sa_type=LargeBinary)
@@ -198,16 +222,26 @@ class Change(SQLModel, table=True):
 
     __table_args__ = (Index("change_of_partition", "partition_id", "sequence"),)
 
-    sequence: int | None = _identity()
-    transaction_id: int = Field(
+    sequence: int | None = Field(
+        default=None,
+        sa_type=BigInteger,
+        primary_key=True,
+        sa_column_kwargs={"server_default": CHANGE_ORDER.next_value()},
+    )
+    horizon: int = Field(
+        default=None,
         sa_type=BigInteger,
         sa_column_kwargs={
-            "server_default": text("(pg_current_xact_id()::text)::bigint"),
+            "server_default": text("(pg_snapshot_xmax(pg_current_snapshot())::text)::bigint"),
             "nullable": False,
         },
     )
-    """Readers stop before the oldest running transaction, so that no later commit is missed."""
-    partition_id: int = Field(foreign_key="partition.id")
+    """The first transaction that had not begun to write when `sequence` was given out.
+
+    Once every transaction before the horizon has ended, no entry with a smaller sequence can still
+    appear: see `app.index.changes`.
+    """
+    partition_id: int
     at: datetime = _now()
     action: str = Field(sa_type=Text)
     """`created`, `replaced` or `deleted`."""
@@ -223,7 +257,7 @@ class Audit(SQLModel, table=True):
     __table_args__ = (Index("audit_at", "partition_id", "at"),)
 
     id: int | None = _identity()
-    partition_id: int | None = Field(default=None, foreign_key="partition.id")
+    partition_id: int | None = None
     at: datetime = _now()
     request_id: str = Field(sa_type=Text)
     event: str = Field(sa_type=Text)

@@ -1,14 +1,17 @@
 """What a caller may see: one predicate, and the only place where it is decided.
 
-Every statement that reads for a caller takes `visible(table)` into its WHERE, and every call binds
-`visibility.parameters`.
+Every statement that reads for a caller takes `visible(table)` into its WHERE for each table that it
+names, and every call binds `visibility.parameters`.
 """
 
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam
+from sqlalchemy import ColumnElement, and_, bindparam
 from sqlmodel import SQLModel
+
+from app.index.statements import table
+from app.index.tables import Instance, Series, Study
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +26,16 @@ class Visibility:
         return {"visible_partition": self.partition_id}
 
 
-def visible(table: type[SQLModel]) -> ColumnElement[bool]:
-    """True of the rows of a table that a caller may see."""
-    column: ColumnElement[int] = table.__table__.c.partition_id  # type: ignore[attr-defined]
-    return column == bindparam("visible_partition")
+def visible(model: type[SQLModel]) -> ColumnElement[bool]:
+    """True of the rows of a table that a caller may see; what was removed, nobody sees."""
+    rows = table(model).c
+    return and_(rows.partition_id == bindparam("visible_partition"), *_there(model))
+
+
+def _there(model: type[SQLModel]) -> list[ColumnElement[bool]]:
+    rows = table(model).c
+    if model is Instance:
+        return [rows.removed_at.is_(None)]
+    if model in (Study, Series):
+        return [rows.number_of_instances > 0]
+    return []

@@ -53,7 +53,7 @@ async def test_a_token_is_found_by_its_hash_until_it_is_revoked(database: Databa
             connection, partition_id=partition, name="copy", sha256=b"h" * 32, scopes={"admin"}
         )
         assert again is None
-    async with database.snapshot() as connection:
+    async with database.transaction() as connection:
         token = await tokens.find_by_hash(connection, b"h" * 32)
         assert token is not None
         assert (token.name, token.scopes, token.expires_at) == (

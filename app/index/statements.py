@@ -1,0 +1,110 @@
+"""Statements: written once in SQLAlchemy Core, run many times as text by asyncpg.
+
+Compiling costs about a millisecond, so it happens when a module is loaded, or once for each form of
+a statement, never for each request. Values travel as asyncpg takes them, past SQLAlchemy.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Executable, Table, any_, bindparam, func, select
+from sqlalchemy.dialects.postgresql import ARRAY, Insert, asyncpg, insert
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.types import TypeEngine
+from sqlmodel import SQLModel
+
+Connection = Any
+"""A connection of asyncpg, on loan from the pool."""
+
+_DIALECT = asyncpg.dialect()  # type: ignore[no-untyped-call]
+
+
+class Prepared:
+    """A statement as text with numbered parameters, which are given by name at each call."""
+
+    def __init__(self, sql: str, names: Sequence[str], constants: Mapping[str, Any]) -> None:
+        self.sql = sql
+        self._names = tuple(names)
+        self._constants = dict(constants)
+
+    async def fetch(self, connection: Connection, **parameters: Any) -> list[Any]:
+        """Every row of the result."""
+        rows: list[Any] = await connection.fetch(self.sql, *self._values(parameters))
+        return rows
+
+    async def fetchrow(self, connection: Connection, **parameters: Any) -> Any:
+        """The first row of the result, or None."""
+        return await connection.fetchrow(self.sql, *self._values(parameters))
+
+    async def fetchval(self, connection: Connection, **parameters: Any) -> Any:
+        """The first value of the first row, or None."""
+        return await connection.fetchval(self.sql, *self._values(parameters))
+
+    async def execute(self, connection: Connection, **parameters: Any) -> None:
+        """Run the statement for its effect."""
+        await connection.execute(self.sql, *self._values(parameters))
+
+    async def execute_each(
+        self, connection: Connection, parameters: Iterable[Mapping[str, Any]]
+    ) -> None:
+        """Run the statement for its effect with each of the parameters, in their order.
+
+        However many there are, it is one exchange with the server, and all take effect or none.
+        """
+        await connection.executemany(self.sql, [self._values(each) for each in parameters])
+
+    def _values(self, parameters: Mapping[str, Any]) -> list[Any]:
+        if self._constants:
+            parameters = {**self._constants, **parameters}
+        return [parameters[name] for name in self._names]
+
+
+class PreparedInsert(Prepared):
+    """An INSERT of many rows at once, made by `insert_of`."""
+
+    async def insert(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
+        """Insert the rows, in their order; what the statement returns of those it inserted."""
+        arrays = {name: [row.get(name) for row in rows] for name in self._names}
+        return await self.fetch(connection, **arrays)
+
+
+def prepare(statement: Executable) -> Prepared:
+    """Compile a statement; each `bindparam` without a value is given at every call, by its name."""
+    return Prepared(*_compiled(statement))
+
+
+def prepare_insert(statement: Insert) -> PreparedInsert:
+    """Compile what `rows_into` began."""
+    return PreparedInsert(*_compiled(statement))
+
+
+def rows_into(model: type[SQLModel], *columns: str) -> Insert:
+    """An INSERT of rows that are given column by column, each column as one array.
+
+    Its text is the same however many rows there are, and the server reads them in their order.
+    """
+    into = table(model)
+    arrays = [bindparam(name, type_=ARRAY(into.c[name].type)) for name in columns]
+    rows = func.unnest(*arrays).table_valued(*columns, name="new").render_derived()
+    return insert(into).from_select(columns, select(rows), include_defaults=False)
+
+
+def any_of(name: str, kind: TypeEngine[Any]) -> ColumnElement[Any]:
+    """To compare a column with: any of the values of a parameter, which is an array."""
+    return any_(bindparam(name, type_=ARRAY(kind)))
+
+
+def table(model: type[SQLModel]) -> Table:
+    """The table of a model, as Core takes it."""
+    found = model.__table__  # type: ignore[attr-defined]
+    assert isinstance(found, Table)
+    return found
+
+
+def _compiled(statement: Executable) -> tuple[str, Sequence[str], dict[str, Any]]:
+    compiled = statement.compile(dialect=_DIALECT)  # type: ignore[attr-defined]
+    assert isinstance(compiled, SQLCompiler)
+    constants = {
+        name: value for name, value in compiled.params.items() if not compiled.binds[name].required
+    }
+    return compiled.string, compiled.positiontup or (), constants
