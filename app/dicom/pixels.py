@@ -11,7 +11,6 @@ memory of the process can shine through a broken frame; whatever a decoder raise
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 
 import imagecodecs  # loads a codec when it is first named here, and no other
 import numpy as np
@@ -117,17 +116,17 @@ def _jpeg_ls(data: bytes, description: PixelDescription) -> Samples:
     return as_rgb(as_described(out, description, header.precision), description)
 
 
-def _jpeg_2000(
-    data: bytes, description: PixelDescription, *, high_throughput: bool = False
-) -> Samples:
+def _jpeg_2000(data: bytes, description: PixelDescription) -> Samples:
+    """OpenJPEG for High-Throughput JPEG 2000 too.
+
+    OpenJPH is twice as fast, but here it returns a damaged frame as if it were whole, with black
+    where it could not go on, and turns into black what a lossy frame makes brighter than white.
+    """
     codestream = without_boxes(data)
     header = read_jpeg2000(codestream)
     _agree(header, description)
     out = _target(header, description)
-    if high_throughput:
-        imagecodecs.htj2k_decode(codestream, out=out)
-    else:
-        imagecodecs.jpeg2k_decode(codestream, numthreads=1, out=out)
+    imagecodecs.jpeg2k_decode(codestream, numthreads=1, out=out)
     return as_rgb(as_described(out, description, header.precision), description)
 
 
@@ -156,9 +155,5 @@ _DECODERS: dict[str, Callable[[bytes, PixelDescription], Samples]] = {
     "1.2.840.10008.1.2.8.1": _deflated,
     **{f"1.2.840.10008.1.2.4.{n}": _jpeg for n in (50, 51, 57, 70)},
     **{f"1.2.840.10008.1.2.4.{n}": _jpeg_ls for n in (80, 81)},
-    **{f"1.2.840.10008.1.2.4.{n}": _jpeg_2000 for n in (90, 91, 92, 93)},
-    # OpenJPH is twice as fast as OpenJPEG, but what a lossy codestream makes brighter than white
-    # comes out of it as black: it is used only where the syntax promises lossless frames.
-    **{f"1.2.840.10008.1.2.4.{n}": partial(_jpeg_2000, high_throughput=True) for n in (201, 202)},
-    "1.2.840.10008.1.2.4.203": _jpeg_2000,
+    **{f"1.2.840.10008.1.2.4.{n}": _jpeg_2000 for n in (90, 91, 92, 93, 201, 202, 203)},
 }
