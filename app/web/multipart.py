@@ -214,9 +214,13 @@ class Writer:
     spelling, and read the boundary without quotes; the type must be quoted.
     """
 
-    def __init__(self, part_type: str) -> None:
-        """`part_type` is the media type of the parts, without parameters."""
-        self._boundary = secrets.token_hex(16)
+    def __init__(self, part_type: str, boundary: str | None = None) -> None:
+        """`part_type` is the media type of the parts, without parameters.
+
+        The boundary is random unless one is given, which must be as hard to guess for who made the
+        parts: the same parts are the same message then, as a strong validator promises.
+        """
+        self._boundary = boundary or secrets.token_hex(16)
         self._begun = False
         self.content_type = f'multipart/related; type="{part_type}"; boundary={self._boundary}'
 

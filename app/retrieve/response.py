@@ -1,0 +1,143 @@
+"""A plan as an answer: headers, multipart or single part, ranges, validators.
+
+Rules:
+- What is small is read before the answer begins, and sent in one piece; the rest streams.
+- Content-Length is sent whenever it can be known, and never a Content-Encoding: pixels and DICOM
+  objects do not get smaller, and viewers watch their progress by the length.
+- Validators are strong: the boundary of a multipart message is made of the validator, so that the
+  same parts are the same bytes.
+"""
+
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
+from email.utils import format_datetime
+from itertools import chain, islice
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.archive import Archive
+from app.retrieve.inflated import reader_of
+from app.retrieve.plan import Content, Fragments, Part, Plan, batches, cut, is_small
+from app.retrieve.stream import Reader, ahead, read_pieces, read_small, settled
+from app.span import Span
+from app.web.multipart import Writer
+from app.web.ranges import content_range, parse_range
+from app.web.responses import REVALIDATE, VARY, StreamingResponse, not_modified, strong_etag
+
+
+async def plan_response(request: Request, archive: Archive, plan: Plan, base: str) -> Response:
+    """The answer that sends what was planned, or 304. `base` is the DICOMweb base URL.
+
+    Raises `RangeNotSatisfiable`, `Corrupt` and what the store of blobs raises.
+    """
+    validator = plan.validator(base)
+    etag = strong_etag(validator)
+    unchanged = not_modified(request, etag)
+    if unchanged is not None:
+        return unchanged
+    newest = max(part.instance.created_at for part in plan.parts)
+    headers = {
+        "ETag": etag,
+        "Last-Modified": format_datetime(newest, usegmt=True),
+        "Cache-Control": REVALIDATE,
+        "Vary": VARY,
+    }
+    if plan.offer.multipart:
+        return await _multipart(archive, plan, base, validator, headers)
+    return await _single_part(request, archive, plan, base, headers)
+
+
+async def _multipart(
+    archive: Archive, plan: Plan, base: str, boundary: str, headers: dict[str, str]
+) -> Response:
+    writer = Writer(plan.offer.media_type, boundary)
+    heads = [
+        writer.part({"Content-Type": part.content_type, "Content-Location": base + part.location})
+        for part in plan.parts
+    ]
+    end = writer.end()
+    first, *others = islice(batches(plan.parts), 2)
+    if not others and is_small(first[0].content):
+        async with reader_of(archive, plan) as reader:
+            return Response(
+                await _run(first, heads, reader) + end, 200, headers, writer.content_type
+            )
+    if len(plan.parts) == 1:
+        content = await settled(plan.parts[0].content, archive.blobs)
+        plan = replace(plan, parts=(replace(plan.parts[0], content=content),))
+    lengths = [part.content.length for part in plan.parts]
+    known = [length for length in lengths if length is not None]
+    return StreamingResponse(
+        ahead(_message(archive, plan, heads, end)),
+        media_type=writer.content_type,
+        length=sum(map(len, heads), len(end)) + sum(known) if known == lengths else None,
+        headers=headers,
+    )
+
+
+async def _message(
+    archive: Archive, plan: Plan, heads: Sequence[bytes], end: bytes
+) -> AsyncGenerator[bytes]:
+    """The multipart message, in pieces that it takes one read or more to make."""
+    begun = 0
+    async with reader_of(archive, plan) as reader:
+        for run in batches(plan.parts):
+            if is_small(run[0].content):
+                yield await _run(run, heads[begun : begun + len(run)], reader)
+            else:
+                yield heads[begun]
+                async for piece in read_pieces(run[0].content, reader):
+                    yield piece
+            begun += len(run)
+    yield end
+
+
+async def _run(run: Sequence[Part], heads: Sequence[bytes], reader: Reader) -> bytes:
+    pieces = await read_small([part.content for part in run], reader)
+    return b"".join(chain.from_iterable(zip(heads, pieces, strict=True)))
+
+
+async def _single_part(
+    request: Request, archive: Archive, plan: Plan, base: str, headers: dict[str, str]
+) -> Response:
+    part = plan.parts[0]
+    headers["Content-Location"] = base + part.location
+    content = part.content
+    if isinstance(content, Fragments) and not is_small(content):
+        content = await settled(content, archive.blobs)
+    if is_small(content):
+        async with reader_of(archive, plan) as reader:
+            (data,) = await read_small([content], reader)
+        span = _range(request, headers, len(data))
+        data = data if span is None else data[span.offset : span.end]
+        return Response(data, 200 if span is None else 206, headers, part.content_type)
+    length = content.length
+    span = None if length is None else _range(request, headers, length)
+    if span is not None:
+        content, length = cut(content, span), span.length
+    return StreamingResponse(
+        ahead(_body(archive, plan, content)),
+        media_type=part.content_type,
+        status=200 if span is None else 206,
+        length=length,
+        headers=headers,
+    )
+
+
+async def _body(archive: Archive, plan: Plan, content: Content) -> AsyncGenerator[bytes]:
+    async with reader_of(archive, plan) as reader:
+        async for piece in read_pieces(content, reader):
+            yield piece
+
+
+def _range(request: Request, headers: dict[str, str], length: int) -> Span | None:
+    """The range that is asked for, unless it was asked of another version (RFC 9110 13.1.5)."""
+    headers["Accept-Ranges"] = "bytes"
+    condition = request.headers.get("if-range")
+    if condition is not None and condition not in {headers["ETag"], headers["Last-Modified"]}:
+        return None
+    span = parse_range(request.headers.get("range"), length)
+    if span is not None:
+        headers["Content-Range"] = content_range(span, length)
+    return span
