@@ -1,7 +1,9 @@
 """`Archive`: what every door and every service is handed. Only wiring, no decisions."""
 
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from typing import TypeVar
 
 from app.blobs.contract import BlobStore
 from app.blobs.open import open_blobs
@@ -10,26 +12,39 @@ from app.index.database import Connection, Database
 from app.index.embedded import running_url
 from app.settings import Settings
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True)
 class Archive:
     """The index and the blobs of one archive, opened by this process.
 
-    A service opens a transaction or a snapshot for as long as it talks to the index, and never
-    holds one while bytes flow to a caller.
+    A service holds a connection for as long as it talks to the index, and never while bytes flow
+    to a caller.
     """
 
     settings: Settings
     blobs: BlobStore
     database: Database
 
-    def transaction(self) -> AbstractAsyncContextManager[Connection]:
-        """A connection whose changes are committed together at the end, or not at all."""
-        return self.database.transaction()
+    def reading(self) -> AbstractAsyncContextManager[Connection]:
+        """A connection for one statement that reads; several see one moment each."""
+        return self.database.reading()
 
     def snapshot(self) -> AbstractAsyncContextManager[Connection]:
         """A connection for reading; what it sees does not change while it is held."""
         return self.database.snapshot()
+
+    def transaction(self) -> AbstractAsyncContextManager[Connection]:
+        """A connection whose changes are committed together at the end, or not at all."""
+        return self.database.transaction()
+
+    async def transact(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """Do the work in a transaction, again if others got in its way, and return what it returns.
+
+        The work does nothing but use its connection, since it may be done more than once.
+        """
+        return await self.database.transact(work)
 
     async def close(self) -> None:
         """Let go of every connection and file."""
@@ -47,6 +62,7 @@ async def open_archive(settings: Settings) -> Archive:
         _database_url(settings),
         connections=settings.database_connections,
         statement_seconds=settings.limits.statement_seconds,
+        queue_seconds=settings.limits.queue_seconds,
     )
     blobs = open_blobs(settings.blobs_url, settings.data_dir)
     return Archive(settings, blobs, database)

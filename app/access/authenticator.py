@@ -26,7 +26,7 @@ class Authenticator:
         self._archive = archive
         self._remembered: dict[bytes, tuple[float, Principal]] = {}
 
-    async def principal_of(self, authorization: str | None) -> Principal:
+    async def principal_of(self, authorization: str) -> Principal:
         """Who sent this header. Raises `Unauthenticated`, whatever is wrong with it."""
         presented = token_in(authorization)
         if presented is None:
@@ -48,7 +48,7 @@ class Authenticator:
         return principal
 
     async def _valid_token(self, sha256: bytes) -> Token:
-        async with self._archive.snapshot() as connection:
+        async with self._archive.reading() as connection:
             token = await tokens.find_by_hash(connection, sha256)
         if token is None or token.revoked_at is not None or _remember_seconds(token) <= 0:
             raise Unauthenticated

@@ -24,13 +24,13 @@ def hash_of(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
-def token_in(authorization: str | None) -> str | None:
+def token_in(authorization: str) -> str | None:
     """The token that an Authorization header carries; None if it carries none.
 
     It comes as `Bearer token` (RFC 6750) or, from clients that know nothing else, as the password
     of `Basic` (RFC 7617), with any user name.
     """
-    if authorization is None or len(authorization) > LONGEST:
+    if len(authorization) > LONGEST:
         return None
     scheme, _, credentials = authorization.strip().partition(" ")
     credentials = credentials.strip()

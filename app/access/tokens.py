@@ -5,19 +5,19 @@ from datetime import datetime
 
 from app.access.credentials import hash_of, new_token
 from app.access.principal import Scope
-from app.archive import Archive
 from app.errors import InvalidParameter, NotFound
 from app.index import partitions, tokens
+from app.index.database import Database
 from app.index.tokens import Token
 
-FIRST_NAME = "first administrator"
+FIRST_NAME = "administrator"
 NAME_CHARACTERS = 100
 SHORTEST = 16
 """Characters of a token that somebody chose."""
 
 
 async def create_token(
-    archive: Archive,
+    index: Database,
     name: str,
     scopes: Collection[Scope],
     *,
@@ -32,7 +32,7 @@ async def create_token(
     if not 0 < len(name) <= NAME_CHARACTERS or not name.isprintable():
         raise InvalidParameter("name", name, f"is not 1 to {NAME_CHARACTERS} printable characters")
     token = new_token()
-    async with archive.transaction() as connection:
+    async with index.transaction() as connection:
         await tokens.create(
             connection,
             partition_id=await partitions.ensure(connection, partition),
@@ -44,38 +44,37 @@ async def create_token(
     return token
 
 
-async def list_tokens(archive: Archive) -> list[Token]:
+async def list_tokens(index: Database) -> list[Token]:
     """Every token that was ever made, oldest first; none can be seen itself."""
-    async with archive.snapshot() as connection:
+    async with index.reading() as connection:
         return await tokens.list_all(connection)
 
 
-async def revoke_token(archive: Archive, token_id: int) -> None:
+async def revoke_token(index: Database, token_id: int) -> None:
     """End a token; every process refuses it within a minute.
 
     Raises `NotFound` if there is none with this id that has not been ended before.
     """
-    async with archive.transaction() as connection:
+    async with index.transaction() as connection:
         if not await tokens.revoke(connection, token_id):
             raise NotFound(f"There is no token {token_id} that could be revoked.")
 
 
-async def ensure_first_token(archive: Archive) -> str | None:
-    """Make the first administrator's token, and return it, if the archive has none at all.
+async def ensure_first_token(index: Database, chosen: str | None = None) -> str | None:
+    """Give the archive its first administrator, unless it has a token already.
 
-    It is the one in the settings, or a new one; of several servers that start at once, one makes
-    it. Raises `InvalidParameter` if the one in the settings is too short to be safe.
+    `chosen` is the token to take; otherwise one is made, and returned to be shown this once. Of
+    several servers that start together, one does it. Raises `InvalidParameter` if the chosen one is
+    too short to be safe.
     """
-    chosen = archive.settings.admin_token
-    token = chosen.get_secret_value() if chosen else new_token()
-    async with archive.transaction() as connection:
+    async with index.transaction() as connection:
         await tokens.lock(connection)
         if await tokens.list_all(connection):
             return None
-        if len(token) < SHORTEST:
-            raise InvalidParameter(
-                "HILUM_ADMIN_TOKEN", "...", f"is shorter than {SHORTEST} characters"
-            )
+        if chosen is not None and len(chosen) < SHORTEST:
+            why = f"is shorter than {SHORTEST} characters"
+            raise InvalidParameter("HILUM_ADMIN_TOKEN", "...", why)
+        token = chosen or new_token()
         await tokens.create(
             connection,
             partition_id=await partitions.ensure(connection, partitions.DEFAULT),
@@ -83,4 +82,4 @@ async def ensure_first_token(archive: Archive) -> str | None:
             sha256=hash_of(token),
             scopes=[Scope.ADMIN],
         )
-    return token
+    return None if chosen else token

@@ -22,8 +22,6 @@ class Authentication:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
             authenticator: Authenticator = scope["app"].state.authenticator
-            header = next((v for k, v in scope["headers"] if k == b"authorization"), None)
-            scope["state"]["principal"] = await authenticator.principal_of(
-                header and header.decode("latin-1")
-            )
+            header = next((v for k, v in scope["headers"] if k == b"authorization"), b"")
+            scope["state"]["principal"] = await authenticator.principal_of(header.decode("latin-1"))
         await self._app(scope, receive, send)

@@ -20,7 +20,8 @@ from starlette.routing import Match
 from starlette.types import Scope
 
 from app import errors
-from app.blobs.contract import BlobMissing
+from app.blobs.contract import BlobExists, BlobMissing
+from app.dicom.dataset import Unreadable
 
 CLIENT_CLOSED_REQUEST = 499
 """What the audit and the log say of a request whose caller went away before the answer began."""
@@ -69,9 +70,11 @@ STATUSES: dict[type[Exception], int] = {
     errors.UnsupportedMediaType: 415,
     RangeNotSatisfiable: 416,
     errors.Unprocessable: 422,
+    Unreadable: 422,
     HeadersTooLarge: 431,
     ClientDisconnect: CLIENT_CLOSED_REQUEST,
     errors.Corrupt: 500,
+    BlobExists: 500,
     BlobMissing: 500,
     errors.Unavailable: 503,
 }

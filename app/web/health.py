@@ -16,7 +16,6 @@ from app.archive import Archive
 from app.index import migrate
 from app.web.dependencies import DICOMWEB
 
-log = structlog.get_logger()
 router = APIRouter(include_in_schema=False)
 
 CHECK_SECONDS = 5
@@ -31,6 +30,7 @@ class Readiness:
 
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
+        self._log = structlog.get_logger()
         self._revision = migrate.head()
         self._check: asyncio.Task[bool] | None = None
         self._checked_at = 0.0
@@ -46,11 +46,11 @@ class Readiness:
         try:
             async with asyncio.timeout(CHECK_SECONDS):
                 await self._archive.blobs.check()
-                async with self._archive.snapshot() as connection:
+                async with self._archive.reading() as connection:
                     return await migrate.current(connection) == self._revision
         # Whatever it is that fails: the answer is no.
         except Exception as error:
-            log.warning("not ready", error=type(error).__qualname__)
+            self._log.warning("not ready", error=type(error).__qualname__)
             return False
 
 

@@ -10,14 +10,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.web.errors import CLIENT_CLOSED_REQUEST, problem, status_of
 from app.web.log import places
 
-log = structlog.get_logger()
-
 
 class ErrorResponses:
     """Turns exceptions into problem+json."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        self._log = structlog.get_logger()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -37,7 +36,7 @@ class ErrorResponses:
             if status == CLIENT_CLOSED_REQUEST:
                 return
             if begun or status >= 500:
-                log.error(  # noqa: TRY400 - the message may quote a patient
+                self._log.error(
                     "request failed",
                     request_id=scope["state"]["request_id"],
                     status=status,

@@ -18,8 +18,6 @@ from structlog.typing import EventDict, WrappedLogger
 
 from app.web.errors import CLIENT_CLOSED_REQUEST
 
-log = structlog.get_logger()
-
 
 def configure_log(log_format: str) -> None:
     """Write lines for people (`console`) or JSON (`json`) to the standard output."""
@@ -69,6 +67,7 @@ class RequestLog:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        self._log = structlog.get_logger()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -93,7 +92,7 @@ class RequestLog:
             await self._app(scope, receive, watched)
         finally:
             principal = state.get("principal")
-            log.info(
+            self._log.info(
                 "request",
                 request_id=request_id,
                 method=scope["method"],
