@@ -1,0 +1,132 @@
+"""What the audit says of a request follows from the request, and names no person."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.audit.event import AuditEvent, Outcome, audit_event, note_of, outcome_of, without_names
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "event", "action", "uids"),
+    [
+        ("POST", "/studies", "110104", "C", ""),
+        ("POST", "/studies/1.2", "110104", "C", "1.2"),
+        ("GET", "/studies", "110112", "E", ""),
+        ("GET", "/series", "110112", "E", ""),
+        ("GET", "/instances", "110112", "E", ""),
+        ("GET", "/studies/1.2/series", "110112", "E", "1.2"),
+        ("GET", "/studies/1.2/instances", "110112", "E", "1.2"),
+        ("GET", "/studies/1.2/series/3/instances", "110112", "E", "1.2 3"),
+        ("GET", "/studies/1.2", "110104", "R", "1.2"),
+        ("HEAD", "/studies/1.2", "110104", "R", "1.2"),
+        ("GET", "/studies/1.2/series/3", "110104", "R", "1.2 3"),
+        ("GET", "/studies/1.2/series/3/instances/4", "110104", "R", "1.2 3 4"),
+        ("GET", "/studies/1.2/series/3/instances/4/frames/1,2", "110104", "R", "1.2 3 4"),
+        ("GET", "/studies/1.2/series/3/instances/4/bulkdata/7FE00010", "110104", "R", "1.2 3 4"),
+        ("GET", "/studies/1.2/rendered", "110104", "R", "1.2"),
+        ("GET", "/studies/1.2/metadata", "110103", "R", "1.2"),
+        ("GET", "/studies/1.2/series/3/instances/4/metadata", "110103", "R", "1.2 3 4"),
+        ("DELETE", "/studies/1.2", "110105", "D", "1.2"),
+        ("GET", "/", "110100", "E", ""),
+        ("GET", "", "110100", "E", ""),
+        ("GET", "/docs", "110100", "E", ""),
+        ("PATCH", "/studies/1.2", "110100", "E", "1.2"),
+        ("GET", "/studies/Doe^Jane/series/3", "110104", "R", "- 3"),
+    ],
+)
+def test_the_event_follows_from_method_and_path(
+    method: str, path: str, event: str, action: str, uids: str
+) -> None:
+    note = note_of(method, path)
+    assert (note.event, note.action) == (event, action)
+    found = [note.study_instance_uid, note.series_instance_uid, note.sop_instance_uid]
+    expected = [None if uid == "-" else uid for uid in uids.split()]
+    assert found == expected + [None] * (3 - len(expected))
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"),
+    [
+        (200, Outcome.SUCCESS),
+        (304, Outcome.SUCCESS),
+        (404, Outcome.MINOR_FAILURE),
+        (499, Outcome.MINOR_FAILURE),
+        (401, Outcome.SERIOUS_FAILURE),
+        (403, Outcome.SERIOUS_FAILURE),
+        (500, Outcome.SERIOUS_FAILURE),
+        (503, Outcome.SERIOUS_FAILURE),
+    ],
+)
+def test_the_outcome_follows_from_the_status(status: int, outcome: Outcome) -> None:
+    assert outcome_of(status) is outcome
+
+
+def event(**values: Any) -> AuditEvent:
+    given: dict[str, Any] = {
+        "status": 200,
+        "request_id": "r1",
+        "method": "GET",
+        "path": "/dicomweb/studies/1.2",
+        "query": b"",
+        "client_address": "192.0.2.1",
+        "partition_id": 1,
+        "principal": "viewer",
+    }
+    return audit_event(note_of("GET", "/studies/1.2"), **given | values)
+
+
+def test_a_record_says_who_asked_for_what() -> None:
+    record = event()
+    assert (record.principal, record.client_address) == ("viewer", "192.0.2.1")
+    assert (record.event, record.outcome) == ("110104", 0)
+    assert record.path == "/dicomweb/studies/1.2"
+    assert record.study_instance_uid == "1.2"
+    assert record.query is None
+
+
+def test_refusals_are_events_of_their_own() -> None:
+    assert event(status=401).event == "110114"
+    assert event(status=403).event == "110113"
+    assert event(status=403).study_instance_uid == "1.2"
+
+
+def test_nothing_in_a_record_upsets_a_database_or_a_terminal() -> None:
+    path = event(path="/a\x00b\r\n\x1b[31m\udc80" + "x" * 5000).path
+    assert path.isprintable()
+    assert path.startswith(r"/a\x00b\r\n\x1b[31m\udc80x")
+    assert len(path) < 1200
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("PatientID=PID-1&limit=10", "PatientID=PID-1&limit=10"),
+        ("PatientName=Doe*&StudyDate=20240101-", "PatientName=&StudyDate=20240101-"),
+        ("patientname=Doe", "patientname="),
+        ("00100010=Doe", "00100010="),
+        ("ReferringPhysicianName=House", "ReferringPhysicianName="),
+        ("RequestAttributesSequence.RequestedProcedureID=1", None),
+        ("00081048=House", "00081048="),
+        ("PatientComments=Jane", "PatientComments="),
+        ("token=secret&access_token=secret", "token=&access_token="),
+        ("00091001=private", "00091001="),
+        ("Pati%65ntName=Doe", "PatientName="),
+        ("ModalitiesInStudy=CT%2CMR", "ModalitiesInStudy=CT,MR"),
+        ("StudyDescription=a%0D%0Ab", "StudyDescription=a%0D%0Ab"),
+        ("includefield=PatientName,00081030", "includefield=PatientName,00081030"),
+        ("PatientName", "PatientName="),
+    ],
+)
+def test_the_query_is_told_without_names_and_secrets(query: str, told: str | None) -> None:
+    assert without_names(query) == (told or query)
+
+
+@given(st.text(), st.binary(max_size=500))
+def test_any_request_has_a_record(path: str, query: bytes) -> None:
+    note_of("GET", path)
+    record = event(path=path, query=query)
+    assert record.path.isprintable()
+    assert (record.query or "").isprintable()

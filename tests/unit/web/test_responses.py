@@ -1,0 +1,211 @@
+"""JSON, validators, warnings as clients read them; streams that never end as if they were whole."""
+
+import asyncio
+import gzip
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+
+from app.errors import NotFound
+from app.web import responses
+from app.web.responses import (
+    StreamingResponse,
+    accepts_gzip,
+    dicom_json,
+    dicom_json_stream,
+    not_modified,
+    strong_etag,
+    warning,
+)
+from tests.unit.web.asgi import Call, scope
+
+JSON = b'[{"00100010":{"vr":"PN"}}]'
+
+
+def request(**headers: str) -> Request:
+    """A GET request with these headers; underscores stand for hyphens."""
+    pairs = [(k.replace("_", "-").encode(), v.encode()) for k, v in headers.items()]
+    return Request(scope(headers=pairs))
+
+
+class Waiting(Call):
+    """A caller who stays."""
+
+    async def receive(self) -> Any:
+        await asyncio.sleep(60)
+
+
+async def pieces(*given: bytes | Exception) -> AsyncIterator[bytes]:
+    for piece in given:
+        if isinstance(piece, Exception):
+            raise piece
+        yield piece
+
+
+@pytest.mark.parametrize(
+    ("header", "accepted"),
+    [
+        (None, False),
+        ("", False),
+        ("gzip", True),
+        ("deflate, GZIP;q=0.5", True),
+        ("gzip, deflate, br, zstd", True),
+        ("*", True),
+        ("identity", False),
+        ("gzip;q=0", False),
+        ("gzip; q=0.0, br", False),
+        ("notgzip, gzipped", False),
+    ],
+)
+def test_who_accepts_gzip(header: str | None, accepted: bool) -> None:
+    assert accepts_gzip(header) is accepted
+
+
+async def test_json_is_of_exactly_the_type_that_clients_compare() -> None:
+    call = await Call()(await dicom_json(request(), JSON), scope())
+    assert call.headers["content-type"] == "application/dicom+json"
+    assert call.headers["content-length"] == str(len(JSON))
+    assert call.headers["cache-control"] == "private, no-cache"
+    assert set(call.headers["vary"].split(", ")) >= {"Accept", "Accept-Encoding", "Authorization"}
+    assert call.body == JSON
+
+
+@pytest.mark.parametrize("size", [1024, 200_000])
+async def test_long_json_is_compressed_for_who_accepts_it(size: int) -> None:
+    body = b"x" * size
+    call = await Call()(
+        await dicom_json(request(accept_encoding="gzip"), body, etag='"1"'), scope()
+    )
+    assert call.headers["content-encoding"] == "gzip"
+    assert gzip.decompress(call.body) == body
+    assert call.headers["content-length"] == str(len(call.body))
+    assert call.headers["etag"] == 'W/"1"', "the same JSON, but not the same bytes"
+    plain = await Call()(await dicom_json(request(), body, etag='"1"'), scope())
+    assert (plain.body, plain.headers["etag"]) == (body, '"1"')
+    assert "content-encoding" not in plain.headers
+
+
+async def test_short_json_is_not_compressed() -> None:
+    call = await Call()(await dicom_json(request(accept_encoding="gzip"), b"x" * 1023), scope())
+    assert "content-encoding" not in call.headers
+
+
+async def test_json_in_pieces_is_compressed_too() -> None:
+    parts = [b"[", b"x" * 100_000, b"]"]
+    answer = dicom_json_stream(request(accept_encoding="gzip"), pieces(*parts), warnings=["a", "b"])
+    call = await Waiting()(answer, scope())
+    assert gzip.decompress(call.body) == b"".join(parts)
+    assert call.headers["warning"] == "a, b"
+    plain = await Waiting()(dicom_json_stream(request(), pieces(*parts)), scope())
+    assert plain.body == b"".join(parts)
+
+
+async def test_warnings_are_worded_as_the_standard_does() -> None:
+    text = warning("http://h:1/dicomweb", "There are 5 additional results that can be requested")
+    expected = "299 http://h:1/dicomweb: There are 5 additional results that can be requested"
+    assert text == expected
+    call = await Call()(await dicom_json(request(), JSON, warnings=[text, text]), scope())
+    assert call.headers["warning"] == f"{expected}, {expected}"
+
+
+def test_a_warning_breaks_no_header() -> None:
+    assert warning("b", "a\r\nX: 1\x00\u2028日é") == "299 b: a??X: 1???é"
+
+
+@pytest.mark.parametrize(
+    ("known", "unchanged"),
+    [
+        ('"s1-3"', True),
+        ('W/"s1-3"', True),
+        ('"other", W/"s1-3"', True),
+        ("*", True),
+        ('"s1-4"', False),
+        ("s1-3", False),
+        (None, False),
+    ],
+)
+def test_what_the_caller_has_is_not_sent_again(known: str | None, unchanged: bool) -> None:
+    etag = strong_etag("s1", 3)
+    assert etag == '"s1-3"'
+    answer = not_modified(request(**({"if_none_match": known} if known else {})), etag)
+    assert (answer is not None) is unchanged
+    if answer is not None:
+        assert answer.status_code == 304
+        assert answer.headers["etag"] == etag
+        assert answer.body == b""
+
+
+def streaming(*given: bytes | Exception, **more: Any) -> StreamingResponse:
+    return StreamingResponse(pieces(*given), media_type="application/octet-stream", **more)
+
+
+async def test_a_stream_is_sent_piece_by_piece() -> None:
+    call = await Waiting()(streaming(b"a", b"b", length=2, headers={"ETag": '"1"'}), scope())
+    assert [message.get("body") for message in call.sent] == [None, b"a", b"b", None]
+    assert call.whole
+    assert call.headers == {
+        "content-length": "2",
+        "content-type": "application/octet-stream",
+        "etag": '"1"',
+    }
+
+
+async def test_an_empty_stream_is_an_empty_body() -> None:
+    call = await Waiting()(streaming(), scope())
+    assert (call.body, call.whole) == (b"", True)
+
+
+async def test_an_error_before_the_first_piece_is_still_an_error() -> None:
+    call = Waiting()
+    with pytest.raises(NotFound):
+        await call(streaming(NotFound()), scope())
+    assert call.sent == []
+
+
+async def test_a_stream_that_breaks_has_no_end() -> None:
+    call = Waiting()
+    with pytest.raises(OSError, match="disk"):
+        await call(streaming(b"a", OSError("disk")), scope())
+    assert call.body == b"a"
+    assert not call.whole
+
+
+async def test_a_stream_ends_when_the_caller_leaves() -> None:
+    closed = []
+
+    async def endless() -> AsyncIterator[bytes]:
+        try:
+            while True:
+                yield b"x"
+                await asyncio.sleep(0)
+        finally:
+            closed.append(True)
+
+    async with asyncio.timeout(5):
+        call = await Call()(StreamingResponse(endless(), media_type="a/b"), scope())
+    assert closed
+    assert not call.whole
+
+
+async def test_a_stream_ends_when_the_caller_takes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(responses, "STALL_SECONDS", 0.01)
+
+    class Stuck(Waiting):
+        async def send(self, message: Any) -> None:
+            self.sent.append(message)
+            if message.get("body"):
+                await asyncio.sleep(60)
+
+    async with asyncio.timeout(5):
+        call = await Stuck()(streaming(b"a", b"b"), scope())
+    assert call.body == b"a"
+    assert not call.whole
+
+
+async def test_no_task_is_left_behind() -> None:
+    before = asyncio.all_tasks()
+    await Waiting()(streaming(b"a"), scope())
+    await asyncio.sleep(0)
+    assert asyncio.all_tasks() == before
