@@ -1,14 +1,14 @@
 """`hilum demo`: finds the running archive and a token for it, then takes the tour."""
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
 
 from app.access.principal import Scope
-from app.cli.environment import read_settings
-from app.cli.tokens import issue
+from app.access.tokens import create_token
+from app.cli.environment import dicomweb_base, read_settings
+from app.cli.tokens import with_index
 from app.errors import NotFound
 from app.index.embedded import running_url
 from app.settings import Settings
@@ -22,14 +22,8 @@ def demo(
     from app.cli import tour  # noqa: PLC0415 - pydicom and numpy, which no other command needs
 
     settings = read_settings()
-    tour.take((url or _base_url(settings)).rstrip("/"), token or _token(settings))
-
-
-def _base_url(settings: Settings) -> str:
-    if settings.public_url is not None:
-        return settings.public_url.rstrip("/") + "/dicomweb"
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104
-    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}/dicomweb"
+    base = (url or dicomweb_base(settings, settings.port)).rstrip("/")
+    tour.take(base, token or _token(settings))
 
 
 def _token(settings: Settings) -> str:
@@ -49,4 +43,5 @@ def _token(settings: Settings) -> str:
             "make run. For an archive elsewhere give --url and --token."
         )
     in_an_hour = datetime.now(UTC) + timedelta(hours=1)
-    return asyncio.run(issue(url, "demo", frozenset({Scope.READ, Scope.STORE}), in_an_hour))
+    scopes = [Scope.READ, Scope.STORE]
+    return with_index(url, lambda index: create_token(index, "demo", scopes, expires_at=in_an_hour))

@@ -37,6 +37,14 @@ def read_settings() -> Settings:
     return settings
 
 
+def dicomweb_base(settings: Settings, port: int) -> str:
+    """The DICOMweb base as somebody on this machine, or before our proxy, reaches it."""
+    if settings.public_url is not None:
+        return settings.public_url.rstrip("/") + "/dicomweb"
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/dicomweb"
+
+
 @contextmanager
 def database(settings: Settings) -> Iterator[str]:
     """The URL of the archive's database, which runs as long as this context.

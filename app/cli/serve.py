@@ -19,9 +19,10 @@ import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
+from app.access.tokens import ensure_first_token
 from app.archive import open_archive
-from app.cli.environment import BadSettings, own_database, read_settings
-from app.cli.tokens import first_token
+from app.cli.environment import BadSettings, dicomweb_base, own_database, read_settings
+from app.cli.tokens import with_index
 from app.errors import ArchiveError
 from app.index import migrate
 from app.index.unprivileged import die_with_parent
@@ -94,11 +95,12 @@ def serve() -> None:
     settings = read_settings()
     signal.signal(signal.SIGTERM, _interrupt)
     with suppress(KeyboardInterrupt), _listening(settings) as listener:
-        base = _base_url(settings, listener)
+        base = dicomweb_base(settings, listener.getsockname()[1])
         with own_database(settings) as url:
             asyncio.run(_try(settings))
             migrate.upgrade(url)
-            token = asyncio.run(first_token(url, settings.admin_token))
+            chosen = settings.admin_token.get_secret_value() if settings.admin_token else None
+            token = with_index(url, lambda index: ensure_first_token(index, chosen))
             print(_greeting(base, token), flush=True)
             _serve(Worker(settings), listener)
 
@@ -139,14 +141,6 @@ def _listening(settings: Settings) -> Iterator[socket.socket]:
     with listener:
         listener.set_inheritable(True)
         yield listener
-
-
-def _base_url(settings: Settings, listener: socket.socket) -> str:
-    if settings.public_url is not None:
-        return settings.public_url.rstrip("/") + "/dicomweb"
-    host, port = listener.getsockname()[:2]
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - shown, not bound
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}/dicomweb"
 
 
 def _greeting(base: str, new_token: str | None) -> str:

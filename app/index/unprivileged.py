@@ -44,7 +44,7 @@ class Identity:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            preexec_fn=self._enter,
+            preexec_fn=self.enter,
             user=self.user,
             group=self.user,
             extra_groups=self._groups,
@@ -65,7 +65,7 @@ class Identity:
         parent = os.getpid()
 
         def enter() -> None:
-            self._enter()
+            self.enter()
             die_with_parent(death_signal, parent)
 
         return subprocess.Popen(  # noqa: S603
@@ -81,7 +81,8 @@ class Identity:
             extra_groups=self._groups,
         )
 
-    def _enter(self) -> None:
+    def enter(self) -> None:
+        """Become this identity, but for a switch of user. Called in the child."""
         if self.namespace:
             _enter_namespace()
 
