@@ -1,67 +1,69 @@
-"""The walk: one strict, linear, bounded pass over a data set (PS3.5 section 7).
+"""`DataSet`: what one pass over the bytes of a data set finds, and why bytes are refused.
 
-Rules:
-- Every length is checked against what encloses it before anything is read; the walk ends exactly at
-  the last byte. What does not fit is `Unreadable`, which says where.
-- Nothing but a value's own bytes is held: values beyond `BULK` bytes are noted by their span and
-  skipped, pixel data is never read, fragments are walked by their item headers.
-- Depth, elements and items are counted against `WalkLimits`.
-- A value that cannot be understood is no reason to refuse the object: it is a `Problem`.
+The pass itself is `app.dicom.walker`; here are the values that it takes and gives. Offsets count
+from the first byte of the Part 10 file (of the inflated file, if the data set is deflated).
 """
 
-import base64
-from dataclasses import dataclass
+from array import array
+from dataclasses import dataclass, field
 from typing import Any
 
-from app.dicom import reasons, values
-from app.dicom.source import Source
-from app.dicom.uids import TransferSyntax
+from app.dicom import reasons
 from app.errors import ArchiveError
 from app.span import Span
 
-BULK = 1024
-"""Bytes of the longest binary value that is kept in the JSON."""
+MIB = 1024 * 1024
+GIB = 1024 * MIB
 
-_UNDEFINED = 0xFFFFFFFF
-_ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
-_PIXEL_DATA = {0x7FE00008, 0x7FE00009, 0x7FE00010}
-_LONG = frozenset(
-    {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
-)
-_SHORT = frozenset(
-    {b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO", b"LT", b"PN"}
-    | {b"SH", b"SL", b"SS", b"ST", b"TM", b"UI", b"UL", b"US"}
-)
-_WINDOW = 256 * 1024
+Attributes = dict[str, dict[str, Any]]
+"""A data set in the DICOM JSON model (PS3.18 Annex F): elements by tag, 8 upper-case hex digits."""
 
 
 class Unreadable(ArchiveError):
-    """The bytes are no data set that can be kept."""
+    """The bytes are not a DICOM instance that the archive can keep."""
 
-    def __init__(self, reason: int, why: str, *, tag: int | None = None, at: int = 0) -> None:
-        where = (
-            f"byte {at}" if tag is None else f"({tag >> 16:04x},{tag & 0xFFFF:04x}) at byte {at}"
-        )
-        super().__init__(f"{where}: {why}")
+    def __init__(
+        self,
+        why: str,
+        *,
+        reason: int = reasons.CANNOT_UNDERSTAND,
+        tag: str | None = None,
+        offset: int | None = None,
+    ) -> None:
+        what = f"({tag[:4]},{tag[4:]}) " if tag else ""
+        where = "" if offset is None else f" at byte {offset}"
+        super().__init__(f"{what}{why}{where}")
         self.reason = reason
-        self.tag = None if tag is None else f"{tag:08X}"
+        """Failure Reason, see `app.dicom.reasons`."""
+        self.tag = tag
+        """The attribute at fault, 8 hex digits, if it is one."""
+        self.offset = offset
+        """Where in the file it was found, if at one place."""
 
 
 @dataclass(frozen=True, slots=True)
 class WalkLimits:
-    """How much one data set may ask of the walk."""
+    """What reading one instance may cost. Beyond it the instance is refused."""
 
-    header_bytes: int = 64 * 1024 * 1024
+    header_bytes: int = 64 * MIB
+    """What the DICOM JSON takes in memory; bulk values are not in it."""
     nesting: int = 64
+    """Sequences in sequences."""
     elements_per_level: int = 20_000
+    """Data elements of one data set or item, together with those around it."""
     elements: int = 4_000_000
+    """Data elements, or fragments, of one instance."""
     items_per_sequence: int = 250_000
-    inflated_bytes: int = 4 * 1024**3
+    inflated_bytes: int = 4 * GIB
+    """Length of a deflated data set once it is inflated."""
 
 
 @dataclass(frozen=True, slots=True)
 class BulkValue:
-    """A value that is not in the JSON: its path (tags and item numbers), VR and bytes."""
+    """A value that is not in the JSON: its path, VR, and where its bytes lie.
+
+    The path is made of tags and 0-based item numbers: `7FE00010`, `00081140/0/00420011`.
+    """
 
     path: str
     vr: str
@@ -70,231 +72,34 @@ class BulkValue:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something wrong with an attribute; the object is stored all the same."""
+    """Something against the standard that does not keep an instance from being stored."""
 
     tag: str
+    """The attribute, 8 hex digits."""
     why: str
 
 
 @dataclass(frozen=True, slots=True)
 class PixelData:
-    """Where the pixels lie. Encapsulated: from the first item's tag to the sequence delimiter."""
+    """Where the pixels of an instance lie (PS3.5 8)."""
 
     tag: str
+    """`7FE00010`, `7FE00008` Float Pixel Data or `7FE00009` Double Float Pixel Data."""
     vr: str
     span: Span
+    """Native: the value. Encapsulated: from the first item's tag to the sequence delimiter."""
     encapsulated: bool
+    items: "array[int]" = field(default_factory=lambda: array("Q"))
+    """Encapsulated: where each item's tag lies, the Basic Offset Table first, and their end."""
 
 
 @dataclass(frozen=True, slots=True)
 class DataSet:
-    """What the walk found: the attributes in the DICOM JSON model, and where the rest lies."""
+    """A data set that was read to its end and found whole."""
 
-    attributes: dict[str, dict[str, Any]]
+    attributes: Attributes
+    """The DICOM JSON model with relative BulkDataURIs, tags ascending, for `jsonmodel.dumps`.
+    Of a data set with a large header, items deep in it may be `orjson.Fragment`s: finished JSON."""
     bulk: tuple[BulkValue, ...]
     pixel_data: PixelData | None
     problems: tuple[Problem, ...]
-    end: int
-
-
-def read_dataset(
-    source: Source, start: int, syntax: TransferSyntax, limits: WalkLimits | None = None
-) -> DataSet:
-    """Walk the data set that begins at `start`. Raises `Unreadable`."""
-    walk = _Walk(source, syntax, limits or WalkLimits())
-    attributes, end = walk.level(start, source.size, values.DEFAULT_CHARSETS, "", depth=0)
-    return DataSet(attributes, tuple(walk.bulk), walk.pixel_data, tuple(walk.problems), end)
-
-
-class _Walk:
-    def __init__(self, source: Source, syntax: TransferSyntax, limits: WalkLimits) -> None:
-        self._source = source
-        self._limits = limits
-        self._implicit = syntax.implicit
-        self._order: Any = "big" if syntax.big_endian else "little"
-        self._buffer = b""
-        self._base = 0
-        self._elements = 0
-        self._held = 0
-        self.bulk: list[BulkValue] = []
-        self.pixel_data: PixelData | None = None
-        self.problems: list[Problem] = []
-
-    def _bytes(self, at: int, length: int) -> bytes:
-        begin = at - self._base
-        if begin < 0 or begin + length > len(self._buffer):
-            self._buffer = self._source.read_at(at, max(length, _WINDOW))
-            self._base, begin = at, 0
-            if len(self._buffer) < length:
-                raise Unreadable(reasons.CANNOT_UNDERSTAND, "the data end too early", at=at)
-        return self._buffer[begin : begin + length]
-
-    def _tag(self, raw: bytes) -> int:
-        return int.from_bytes(raw[:2], self._order) << 16 | int.from_bytes(raw[2:4], self._order)
-
-    def _number(self, raw: bytes) -> int:
-        return int.from_bytes(raw, self._order)
-
-    def _head(self, at: int, end: int) -> tuple[int, str | None, int, int]:
-        """Tag, VR (None if implicit), length and where the value begins."""
-        if end - at < 8:
-            raise Unreadable(reasons.CANNOT_UNDERSTAND, "the data end inside an element", at=at)
-        raw = self._bytes(at, 8)
-        tag = self._tag(raw)
-        if self._implicit or tag >> 16 == 0xFFFE:
-            return tag, None, self._number(raw[4:]), at + 8
-        vr = raw[4:6]
-        if vr in _SHORT:
-            return tag, vr.decode(), self._number(raw[6:]), at + 8
-        if vr not in _LONG:
-            raise Unreadable(reasons.CANNOT_UNDERSTAND, f"{vr!r} is no VR", tag=tag, at=at)
-        if end - at < 12:
-            raise Unreadable(reasons.CANNOT_UNDERSTAND, "the data end too early", tag=tag, at=at)
-        return tag, vr.decode(), self._number(self._bytes(at + 8, 4)), at + 12
-
-    def level(
-        self,
-        at: int,
-        end: int,
-        charsets: list[str],
-        path: str,
-        *,
-        depth: int,
-        open_end: bool = False,
-    ) -> tuple[dict[str, dict[str, Any]], int]:
-        """One data set: the main one, or an item. With `open_end` it ends by its delimiter."""
-        if depth > self._limits.nesting:
-            raise Unreadable(reasons.CANNOT_UNDERSTAND, "sequences are nested too deeply", at=at)
-        attributes: dict[str, dict[str, Any]] = {}
-        previous, count = -1, 0
-        while at < end:
-            tag, vr, length, value_at = self._head(at, end)
-            if tag == _ITEM_END and open_end:
-                return attributes, value_at
-            self._check_tag(tag, previous, depth, at)
-            previous = tag
-            count += 1
-            self._elements += 1
-            if count > self._limits.elements_per_level or self._elements > self._limits.elements:
-                raise Unreadable(reasons.CANNOT_UNDERSTAND, "there are too many elements", at=at)
-            vr = vr or values.vr_of(tag, attributes)
-            key = f"{tag:08X}"
-            here = f"{path}{key}"
-            if length == _UNDEFINED:
-                if tag in _PIXEL_DATA and depth == 0:
-                    attributes[key], at = self._encapsulated(key, vr, value_at, end)
-                    continue
-                if vr not in {"SQ", "UN"}:
-                    raise Unreadable(
-                        reasons.CANNOT_UNDERSTAND,
-                        "an undefined length needs a sequence",
-                        tag=tag,
-                        at=at,
-                    )
-            elif value_at + length > end:
-                raise Unreadable(
-                    reasons.CANNOT_UNDERSTAND, f"{length} bytes do not fit", tag=tag, at=at
-                )
-            if vr == "SQ" or length == _UNDEFINED:
-                value, at = self._sequence(tag, value_at, length, end, charsets, here, vr, depth)
-                attributes[key] = {"vr": "SQ", **({"Value": value} if value else {})}
-                continue
-            if tag & 0xFFFF:
-                element = self._value(tag, vr, value_at, length, charsets, here, depth)
-                attributes[key] = element
-                if tag == 0x00080005:
-                    charsets = values.charsets_of(element)
-                    attributes[key] = {"vr": "CS", "Value": ["ISO_IR 192"]}
-            at = value_at + length
-        if open_end:
-            raise Unreadable(reasons.CANNOT_UNDERSTAND, "an item has no end", at=at)
-        return attributes, at
-
-    def _check_tag(self, tag: int, previous: int, depth: int, at: int) -> None:
-        if tag == previous:
-            raise Unreadable(reasons.MISMATCH, "the element is there twice", tag=tag, at=at)
-        if tag >> 16 in {0x0000, 0x0002, 0xFFFE}:
-            raise Unreadable(reasons.CANNOT_UNDERSTAND, "no place for this element", tag=tag, at=at)
-        if tag < previous:
-            self.problems.append(Problem(f"{tag:08X}", "out of order"))
-
-    def _value(
-        self, tag: int, vr: str, at: int, length: int, charsets: list[str], path: str, depth: int
-    ) -> dict[str, Any]:
-        if tag in _PIXEL_DATA and depth == 0:
-            self.pixel_data = PixelData(f"{tag:08X}", vr, Span(at, length), encapsulated=False)
-            return {"vr": vr, "BulkDataURI": f"bulkdata/{path}"}
-        if length == 0:
-            return {"vr": vr}
-        if length > BULK and vr in values.BINARY:
-            self.bulk.append(BulkValue(path, vr, Span(at, length)))
-            return {"vr": vr, "BulkDataURI": f"bulkdata/{path}"}
-        self._held += length
-        if self._held > self._limits.header_bytes:
-            raise Unreadable(reasons.OUT_OF_RESOURCES, "the header is too long", tag=tag, at=at)
-        raw = self._bytes(at, length)
-        if vr in values.OPAQUE:
-            swapped = values.little_endian(raw, vr) if self._order == "big" else raw
-            return {"vr": vr, "InlineBinary": base64.b64encode(swapped).decode()}
-        found, problem = values.convert(vr, raw, self._order, charsets)
-        if problem:
-            self.problems.append(Problem(f"{tag:08X}", problem))
-        return {"vr": vr, "Value": found} if found else {"vr": vr}
-
-    def _sequence(
-        self,
-        tag: int,
-        at: int,
-        length: int,
-        end: int,
-        charsets: list[str],
-        path: str,
-        vr: str,
-        depth: int,
-    ) -> tuple[list[Any], int]:
-        """The items of a sequence. One of VR UN is in Implicit VR Little Endian (PS3.5 6.2.2)."""
-        outer = self._implicit, self._order
-        if vr == "UN":
-            self._implicit, self._order = True, "little"
-        stop = end if length == _UNDEFINED else at + length
-        items: list[Any] = []
-        while at < stop:
-            marker, _, item_length, item_at = self._head(at, stop)
-            if marker == _SEQUENCE_END and length == _UNDEFINED:
-                self._implicit, self._order = outer
-                return items, item_at
-            if marker != _ITEM:
-                raise Unreadable(reasons.CANNOT_UNDERSTAND, "an item was expected", tag=tag, at=at)
-            if len(items) >= self._limits.items_per_sequence:
-                raise Unreadable(reasons.CANNOT_UNDERSTAND, "too many items", tag=tag, at=at)
-            open_end = item_length == _UNDEFINED
-            item_end = stop if open_end else item_at + item_length
-            if item_end > stop:
-                raise Unreadable(reasons.CANNOT_UNDERSTAND, "an item does not fit", tag=tag, at=at)
-            item, at = self.level(
-                item_at,
-                item_end,
-                charsets,
-                f"{path}/{len(items)}/",
-                depth=depth + 1,
-                open_end=open_end,
-            )
-            items.append(item)
-        if length == _UNDEFINED:
-            raise Unreadable(reasons.CANNOT_UNDERSTAND, "a sequence has no end", tag=tag, at=at)
-        self._implicit, self._order = outer
-        return items, at
-
-    def _encapsulated(self, key: str, vr: str, at: int, end: int) -> tuple[dict[str, Any], int]:
-        """Encapsulated pixel data: its items are stepped over by their headers (PS3.5 A.4)."""
-        first = at
-        while True:
-            marker, _, length, value_at = self._head(at, end)
-            if marker == _SEQUENCE_END:
-                self.pixel_data = PixelData(key, vr, Span(first, at - first), encapsulated=True)
-                return {"vr": vr, "BulkDataURI": f"bulkdata/{key}"}, value_at
-            if marker != _ITEM or value_at + length > end:
-                raise Unreadable(
-                    reasons.CANNOT_UNDERSTAND, "no fragment here", tag=int(key, 16), at=at
-                )
-            at = value_at + length

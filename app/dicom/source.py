@@ -16,6 +16,14 @@ class Source(Protocol):
         ...
 
 
+class WritableSource(Source, Protocol):
+    """A `Source` that is being written, from its beginning to its end."""
+
+    def write(self, data: bytes, /) -> int:
+        """Append `data` and return its length."""
+        ...
+
+
 class BytesSource:
     """A `Source` over bytes that are in memory."""
 
@@ -28,3 +36,21 @@ class BytesSource:
 
     def read_at(self, offset: int, length: int) -> bytes:
         return self._data[offset : offset + length]
+
+
+class GrowingSource:
+    """A `WritableSource` in memory."""
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+
+    @property
+    def size(self) -> int:
+        return len(self._data)
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        return bytes(memoryview(self._data)[offset : offset + length])
+
+    def write(self, data: bytes, /) -> int:
+        self._data += data
+        return len(data)
