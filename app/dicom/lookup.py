@@ -191,6 +191,8 @@ def _segments(
             else:
                 low = data[position : position + 4]
                 target, position = int.from_bytes(bytes(low), "little"), position + 4
+            if target >= position:
+                raise IndexError(target)
             yield from _segments(data, wide=wide, position=target, most=length)
         else:
             raise IndexError(position)

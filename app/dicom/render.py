@@ -48,6 +48,7 @@ def render(
 
 def encode(image: Image, media_type: str, quality: int | None = None) -> bytes:
     """The image as `image/jpeg` (`quality` 1 to 100) or `image/png`."""
+    image = np.ascontiguousarray(image)
     if media_type == JPEG:
         subsampling = "444" if image.ndim == 3 else None
         return bytes(
@@ -72,8 +73,10 @@ def shown_as_stored(presentation: Presentation, *, colour: bool) -> bool:
     """Whether 8-bit unsigned samples of such an image are what is shown."""
     if presentation.palette is not None or presentation.bits_stored != 8:
         return False
-    if colour:
-        return True
+    if presentation.modality is None and presentation.voi is None:
+        return colour or not presentation.inverted
+    if colour or presentation.voi is None:
+        return colour
     every = np.arange(256, dtype=np.uint8)
     return bool((_grey(every, presentation, presentation.voi) == every).all())
 
