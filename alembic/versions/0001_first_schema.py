@@ -11,6 +11,8 @@ branch_labels = None
 depends_on = None
 
 CHANGE_ORDER = sa.Sequence("change_order", data_type=sa.BigInteger)
+MATCHED = sa.Text(collation="C")
+PATTERN_MATCHED = ["patient_name", "patient_id", "accession_number", "study_description"]
 LIVE = sa.text("removed_at IS NULL")
 
 
@@ -46,18 +48,18 @@ def _create_study() -> None:
         "study",
         _identity(),
         sa.Column("partition_id", sa.Integer(), sa.ForeignKey("partition.id"), nullable=False),
-        sa.Column("study_instance_uid", sa.Text(), nullable=False),
-        sa.Column("patient_id", sa.Text()),
-        sa.Column("issuer_of_patient_id", sa.Text()),
-        sa.Column("patient_name", sa.Text()),
-        sa.Column("patient_birth_date", sa.Text()),
-        sa.Column("patient_sex", sa.Text()),
-        sa.Column("study_date", sa.Text()),
-        sa.Column("study_time", sa.Text()),
-        sa.Column("accession_number", sa.Text()),
-        sa.Column("study_id", sa.Text()),
-        sa.Column("study_description", sa.Text()),
-        sa.Column("referring_physician_name", sa.Text()),
+        sa.Column("study_instance_uid", MATCHED, nullable=False),
+        sa.Column("patient_id", MATCHED),
+        sa.Column("issuer_of_patient_id", MATCHED),
+        sa.Column("patient_name", MATCHED),
+        sa.Column("patient_birth_date", MATCHED),
+        sa.Column("patient_sex", MATCHED),
+        sa.Column("study_date", MATCHED),
+        sa.Column("study_time", MATCHED),
+        sa.Column("accession_number", MATCHED),
+        sa.Column("study_id", MATCHED),
+        sa.Column("study_description", MATCHED),
+        sa.Column("referring_physician_name", MATCHED),
         _texts("modalities"),
         _texts("sop_classes"),
         _number("number_of_series", 0),
@@ -82,11 +84,11 @@ def _create_study() -> None:
         ],
     )
     op.create_index(
-        "study_patient_name",
+        "study_texts",
         "study",
-        ["patient_name"],
+        PATTERN_MATCHED,
         postgresql_using="gin",
-        postgresql_ops={"patient_name": "gin_trgm_ops"},
+        postgresql_ops=dict.fromkeys(PATTERN_MATCHED, "gin_trgm_ops"),
     )
     op.create_index("study_modalities", "study", ["modalities"], postgresql_using="gin")
 
@@ -97,13 +99,13 @@ def _create_series() -> None:
         _identity(),
         sa.Column("partition_id", sa.Integer(), nullable=False),
         sa.Column("study_id", sa.BigInteger(), sa.ForeignKey("study.id"), nullable=False),
-        sa.Column("series_instance_uid", sa.Text(), nullable=False),
-        sa.Column("modality", sa.Text()),
+        sa.Column("series_instance_uid", MATCHED, nullable=False),
+        sa.Column("modality", MATCHED),
         sa.Column("series_number", sa.BigInteger()),
-        sa.Column("series_description", sa.Text()),
-        sa.Column("body_part_examined", sa.Text()),
-        sa.Column("performed_procedure_step_start_date", sa.Text()),
-        sa.Column("performed_procedure_step_start_time", sa.Text()),
+        sa.Column("series_description", MATCHED),
+        sa.Column("body_part_examined", MATCHED),
+        sa.Column("performed_procedure_step_start_date", MATCHED),
+        sa.Column("performed_procedure_step_start_time", MATCHED),
         sa.Column("request_attributes", JSONB(), server_default="[]", nullable=False),
         _number("number_of_instances", 0),
         sa.Column("attributes", sa.LargeBinary(), nullable=False),
@@ -115,6 +117,14 @@ def _create_series() -> None:
         postgresql_with={"fillfactor": 80},
     )
     op.create_index("series_uid", "series", ["partition_id", "series_instance_uid"])
+    op.create_index("series_modality", "series", ["partition_id", "modality"])
+    op.create_index(
+        "series_requests",
+        "series",
+        ["request_attributes"],
+        postgresql_using="gin",
+        postgresql_ops={"request_attributes": "jsonb_path_ops"},
+    )
 
 
 def _create_instance() -> None:
@@ -124,15 +134,15 @@ def _create_instance() -> None:
         sa.Column("partition_id", sa.Integer(), nullable=False),
         sa.Column("study_id", sa.BigInteger(), nullable=False),
         sa.Column("series_id", sa.BigInteger(), nullable=False),
-        sa.Column("sop_instance_uid", sa.Text(), nullable=False),
-        sa.Column("sop_class_uid", sa.Text(), nullable=False),
+        sa.Column("sop_instance_uid", MATCHED, nullable=False),
+        sa.Column("sop_class_uid", MATCHED, nullable=False),
         sa.Column("instance_number", sa.BigInteger()),
         sa.Column("rows", sa.Integer()),
         sa.Column("columns", sa.Integer()),
         sa.Column("bits_allocated", sa.Integer()),
         sa.Column("number_of_frames", sa.BigInteger()),
         _number("version", 1),
-        sa.Column("transfer_syntax_uid", sa.Text(), nullable=False),
+        sa.Column("transfer_syntax_uid", MATCHED, nullable=False),
         sa.Column("blob_key", sa.Text(), nullable=False),
         _number("blob_offset", 0, sa.BigInteger()),
         sa.Column("length", sa.BigInteger(), nullable=False),

@@ -40,6 +40,12 @@ from sqlmodel import Field, SQLModel
 ROOM_FOR_COUNTS = {"fillfactor": 80}
 """Storage of the tables that hold counts: a row finds place for its next version on its page."""
 
+MATCHED = Text(collation="C")
+"""Values that are matched and put in order: by their code points, whatever the server's locale."""
+
+PATTERN_MATCHED = ("patient_name", "patient_id", "accession_number", "study_description")
+"""Columns of studies in which viewers look for a text anywhere within."""
+
 CHANGE_ORDER = Sequence("change_order", data_type=BigInteger, metadata=SQLModel.metadata)
 """Gives each change its place in the log."""
 
@@ -95,10 +101,10 @@ class Study(SQLModel, table=True):
             "study_instance_uid",
         ),
         Index(
-            "study_patient_name",
-            "patient_name",
+            "study_texts",
+            *PATTERN_MATCHED,
             postgresql_using="gin",
-            postgresql_ops={"patient_name": "gin_trgm_ops"},
+            postgresql_ops=dict.fromkeys(PATTERN_MATCHED, "gin_trgm_ops"),
         ),
         Index("study_modalities", "modalities", postgresql_using="gin"),
         {"postgresql_with": ROOM_FOR_COUNTS},
@@ -106,18 +112,18 @@ class Study(SQLModel, table=True):
 
     id: int | None = _identity()
     partition_id: int = Field(foreign_key="partition.id")
-    study_instance_uid: str = Field(sa_type=Text)
-    patient_id: str | None = Field(default=None, sa_type=Text)
-    issuer_of_patient_id: str | None = Field(default=None, sa_type=Text)
-    patient_name: str | None = Field(default=None, sa_type=Text)
-    patient_birth_date: str | None = Field(default=None, sa_type=Text)
-    patient_sex: str | None = Field(default=None, sa_type=Text)
-    study_date: str | None = Field(default=None, sa_type=Text)
-    study_time: str | None = Field(default=None, sa_type=Text)
-    accession_number: str | None = Field(default=None, sa_type=Text)
-    study_id: str | None = Field(default=None, sa_type=Text)
-    study_description: str | None = Field(default=None, sa_type=Text)
-    referring_physician_name: str | None = Field(default=None, sa_type=Text)
+    study_instance_uid: str = Field(sa_type=MATCHED)
+    patient_id: str | None = Field(default=None, sa_type=MATCHED)
+    issuer_of_patient_id: str | None = Field(default=None, sa_type=MATCHED)
+    patient_name: str | None = Field(default=None, sa_type=MATCHED)
+    patient_birth_date: str | None = Field(default=None, sa_type=MATCHED)
+    patient_sex: str | None = Field(default=None, sa_type=MATCHED)
+    study_date: str | None = Field(default=None, sa_type=MATCHED)
+    study_time: str | None = Field(default=None, sa_type=MATCHED)
+    accession_number: str | None = Field(default=None, sa_type=MATCHED)
+    study_id: str | None = Field(default=None, sa_type=MATCHED)
+    study_description: str | None = Field(default=None, sa_type=MATCHED)
+    referring_physician_name: str | None = Field(default=None, sa_type=MATCHED)
     modalities: list[str] = _texts()
     sop_classes: list[str] = _texts()
     number_of_series: int = _number(0)
@@ -137,19 +143,26 @@ class Series(SQLModel, table=True):
         UniqueConstraint("study_id", "series_instance_uid"),
         UniqueConstraint("study_id", "id"),
         Index("series_uid", "partition_id", "series_instance_uid"),
+        Index("series_modality", "partition_id", "modality"),
+        Index(
+            "series_requests",
+            "request_attributes",
+            postgresql_using="gin",
+            postgresql_ops={"request_attributes": "jsonb_path_ops"},
+        ),
         {"postgresql_with": ROOM_FOR_COUNTS},
     )
 
     id: int | None = _identity()
     partition_id: int
     study_id: int = Field(sa_type=BigInteger, sa_column_args=[ForeignKey("study.id")])
-    series_instance_uid: str = Field(sa_type=Text)
-    modality: str | None = Field(default=None, sa_type=Text)
+    series_instance_uid: str = Field(sa_type=MATCHED)
+    modality: str | None = Field(default=None, sa_type=MATCHED)
     series_number: int | None = Field(default=None, sa_type=BigInteger)
-    series_description: str | None = Field(default=None, sa_type=Text)
-    body_part_examined: str | None = Field(default=None, sa_type=Text)
-    performed_procedure_step_start_date: str | None = Field(default=None, sa_type=Text)
-    performed_procedure_step_start_time: str | None = Field(default=None, sa_type=Text)
+    series_description: str | None = Field(default=None, sa_type=MATCHED)
+    body_part_examined: str | None = Field(default=None, sa_type=MATCHED)
+    performed_procedure_step_start_date: str | None = Field(default=None, sa_type=MATCHED)
+    performed_procedure_step_start_time: str | None = Field(default=None, sa_type=MATCHED)
     request_attributes: list[dict[str, str]] = Field(
         sa_type=JSONB, sa_column_kwargs={"server_default": "[]", "nullable": False}
     )
@@ -182,8 +195,8 @@ class Instance(SQLModel, table=True):
     partition_id: int
     study_id: int = Field(sa_type=BigInteger)
     series_id: int = Field(sa_type=BigInteger)
-    sop_instance_uid: str = Field(sa_type=Text)
-    sop_class_uid: str = Field(sa_type=Text)
+    sop_instance_uid: str = Field(sa_type=MATCHED)
+    sop_class_uid: str = Field(sa_type=MATCHED)
     instance_number: int | None = Field(default=None, sa_type=BigInteger)
     rows: int | None = Field(default=None)
     columns: int | None = Field(default=None)
@@ -191,7 +204,7 @@ class Instance(SQLModel, table=True):
     number_of_frames: int | None = Field(default=None, sa_type=BigInteger)
     """How many frames can be retrieved; null without pixel data."""
     version: int = _number(1)
-    transfer_syntax_uid: str = Field(sa_type=Text)
+    transfer_syntax_uid: str = Field(sa_type=MATCHED)
     blob_key: str = Field(sa_type=Text)
     blob_offset: int = _number(0, BigInteger)
     """Where the instance begins in the blob; every other offset counts from there."""
