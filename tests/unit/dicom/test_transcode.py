@@ -1,0 +1,406 @@
+"""Instances rewritten in Explicit VR Little Endian: nothing but the encoding changes."""
+
+import io
+import itertools
+import struct
+import tracemalloc
+import warnings
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+import pydicom
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydicom import Dataset, Sequence
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
+
+from app.dicom.transcode import Transcoder, explicit_little_endian
+from app.errors import Unprocessable
+from tests.factories import ct_dataset, part10
+from tests.unit.dicom import files
+
+NATIVE = [
+    ImplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    DeflatedExplicitVRLittleEndian,
+]
+
+
+def transcoded(file: bytes, piece: int = 1 << 20) -> bytes:
+    pieces = (file[at : at + piece] for at in range(0, len(file), piece))
+    return b"".join(explicit_little_endian(pieces))
+
+
+def parsed(file: bytes) -> Dataset:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        dataset = pydicom.dcmread(io.BytesIO(file))
+        for tag in [tag for tag in dataset if tag.tag.element == 0]:
+            del dataset[tag.tag]
+    return dataset
+
+
+def json_of(dataset: Dataset) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return dataset.to_json_dict(bulk_data_threshold=10**9, suppress_invalid_tags=True)
+
+
+def native_files() -> list[str]:
+    names = []
+    for path in sorted(files.FOLDER.iterdir()):
+        if path.is_file() and path.read_bytes()[128:132] == b"DICM":
+            meta = files.read(path.name).file_meta
+            if meta.get("TransferSyntaxUID") in NATIVE:
+                names.append(path.name)
+    return names
+
+
+def words_of(dataset: Dataset) -> int:
+    """Bytes of a word of its pixel data, where they are words at all."""
+    if dataset["PixelData"].VR != "OW":
+        return 1
+    return max(2, int(dataset.BitsAllocated) // 8)
+
+
+@pytest.mark.parametrize("name", native_files())
+def test_a_file_of_pydicom_says_the_same_afterwards(name: str) -> None:
+    file = (files.FOLDER / name).read_bytes()
+    if name == "rtplan_truncated.dcm":
+        with pytest.raises(Unprocessable, match="cut off"):
+            transcoded(file)
+        return
+
+    result = transcoded(file)
+    before, after = parsed(file), parsed(result)
+
+    assert after.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
+    assert result[:132] == file[:132]
+    if before.file_meta.TransferSyntaxUID == ExplicitVRBigEndian and "PixelData" in before:
+        size = words_of(before)
+        data = before.PixelData
+        turned = [data[at : at + size][::-1] for at in range(0, len(data), size)]
+        assert after.PixelData == b"".join(turned)
+        del before.PixelData, after.PixelData
+    assert json_of(after) == json_of(before)
+
+
+@pytest.mark.parametrize("name", ["MR_small_implicit.dcm", "MR_small_bigendian.dcm",
+                                  "image_dfl.dcm", "nested_priv_SQ.dcm", "rtdose.dcm"])  # fmt: skip
+@pytest.mark.parametrize("piece", [1, 7, 4096])
+def test_it_does_not_matter_where_the_input_is_cut(name: str, piece: int) -> None:
+    file = (files.FOLDER / name).read_bytes()
+
+    assert transcoded(file, piece) == transcoded(file)
+
+
+@pytest.mark.parametrize("syntax", NATIVE)
+def test_file_meta_is_kept_but_for_the_transfer_syntax_and_the_group_length(syntax: str) -> None:
+    dataset = ct_dataset()
+    file = part10(dataset, syntax)
+
+    result = transcoded(file)
+    before, after = parsed(file).file_meta, parsed(result).file_meta
+
+    assert after.FileMetaInformationGroupLength == result.index(b"\x08\x00\x16\x00") - 144
+    before.FileMetaInformationGroupLength = after.FileMetaInformationGroupLength
+    before.TransferSyntaxUID = ExplicitVRLittleEndian
+    assert after == before
+
+
+def element(tag: int, value: bytes, length: int | None = None) -> bytes:
+    """In Implicit VR Little Endian."""
+    size = len(value) if length is None else length
+    return struct.pack("<HHI", tag >> 16, tag & 0xFFFF, size) + value
+
+
+def implicit(*elements: bytes) -> bytes:
+    """A file with these elements, and with no UIDs: nobody asks for them here."""
+    head = part10(Dataset(), ImplicitVRLittleEndian)
+    return head + b"".join(elements)
+
+
+ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+UNDEFINED = 0xFFFFFFFF
+
+
+def body(file: bytes) -> bytes:
+    """What follows File Meta."""
+    return file[144 + struct.unpack_from("<I", file, 140)[0] :]
+
+
+def test_sequences_and_items_of_defined_length_end_where_they_ended() -> None:
+    inner = element(0x00080100, b"CODE")
+    file = implicit(
+        element(0x00081140, element(ITEM, inner) + element(ITEM, b"") + element(ITEM, inner)),
+        element(0x00081150, b""),
+    )
+
+    dataset = parsed(transcoded(file))
+
+    assert [item.get("CodeValue") for item in dataset.ReferencedImageSequence] == [
+        "CODE", None, "CODE",
+    ]  # fmt: skip
+    assert dataset["ReferencedSOPClassUID"].value == ""
+
+
+def test_sequences_and_items_of_undefined_length_stay_open() -> None:
+    file = implicit(
+        element(0x00081140, b"", UNDEFINED),
+        element(ITEM, b"", UNDEFINED),
+        element(0x00080100, b"CODE"),
+        element(ITEM_END, b""),
+        element(SEQUENCE_END, b""),
+        element(0x0008114A, b""),
+        element(0x00100020, b"ID"),
+    )
+
+    dataset = parsed(transcoded(file))
+
+    assert dataset.ReferencedImageSequence[0].CodeValue == "CODE"
+    assert len(dataset.ReferencedInstanceSequence) == 0
+    assert dataset.PatientID == "ID"
+
+
+def test_private_elements_keep_their_bytes_and_their_creator() -> None:
+    file = implicit(
+        element(0x00090010, b"HILUM TEST"),
+        element(0x00091001, b"\x01\x02\x03\x04"),
+        element(0x00091002, element(ITEM, element(0x00091003, b"ab")), UNDEFINED)
+        + element(SEQUENCE_END, b""),
+    )
+
+    after = body(transcoded(file))
+
+    assert after == (
+        b"\x09\0\x10\0LO\x0a\0HILUM TEST"
+        b"\x09\0\x01\x10UN\0\0\x04\0\0\0\x01\x02\x03\x04"
+        b"\x09\0\x02\x10SQ\0\0\xff\xff\xff\xff\xfe\xff\0\xe0\xff\xff\xff\xff"
+        b"\x09\0\x03\x10UN\0\0\x02\0\0\0ab"
+        b"\xfe\xff\x0d\xe0\0\0\0\0\xfe\xff\xdd\xe0\0\0\0\0"
+    )
+
+
+def test_the_sign_of_pixels_decides_the_vr_of_their_values_also_further_in() -> None:
+    def smallest(representation: int) -> Dataset:
+        return parsed(
+            transcoded(
+                implicit(
+                    element(0x00280103, struct.pack("<H", representation)),
+                    element(0x00280106, b"\xff\xff"),
+                    element(0x00283010, element(ITEM, element(0x00283002, b"\2\0\xff\xff\x08\0"))),
+                )
+            )
+        )
+
+    assert smallest(0).SmallestImagePixelValue == 65535
+    assert smallest(1).SmallestImagePixelValue == -1
+    assert smallest(1).VOILUTSequence[0].LUTDescriptor[1] == -1
+
+
+def test_group_lengths_are_left_out_where_they_would_be_wrong() -> None:
+    file = implicit(element(0x00080000, b"\x0c\0\0\0"), element(0x00080060, b"CT"))
+
+    assert body(transcoded(file)) == b"\x08\0\x60\0CS\x02\0CT"
+
+
+def test_a_value_too_long_for_its_vr_is_kept_as_unknown() -> None:
+    value = b"1\\" * 40_000
+
+    assert body(transcoded(implicit(element(0x00181149, value)))) == (
+        b"\x18\0\x49\x11UN\0\0" + struct.pack("<I", len(value)) + value
+    )
+
+
+def test_elements_after_the_pixel_data_are_rewritten_too() -> None:
+    file = implicit(element(0x7FE00010, bytes(100_000)), element(0xFFFCFFFC, b"\0\0"))
+
+    after = body(transcoded(file, 1000))
+
+    assert after.endswith(b"\xfc\xff\xfc\xffOB\0\0\x02\0\0\0\0\0")
+    assert len(after) == 12 + 100_000 + 14
+
+
+@pytest.mark.parametrize(
+    ("vr", "value", "expected"),
+    [
+        ("US", b"\0\1\0\2", b"\1\0\2\0"),
+        ("AT", b"\0\x10\0\x20", b"\x10\0\x20\0"),
+        ("FL", b"\x3f\x80\0\0", b"\0\0\x80\x3f"),
+        ("FD", b"\x3f\xf0\0\0\0\0\0\0", b"\0\0\0\0\0\0\xf0\x3f"),
+        ("OW", b"\1\2\3\4", b"\2\1\4\3"),
+        ("OL", b"\1\2\3\4", b"\4\3\2\1"),
+        ("OV", bytes(range(8)), bytes(reversed(range(8)))),
+        ("OB", b"\1\2", b"\1\2"),
+        ("UN", b"\1\2", b"\1\2"),
+        ("LO", b"ab", b"ab"),
+        ("US", b"\0\1\0", b"\1\0\0"),
+    ],
+)
+@pytest.mark.parametrize("piece", [1, 3, 1000])
+def test_big_endian_values_are_turned_around_word_by_word(
+    vr: str, value: bytes, expected: bytes, piece: int
+) -> None:
+    long = vr in {"OW", "OL", "OV", "OB", "UN"}
+    length = struct.pack(">xxI" if long else ">H", len(value))
+    file = part10(Dataset(), ExplicitVRBigEndian) + b"\0\x09\x10\x01" + vr.encode() + length + value
+
+    assert body(transcoded(file, piece)).endswith(expected)
+
+
+def test_unknown_sequences_in_big_endian_are_in_implicit_little_endian() -> None:
+    file = part10(Dataset(), ExplicitVRBigEndian)
+    file += b"\0\x09\x10\x01UN\0\0\xff\xff\xff\xff"
+    file += element(ITEM, element(0x00280010, b"\x10\0")) + element(SEQUENCE_END, b"")
+    file += b"\0\x28\0\x10US\0\x02\0\x20"
+
+    dataset = parsed(transcoded(file))
+
+    assert dataset[0x00091001][0].Rows == 16
+    assert dataset.Rows == 32
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        implicit(element(0x00100020, b"", 4)),
+        implicit(b"\x10\0\x20"),
+        implicit(element(0x00081140, b"", UNDEFINED)),
+        implicit(element(0x00081140, element(0x00080100, b"CODE"))),
+        implicit(element(0x00081140, element(ITEM, element(0x00080100, b"CODE"), 10))),
+        implicit(element(ITEM_END, b"")),
+        implicit(element(SEQUENCE_END, b"")),
+        implicit(element(ITEM, b"")),
+        implicit(element(0x00280010, b"", UNDEFINED)),
+        implicit(element(0x7FE00010, b"", UNDEFINED)),
+        part10(ct_dataset(), DeflatedExplicitVRLittleEndian)[:-4],
+        b"",
+        bytes(132),
+        bytes(128) + b"DICM",
+    ],
+)
+def test_what_cannot_be_read_is_refused_and_never_sent_as_if_it_were_whole(file: bytes) -> None:
+    with pytest.raises(Unprocessable):
+        transcoded(file)
+
+
+def test_deflated_bytes_that_are_broken_are_refused() -> None:
+    with pytest.raises(Unprocessable, match="inflated"):
+        transcoded(part10(Dataset(), DeflatedExplicitVRLittleEndian)[:-2] + b"\xff" * 20)
+
+
+def test_a_compressed_instance_is_refused() -> None:
+    with pytest.raises(Unprocessable, match="compressed"):
+        transcoded((files.FOLDER / "JPEG2000.dcm").read_bytes())
+
+
+# Memory
+
+
+def long_instance(length: int, syntax: str, piece: int) -> Iterator[bytes]:
+    dataset = ct_dataset(PixelData=None)
+    yield part10(dataset, syntax)
+    order = ">" if syntax == ExplicitVRBigEndian else "<"
+    if syntax == ImplicitVRLittleEndian:
+        yield struct.pack("<HHI", 0x7FE0, 0x0010, length)
+    else:
+        yield struct.pack(f"{order}HH2sxxI", 0x7FE0, 0x0010, b"OW", length)
+    yield from itertools.repeat(bytes(piece), length // piece)
+
+
+@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRBigEndian])
+def test_memory_does_not_grow_with_the_instance(syntax: str) -> None:
+    tracemalloc.start()
+
+    sent = sum(map(len, explicit_little_endian(long_instance(2**28, syntax, 2**20))))
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert sent > 2**28
+    assert most < 2**23
+
+
+def test_deflated_bytes_come_out_in_pieces() -> None:
+    whole = part10(ct_dataset(), DeflatedExplicitVRLittleEndian)
+    meta = len(whole) - len(body(whole))
+    compressor = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
+    bomb = whole[:meta] + compressor.compress(bytes(30_000_000)) + compressor.flush()
+    transcoder = Transcoder()
+
+    lengths = [len(piece) for piece in (*transcoder.feed(bomb), *transcoder.finish())]
+
+    assert sum(lengths) > 30_000_000
+    assert max(lengths) <= 2**20
+
+
+# Data sets of every shape
+
+TEXT = st.text("ABC 123", max_size=12)
+VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "PatientName": TEXT,
+    "PatientComments": TEXT,
+    "ImageType": st.lists(st.sampled_from(["A", "B"]), min_size=1, max_size=3),
+    "Rows": st.integers(0, 65535),
+    "PixelRepresentation": st.integers(0, 1),
+    "SmallestImagePixelValue": st.integers(0, 32767),
+    "SliceLocation": st.sampled_from([1.5, -2.25, 0]),
+    "FrameIncrementPointer": st.sampled_from([0x00181063, 0x00181065]),
+    "ImageOrientationVolume": st.lists(st.floats(-1, 1, width=64), min_size=1, max_size=4),
+    "RecommendedDisplayFrameRateInFloat": st.floats(0, 99, width=32),
+    "ReferencePixelX0": st.integers(-(2**31), 2**31 - 1),
+    "SelectorUVValue": st.integers(0, 2**64 - 1),
+    "EncapsulatedDocument": st.binary(max_size=9).map(lambda data: data + b"\0" * (len(data) % 2)),
+    # Words of two equal bytes, since pydicom writes the words of OW as they are.
+    "RedPaletteColorLookupTableData": st.integers(0, 255).map(lambda byte: bytes([byte, byte])),
+}
+
+
+def datasets(items: st.SearchStrategy[Dataset] | None = None) -> st.SearchStrategy[Dataset]:
+    values = st.fixed_dictionaries({}, optional=VALUES)
+
+    def make(chosen: dict[str, Any], sequence: list[Dataset] | None) -> Dataset:
+        dataset = Dataset()
+        for keyword, value in chosen.items():
+            setattr(dataset, keyword, value)
+        if "SmallestImagePixelValue" in chosen:
+            vr = "SS" if chosen.get("PixelRepresentation") else "US"
+            dataset["SmallestImagePixelValue"].VR = vr
+        if sequence is not None:
+            dataset.ContentSequence = Sequence(sequence)
+        return dataset
+
+    inner = st.none() if items is None else st.none() | st.lists(items, max_size=3)
+    return st.builds(make, values, inner)
+
+
+@settings(deadline=None)
+@given(
+    datasets(datasets(datasets())),
+    st.sampled_from(NATIVE),
+    st.booleans(),
+    st.integers(1, 200),
+)
+def test_any_data_set_says_the_same_afterwards(
+    dataset: Dataset, syntax: str, undefined: bool, piece: int
+) -> None:
+    if "PixelRepresentation" not in dataset:
+        dataset.PixelRepresentation = 0
+        if "SmallestImagePixelValue" in dataset:
+            dataset["SmallestImagePixelValue"].VR = "US"
+    for item in dataset.get("ContentSequence", []):
+        item.is_undefined_length_sequence_item = undefined
+    if "ContentSequence" in dataset:
+        dataset["ContentSequence"].is_undefined_length = undefined
+    expected = json_of(parsed(part10(dataset, ExplicitVRLittleEndian)))
+
+    result = transcoded(part10(dataset, syntax), piece)
+
+    assert json_of(parsed(result)) == expected
