@@ -7,10 +7,11 @@ a statement, never for each request. Values travel as asyncpg takes them, past S
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Executable, Table, any_, bindparam, func, select
-from sqlalchemy.dialects.postgresql import ARRAY, Insert, asyncpg, insert
+from sqlalchemy import ColumnElement, Executable, Table, any_, bindparam, cast, func, select
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, Insert, asyncpg, insert
 from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.types import TypeEngine
+from sqlalchemy.sql.dml import ReturningInsert
+from sqlalchemy.types import Text, TypeEngine
 from sqlmodel import SQLModel
 
 Connection = Any
@@ -73,7 +74,7 @@ def prepare(statement: Executable) -> Prepared:
     return Prepared(*_compiled(statement))
 
 
-def prepare_insert(statement: Insert) -> PreparedInsert:
+def prepare_insert(statement: Insert | ReturningInsert[Any]) -> PreparedInsert:
     """Compile what `rows_into` began."""
     return PreparedInsert(*_compiled(statement))
 
@@ -82,11 +83,20 @@ def rows_into(model: type[SQLModel], *columns: str) -> Insert:
     """An INSERT of rows that are given column by column, each column as one array.
 
     Its text is the same however many rows there are, and the server reads them in their order.
+    JSONB is given as text, since a list of lists would be taken for one array.
     """
     into = table(model)
-    arrays = [bindparam(name, type_=ARRAY(into.c[name].type)) for name in columns]
+    kinds = {name: into.c[name].type for name in columns}
+    arrays = [
+        bindparam(name, type_=ARRAY(Text() if isinstance(kind, JSONB) else kind))
+        for name, kind in kinds.items()
+    ]
     rows = func.unnest(*arrays).table_valued(*columns, name="new").render_derived()
-    return insert(into).from_select(columns, select(rows), include_defaults=False)
+    values = [
+        cast(rows.c[name], kind) if isinstance(kind, JSONB) else rows.c[name]
+        for name, kind in kinds.items()
+    ]
+    return insert(into).from_select(columns, select(*values), include_defaults=False)
 
 
 def any_of(name: str, kind: TypeEngine[Any]) -> ColumnElement[Any]:

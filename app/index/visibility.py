@@ -7,7 +7,7 @@ names, and every call binds `visibility.parameters`.
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam
+from sqlalchemy import ColumnElement, and_, bindparam, literal_column
 from sqlmodel import SQLModel
 
 from app.index.statements import table
@@ -37,5 +37,5 @@ def _there(model: type[SQLModel]) -> list[ColumnElement[bool]]:
     if model is Instance:
         return [rows.removed_at.is_(None)]
     if model in (Study, Series):
-        return [rows.number_of_instances > 0]
+        return [rows.number_of_instances > literal_column("0")]
     return []

@@ -6,6 +6,14 @@ locating   `locate` and the other readings, all of what a caller may see
 """
 
 from app.dicom.dataset import BulkValue
+from app.index.instances.adding import add
+from app.index.instances.locating import (
+    bulk_value,
+    frame_entries,
+    locate,
+    locate_metadata,
+    metadata_of,
+)
 from app.index.instances.values import (
     Added,
     Differs,
@@ -27,4 +35,10 @@ __all__ = [
     "Outcome",
     "StoredInstance",
     "StoredMetadata",
+    "add",
+    "bulk_value",
+    "frame_entries",
+    "locate",
+    "locate_metadata",
+    "metadata_of",
 ]
