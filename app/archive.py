@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from app.blobs.contract import BlobStore
@@ -10,6 +10,7 @@ from app.blobs.open import open_blobs
 from app.errors import Unavailable
 from app.index.database import Connection, Database
 from app.index.embedded import running_url
+from app.index.totals import Totals
 from app.settings import Settings
 
 T = TypeVar("T")
@@ -26,9 +27,15 @@ class Archive:
     settings: Settings
     blobs: BlobStore
     database: Database
+    totals: Totals = field(default_factory=Totals)
+    """How many match a search, as far as this process remembers."""
 
     def reading(self) -> AbstractAsyncContextManager[Connection]:
         """A connection for one statement that reads; several see one moment each."""
+        return self.database.reading()
+
+    def writing(self) -> AbstractAsyncContextManager[Connection]:
+        """A connection on which every statement is committed by itself."""
         return self.database.reading()
 
     def snapshot(self) -> AbstractAsyncContextManager[Connection]:

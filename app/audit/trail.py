@@ -1,8 +1,8 @@
 """`Trail`: writes the records of the audit. What it has not written has not happened.
 
 A record is in the database when `record` returns, or `AuditUnavailable` is raised and the request
-must not be answered as if nothing were wrong. Requests that run at the same time share a
-transaction: while one batch is being committed, the next one gathers.
+must not be answered as if nothing were wrong. Requests that run at the same time share a commit:
+while one batch is being written, the next one gathers.
 """
 
 import asyncio
@@ -15,8 +15,6 @@ from app.audit.event import AuditEvent
 from app.errors import Unavailable
 from app.index import audits
 
-log = structlog.get_logger()
-
 BATCH = 256
 WAITING = 4096
 """Records that may wait at once; beyond that the database is too slow to go on."""
@@ -27,12 +25,16 @@ class AuditUnavailable(Unavailable):
     """The audit cannot be written at the moment, so nothing is answered."""
 
 
+_Waiting = tuple[AuditEvent, "asyncio.Future[None]"]
+
+
 class Trail:
     """The audit of one process."""
 
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
-        self._waiting: deque[tuple[AuditEvent, asyncio.Future[None]]] = deque()
+        self._log = structlog.get_logger()
+        self._waiting: deque[_Waiting] = deque()
         self._writer: asyncio.Task[None] | None = None
 
     async def record(self, event: AuditEvent) -> None:
@@ -51,28 +53,32 @@ class Trail:
             await self._writer
 
     async def _write_all(self) -> None:
-        try:
-            while self._waiting:
-                size = min(len(self._waiting), BATCH)
-                await self._write([self._waiting.popleft() for _ in range(size)])
-        finally:
-            self._writer = None
+        """Write until nothing waits, on one connection as long as that goes well."""
+        while self._waiting:
+            batch: list[_Waiting] = []
+            try:
+                async with self._archive.writing() as connection:
+                    while self._waiting:
+                        batch = self._take(BATCH)
+                        async with asyncio.timeout(WRITE_SECONDS):
+                            await audits.add(connection, [event for event, _ in batch])
+                        _settle(batch, None)
+            # Whatever it was: the records are not there, and the next ones would fare no better.
+            except Exception as error:
+                self._log.error("the audit cannot be written", error=type(error).__qualname__)
+                _settle(batch + self._take(WAITING), AuditUnavailable)
+        self._writer = None
 
-    async def _write(self, batch: list[tuple[AuditEvent, asyncio.Future[None]]]) -> None:
-        failed = False
-        try:
-            async with asyncio.timeout(WRITE_SECONDS), self._archive.transaction() as connection:
-                await audits.add(connection, [event for event, _ in batch])
-        # Whatever it was: the record is not there.
-        except Exception as error:
-            log.error(  # noqa: TRY400 - the message may quote a value
-                "the audit cannot be written", error=type(error).__qualname__
-            )
-            failed = True
-        for _, written in batch:
-            if written.cancelled():
-                continue
-            if failed:
-                written.set_exception(AuditUnavailable())
-            else:
-                written.set_result(None)
+    def _take(self, most: int) -> list[_Waiting]:
+        return [self._waiting.popleft() for _ in range(min(len(self._waiting), most))]
+
+
+def _settle(batch: list[_Waiting], failure: type[AuditUnavailable] | None) -> None:
+    """Tell those who wait for their records; some may have left, or know already."""
+    for _, written in batch:
+        if written.done():
+            continue
+        if failure is None:
+            written.set_result(None)
+        else:
+            written.set_exception(failure())

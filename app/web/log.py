@@ -9,38 +9,42 @@ import secrets
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 import orjson
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from structlog.typing import EventDict, WrappedLogger
+from structlog.typing import EventDict, Processor, WrappedLogger
 
 from app.web.errors import CLIENT_CLOSED_REQUEST
 
 
 def configure_log(log_format: str) -> None:
     """Write lines for people (`console`) or JSON (`json`) to the standard output."""
-    as_json = log_format == "json"
-    renderer = (
-        structlog.processors.JSONRenderer(serializer=lambda line, **_: orjson.dumps(line, str))
-        if as_json
-        else structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())
-    )
+    renderer: Processor
+    factory: Callable[..., WrappedLogger]
+    if log_format == "json":
+        renderer = structlog.processors.JSONRenderer(serializer=_json)
+        factory = structlog.BytesLoggerFactory()
+    else:
+        renderer = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())
+        factory = structlog.PrintLoggerFactory()
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper("iso", utc=True),
             _escape_control_characters,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger("info"),
-        logger_factory=structlog.BytesLoggerFactory()
-        if as_json
-        else structlog.PrintLoggerFactory(),
+        logger_factory=factory,
         cache_logger_on_first_use=True,
     )
+
+
+def _json(line: EventDict, **_: object) -> bytes:
+    return orjson.dumps(line, str)
 
 
 def _escape_control_characters(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
