@@ -12,7 +12,9 @@ from starlette.middleware import Middleware
 from app.access.authenticator import Authenticator
 from app.archive import open_archive
 from app.audit.trail import Trail
+from app.retrieve.routes import router as retrieve
 from app.settings import Settings
+from app.store.routes import router as store
 from app.web import errors, health
 from app.web.audit import AuditTrail
 from app.web.authentication import Authentication
@@ -24,7 +26,7 @@ from app.web.limits import Gates, RequestLimits
 from app.web.log import RequestLog, configure_log
 from app.web.openapi import DocumentedApp
 
-ROOMS: tuple[APIRouter, ...] = ()
+ROOMS: tuple[APIRouter, ...] = (store, retrieve)
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:

@@ -87,7 +87,7 @@ WORD_BYTES = {
     **dict.fromkeys(("FL", "OF", "OL", "SL", "UL"), 4),
     **dict.fromkeys(("FD", "OD", "OV", "SV", "UV"), 8),
 }
-"""Bytes that big-endian values of a VR have in reverse (PS3.5 7.3); 1 for others."""
+"""Bytes of one word of a VR, which lie in reverse in big endian (PS3.5 7.3); 1 of others."""
 
 Content = Plain | Fragments | Reworked | Transcoded
 
@@ -184,13 +184,16 @@ def plan_frames(
 
 
 def plan_bulk_value(
-    instance: StoredInstance, value: BulkValue, accepted: Sequence[MediaRange]
+    instance: StoredInstance, value: BulkValue, accepted: Sequence[MediaRange], word: int
 ) -> Plan:
-    """Send one bulk value that is not compressed pixel data. Raises `NotAcceptable`."""
+    """Send one bulk value that is not compressed pixel data. Raises `NotAcceptable`.
+
+    `word`: bytes of one of its words.
+    """
     stored = _syntax(instance)
     offer = _chosen(accepted, mediatypes.bulkdata_offers(stored, pixels=False), stored)
     span = value.span.shifted(_origin(instance, stored))
-    word = 1 if offer.as_stored else WORD_BYTES.get(value.vr, 1)
+    word = 1 if offer.as_stored else word
     content: Content = Plain(instance.blob_key, span)
     if word > 1:
         content = Reworked(instance.blob_key, span, word, 0, 8 * span.length)
@@ -214,6 +217,11 @@ def plan_compressed_pixels(
         for content in _compressed(instance, entries)
     )
     return Plan(offer, parts)
+
+
+def word_of_pixels(instance: StoredInstance, vr: str) -> int:
+    """Bytes of one word of native pixel data of this VR (PS3.5 8.1.1)."""
+    return {16: 2, 32: 4, 64: 8}.get(instance.bits_allocated or 0, WORD_BYTES.get(vr, 1))
 
 
 def instance_path(instance: StoredInstance) -> str:

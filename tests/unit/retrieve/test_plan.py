@@ -9,6 +9,7 @@ from app.dicom.mediatypes import parse_accept
 from app.errors import NotAcceptable
 from app.index.instances import BulkValue, StoredInstance
 from app.retrieve.plan import (
+    WORD_BYTES,
     Content,
     Fragments,
     Part,
@@ -135,7 +136,7 @@ def test_several_frames_are_no_single_part() -> None:
 
 def test_a_bulk_value_is_its_span() -> None:
     value = BulkValue("00480105/0/00282000", "OB", Span(300, 100))
-    plan = plan_bulk_value(stored_instance(blob_offset=5), value, ANY)
+    plan = plan_bulk_value(stored_instance(blob_offset=5), value, ANY, 2)
     assert contents(plan) == [Plain(KEY, Span(305, 100))]
     assert plan.parts[0].location.endswith("/instances/1.2.3.4/bulkdata/00480105/0/00282000")
     assert not plan.offer.multipart
@@ -144,7 +145,7 @@ def test_a_bulk_value_is_its_span() -> None:
 @pytest.mark.parametrize(("vr", "word"), [("OW", 2), ("OF", 4), ("FD", 8)])
 def test_big_endian_bulk_values_are_turned_by_their_vr(vr: str, word: int) -> None:
     instance = stored_instance(transfer_syntax_uid=BIG_ENDIAN)
-    plan = plan_bulk_value(instance, BulkValue("00660016", vr, Span(300, 96)), ANY)
+    plan = plan_bulk_value(instance, BulkValue("00660016", vr, Span(300, 96)), ANY, WORD_BYTES[vr])
     assert contents(plan) == [Reworked(KEY, Span(300, 96), word, 0, 768)]
 
 

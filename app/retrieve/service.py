@@ -1,0 +1,158 @@
+"""The Retrieve transaction: what a path names is located, and what will be sent of it is planned.
+
+A connection is held for the statements alone; a plan is carried out without one.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from app.archive import Archive
+from app.dicom.jsonmodel import unpack
+from app.dicom.mediatypes import MediaRange
+from app.dicom.uids import TRANSFER_SYNTAXES
+from app.errors import NotFound
+from app.index.database import Connection
+from app.index.instances import (
+    BulkValue,
+    StoredInstance,
+    bulk_value,
+    frame_entries,
+    locate,
+    metadata_of,
+)
+from app.index.visibility import Visibility
+from app.retrieve.plan import (
+    WORD_BYTES,
+    Plan,
+    plan_bulk_value,
+    plan_compressed_pixels,
+    plan_frames,
+    plan_instances,
+    word_of_pixels,
+)
+from app.span import Span
+
+_PATH = re.compile(r"[0-9A-F]{8}(?:/[0-9]{1,9}/[0-9A-F]{8})*")
+
+PIXEL_DATA = ("7FE00010", "7FE00008", "7FE00009")
+"""Pixel Data, Float Pixel Data, Double Float Pixel Data: an instance has one of them at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a path names: a study, or a series or an instance in it."""
+
+    study_instance_uid: str
+    series_instance_uid: str | None = None
+    sop_instance_uid: str | None = None
+
+
+async def retrieve_instances(
+    archive: Archive, visibility: Visibility, target: Target, accepted: Sequence[MediaRange]
+) -> Plan:
+    """Every instance of the target. Raises `NotFound`, `NotAcceptable`."""
+    found = await locate_target(archive, visibility, target)
+    return plan_instances(found, accepted, single=target.sop_instance_uid is not None)
+
+
+async def retrieve_frames(
+    archive: Archive,
+    visibility: Visibility,
+    target: Target,
+    numbers: Sequence[int],
+    accepted: Sequence[MediaRange],
+) -> Plan:
+    """Frames of an instance, by their 1-based numbers. Raises `NotFound`, `NotAcceptable`."""
+    async with archive.reading() as connection:
+        (instance,) = await _locate(connection, visibility, target)
+        _require_frames(instance, max(numbers))
+        entries: Sequence[Span] = ()
+        word = 1
+        if instance.encapsulated:
+            entries = await frame_entries(connection, visibility, instance.id, numbers)
+        elif TRANSFER_SYNTAXES[instance.transfer_syntax_uid].big_endian:
+            element = await _pixel_element(connection, visibility, instance)
+            word = word_of_pixels(instance, element["vr"])
+    return plan_frames(instance, numbers, entries, accepted, word)
+
+
+async def retrieve_bulk_value(
+    archive: Archive,
+    visibility: Visibility,
+    target: Target,
+    path: str,
+    accepted: Sequence[MediaRange],
+) -> Plan:
+    """The value of an instance that a BulkDataURI names. Raises `NotFound`, `NotAcceptable`.
+
+    `path`: tags and 0-based numbers of items, as `00480105/0/00282000`.
+    """
+    path = path.upper()
+    if not _PATH.fullmatch(path):
+        raise NotFound("There is no bulk value at this path.")
+    async with archive.reading() as connection:
+        (instance,) = await _locate(connection, visibility, target)
+        if path not in PIXEL_DATA:
+            value = await bulk_value(connection, visibility, instance.id, path)
+            return plan_bulk_value(instance, value, accepted, WORD_BYTES.get(value.vr, 1))
+        element = await _pixel_element(connection, visibility, instance, path)
+        if instance.encapsulated:
+            _require_frames(instance, 1)
+            numbers = range(1, (instance.number_of_frames or 0) + 1)
+            entries = await frame_entries(connection, visibility, instance.id, numbers)
+            return plan_compressed_pixels(instance, path, entries, accepted)
+    assert instance.pixel_offset is not None
+    assert instance.pixel_length is not None
+    vr = element["vr"]
+    value = BulkValue(path, vr, Span(instance.pixel_offset, instance.pixel_length))
+    return plan_bulk_value(instance, value, accepted, word_of_pixels(instance, vr))
+
+
+async def locate_target(
+    archive: Archive, visibility: Visibility, target: Target
+) -> list[StoredInstance]:
+    """Every instance of the target, in the order of the study's images. Raises `NotFound`."""
+    async with archive.reading() as connection:
+        return await _locate(connection, visibility, target)
+
+
+async def _locate(
+    connection: Connection, visibility: Visibility, target: Target
+) -> list[StoredInstance]:
+    found = await locate(
+        connection,
+        visibility,
+        target.study_instance_uid,
+        target.series_instance_uid,
+        target.sop_instance_uid,
+    )
+    if not found:
+        raise NotFound
+    return found
+
+
+def _require_frames(instance: StoredInstance, number: int) -> None:
+    if instance.number_of_frames is None:
+        raise NotFound("The instance has no pixel data.")
+    if number > instance.number_of_frames:
+        raise NotFound(f"There is no frame {number}: the instance has {instance.number_of_frames}.")
+
+
+async def _pixel_element(
+    connection: Connection,
+    visibility: Visibility,
+    instance: StoredInstance,
+    path: str | None = None,
+) -> dict[str, Any]:
+    """Pixel data as the DICOM JSON has it. `path`: which of its tags, where that is asked."""
+    packed = await metadata_of(connection, visibility, [instance.id])
+    attributes = orjson.loads(unpack(packed[instance.id])) if packed else {}
+    for tag in PIXEL_DATA if path is None else (path,):
+        if tag in attributes and instance.pixel_offset is not None:
+            element: dict[str, Any] = attributes[tag]
+            return element
+    raise NotFound("The instance has no such pixel data.")
