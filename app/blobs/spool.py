@@ -93,6 +93,10 @@ class Spool:
             return bytes(memoryview(self._memory)[offset : offset + length])
         return os.pread(self._file, max(0, min(length, self._size - offset)), offset)
 
+    def beside(self) -> "Spool":
+        """A new spool, for what is made of these bytes."""
+        return Spool(self._memory_bytes, self._directory)
+
     def close(self) -> None:
         """Let go of the bytes. A second call does nothing."""
         self._memory = bytearray()

@@ -2,13 +2,21 @@
 
 Native frames follow each other and need three numbers. Of encapsulated ones a table is made: 16
 bytes a frame, the offset and the length of its items as big-endian unsigned numbers, from the first
-item's tag to the end of its last fragment. Offset tables are believed only if every entry is the
-start of an item and in order.
+item's tag to the end of its last fragment.
+
+Which fragments make a frame is told, in this order, by
+1. the Extended or the Basic Offset Table, if every entry is the start of a fragment, in order;
+2. the counts: as many fragments as frames, or one frame of all fragments;
+3. the fragments themselves: those that begin as an image of the JPEG family begins.
+If none of these gives as many frames as Number of Frames says, no frame can be retrieved: a guess
+would show the wrong image.
 """
 
+import base64
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from app.dicom.dataset import DataSet, PixelData
@@ -18,6 +26,8 @@ from app.span import Span
 _ENTRY = struct.Struct(">QQ")
 _ITEM_HEAD = struct.Struct("<HHI")
 _FLOAT_BITS = {"7FE00008": 32, "7FE00009": 64}
+_BEGINNINGS = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51", b"\x00\x00\x00\x0cjP  ", b"\xff\x0a")
+"""Of a JPEG or JPEG-LS image, a JPEG 2000 codestream, a JP2 file, a JPEG XL codestream."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +36,12 @@ class FrameMap:
 
     number_of_frames: int
     pixel_offset: int
+    """Native: where frame 1 begins. Encapsulated: where the first item begins."""
     pixel_length: int
     frame_bits: int | None
+    """Bits of one native frame; None if encapsulated."""
     table: bytes | None
+    """Encapsulated: the table of the frames' items; None if native."""
 
 
 def map_frames(source: Source, dataset: DataSet) -> FrameMap | None:
@@ -38,7 +51,7 @@ def map_frames(source: Source, dataset: DataSet) -> FrameMap | None:
         return None
     wanted = max(_integer(dataset.attributes, "00280008") or 1, 1)
     if pixels.encapsulated:
-        return _encapsulated(source, pixels, wanted, dataset.attributes)
+        return _encapsulated(source, dataset, pixels, wanted)
     bits = (
         (_integer(dataset.attributes, "00280010") or 0)
         * (_integer(dataset.attributes, "00280011") or 0)
@@ -70,44 +83,60 @@ def join_fragments(items: bytes) -> bytes:
     return b"".join(fragments)
 
 
-def _encapsulated(
-    source: Source, pixels: PixelData, wanted: int, attributes: Mapping[str, Any]
-) -> FrameMap:
-    items = _items(source, pixels.span)
-    offset_table, fragments = items[:1], items[1:]
-    starts: list[int] = []
+def _encapsulated(source: Source, dataset: DataSet, pixels: PixelData, wanted: int) -> FrameMap:
+    fragments, end = pixels.items[1:-1], pixels.span.end
+    starts: Sequence[int] = ()
     if fragments:
-        base = fragments[0].offset
-        known = {fragment.offset for fragment in fragments}
-        table = _basic_offsets(source, offset_table[0])
-        trusted = len(table) == wanted and all(base + offset in known for offset in table)
-        if trusted and table == sorted(set(table)) and table[0] == 0:
-            starts = [base + offset for offset in table]
-        elif len(fragments) == wanted:
-            starts = [fragment.offset for fragment in fragments]
-        elif wanted == 1:
-            starts = [base]
-    ends = [*starts[1:], fragments[-1].end] if starts else []
-    table_bytes = b"".join(
-        _ENTRY.pack(start, end - start) for start, end in zip(starts, ends, strict=True)
+        starts = (
+            _by_table(_extended_offsets(source, dataset), fragments, wanted)
+            or _by_table(_basic_offsets(source, pixels), fragments, wanted)
+            or _by_count(fragments, wanted)
+            or _by_beginning(source, fragments, wanted)
+        )
+    ends = (*starts[1:], end) if starts else ()
+    table = b"".join(
+        _ENTRY.pack(start, stop - start) for start, stop in zip(starts, ends, strict=True)
     )
-    return FrameMap(len(starts), pixels.span.offset, pixels.span.length, None, table_bytes)
+    return FrameMap(len(starts), pixels.span.offset, pixels.span.length, None, table)
 
 
-def _items(source: Source, span: Span) -> list[Span]:
-    """The items of encapsulated pixel data, headers included."""
-    found = []
-    at = span.offset
-    while at + 8 <= span.end:
-        length = int.from_bytes(source.read_at(at + 4, 4), "little")
-        found.append(Span(at, 8 + length))
-        at += 8 + length
-    return found
+def _by_table(offsets: Sequence[int], fragments: Sequence[int], wanted: int) -> Sequence[int]:
+    """Where the frames begin by a table of offsets from the first fragment; empty if it lies."""
+    if len(offsets) != wanted or offsets[0] != 0:
+        return ()
+    if any(later <= earlier for earlier, later in pairwise(offsets)):
+        return ()
+    known = set(fragments)
+    starts = [fragments[0] + offset for offset in offsets]
+    return starts if known.issuperset(starts) else ()
 
 
-def _basic_offsets(source: Source, item: Span) -> Sequence[int]:
-    count = (item.length - 8) // 4
-    return list(struct.unpack(f"<{count}I", source.read_at(item.offset + 8, count * 4)))
+def _by_count(fragments: Sequence[int], wanted: int) -> Sequence[int]:
+    if len(fragments) == wanted:
+        return fragments
+    return fragments[:1] if wanted == 1 else ()
+
+
+def _by_beginning(source: Source, fragments: Sequence[int], wanted: int) -> Sequence[int]:
+    longest = max(map(len, _BEGINNINGS))
+    starts = [at for at in fragments if source.read_at(at + 8, longest).startswith(_BEGINNINGS)]
+    return starts if len(starts) == wanted and starts[0] == fragments[0] else ()
+
+
+def _basic_offsets(source: Source, pixels: PixelData) -> Sequence[int]:
+    item, after = pixels.items[0], pixels.items[1]
+    count = (after - item - 8) // 4
+    return struct.unpack(f"<{count}I", source.read_at(item + 8, count * 4))
+
+
+def _extended_offsets(source: Source, dataset: DataSet) -> Sequence[int]:
+    """Extended Offset Table (7FE0,0001); empty if there is none."""
+    element = dataset.attributes.get("7FE00001", {})
+    raw = base64.b64decode(element.get("InlineBinary", ""))
+    for value in dataset.bulk:
+        if value.path == "7FE00001":
+            raw = source.read_at(value.span.offset, value.span.length)
+    return struct.unpack(f"<{len(raw) // 8}Q", raw[: len(raw) // 8 * 8])
 
 
 def _value(attributes: Mapping[str, Any], tag: str) -> Any:

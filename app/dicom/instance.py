@@ -1,13 +1,16 @@
 """A SOP Instance as Store reads it: everything that will ever be asked of it, from one pass."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 from app.dicom import reasons
 from app.dicom.dataset import DataSet, Problem, WalkLimits
+from app.dicom.deflate import inflate
 from app.dicom.frames import FrameMap, map_frames
 from app.dicom.part10 import FileMeta, read_file_meta
-from app.dicom.source import Source
+from app.dicom.source import GrowingSource, Source, WritableSource
 from app.dicom.uids import TRANSFER_SYNTAXES, TransferSyntax, valid_uid
 from app.dicom.walker import read_dataset, unreadable
 
@@ -33,16 +36,38 @@ class SopInstance:
     problems: tuple[Problem, ...]
 
 
-def read_instance(source: Source, limits: WalkLimits | None = None) -> SopInstance:
-    """Read a Part 10 file. Raises `Unreadable` with the failure reason of the Store response."""
+InflateInto = Callable[[], AbstractContextManager[WritableSource]]
+
+
+def read_instance(
+    source: Source,
+    limits: WalkLimits | None = None,
+    inflate_into: InflateInto = lambda: nullcontext(GrowingSource()),
+) -> SopInstance:
+    """Read a Part 10 file. Raises `Unreadable` with the failure reason of the Store response.
+
+    A deflated data set is inflated into what `inflate_into` gives, which is needed no longer when
+    this returns; spans count in the inflated file then.
+    """
+    limits = limits or WalkLimits()
     meta = read_file_meta(source)
     syntax = TRANSFER_SYNTAXES.get(meta.transfer_syntax_uid)
-    if syntax is None or syntax.deflated:
+    if syntax is None:
         raise unreadable(
             reasons.UNSUPPORTED_TRANSFER_SYNTAX,
             f"the transfer syntax {meta.transfer_syntax_uid[:64]!r} is not supported",
             tag=0x00020010,
         )
+    if not syntax.deflated:
+        return _read(source, meta, syntax, limits)
+    with inflate_into() as inflated:
+        inflate(source, inflated, limits.inflated_bytes)
+        return _read(inflated, meta, syntax, limits)
+
+
+def _read(
+    source: Source, meta: FileMeta, syntax: TransferSyntax, limits: WalkLimits
+) -> SopInstance:
     dataset = read_dataset(source, meta.end, syntax, limits)
     sop_class, sop_instance, study, series = (_uid(dataset, tag) for tag in _IDENTITY)
     _compare(meta, sop_class, sop_instance)

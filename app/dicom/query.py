@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 
 from app.dicom import normal
 from app.dicom.attributes import Level
+from app.dicom.uids import valid_uid
 
 
 class Unmatchable(ValueError):
@@ -150,7 +151,6 @@ def combined(keys: Iterable[Key]) -> tuple[Key, ...]:
 
 
 _DATES_AND_TIMES = (("00080020", "00080030"), ("00400244", "00400245"))
-_UID = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 _PADDING = re.compile(r"[\^*]*\Z")
 _BETWEEN_WORDS = re.compile(r"[\s^=,.*?-]+")
 _MOST_WORDS = 16
@@ -162,8 +162,7 @@ def _moment(date: str | None, time: str | None) -> tuple[str, str] | None:
 
 def _uids(values: list[str]) -> Match:
     uids = tuple(dict.fromkeys(filter(None, values)))
-    wrong = next((uid for uid in uids if len(uid) > 64 or not _UID.fullmatch(uid)), None)
-    if wrong is not None or not uids:
+    if not uids or not all(map(valid_uid, uids)):
         raise Unmatchable("UIDs are digits and dots, at most 64 of them, and take no wild cards")
     return OneOf(uids)
 

@@ -160,7 +160,7 @@ class _Level:
 
     def vr_of(self, tag: int) -> str:
         """The VR of an element that does not state it."""
-        return values.vr_of(tag, {"00280103": {"Value": [int(self.signed)]}})
+        return values.vr_of(tag, signed=self.signed)
 
     def word(self, tag: int, vr: str) -> int:
         """How many bytes of a value are turned around together."""

@@ -33,14 +33,18 @@ _NUMBERS = {"FD": "d", "FL": "f", "SL": "i", "SS": "h", "SV": "q", "UL": "I", "U
 _WORDS = {"OD": 8, "OF": 4, "OL": 4, "OV": 8, "OW": 2}
 _PLAIN = frozenset({"AE", "AS", "CS", "DA", "DT", "TM", "UI"})
 _SPLIT = frozenset({"LO", "SH", "UC"})
+_ESCAPE = b"\x1b"
 _DELIMITERS = {0x0A, 0x0C, 0x0D}
 _GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
 
 Converted = tuple[list[Any], str | None]
 
 
-def vr_of(tag: int, attributes: Mapping[str, Any]) -> str:
-    """The VR of an element that came without one, from the dictionary and what precedes it."""
+def vr_of(tag: int, *, signed: bool) -> str:
+    """The VR of an element that came without one (PS3.5 A.1, PS3.6).
+
+    `signed`: Pixel Representation says that pixel values are, which settles US or SS.
+    """
     if tag >> 16 & 1:
         return "LO" if 0x10 <= tag & 0xFFFF <= 0xFF else "UN"
     if tag not in DicomDictionary:
@@ -52,7 +56,6 @@ def vr_of(tag: int, attributes: Mapping[str, Any]) -> str:
     if " or " not in vr:
         return vr
     if vr == "US or SS":
-        signed = attributes.get("00280103", {}).get("Value") == [1]
         return "SS" if signed else "US"
     return "OW" if "OW" in vr else vr.split(" ", maxsplit=1)[0]
 
@@ -62,7 +65,8 @@ def charsets_of(element: Mapping[str, Any]) -> list[str]:
     terms = [term or "" for term in element.get("Value") or [""]]
     try:
         return list(convert_encodings(terms))
-    except (LookupError, ValueError):
+    # Warnings are for those who have turned them into errors.
+    except (LookupError, ValueError, UserWarning):
         return DEFAULT_CHARSETS
 
 
@@ -93,14 +97,16 @@ def convert(vr: str, raw: bytes, order: str, charsets: list[str]) -> Converted:
 
 
 def _decode(raw: bytes, charsets: list[str]) -> tuple[str, str | None]:
-    if raw.isascii() and b"\x1b" not in raw:
+    extended = _ESCAPE in raw and (len(charsets) > 1 or charsets[0].startswith("iso2022"))
+    if raw.isascii() and not extended:
         return raw.decode("ascii"), None
     try:
-        text = decode_bytes(raw, charsets, _DELIMITERS)
-    except (LookupError, UnicodeError, ValueError):
-        text = raw.decode("latin-1")
-    clean = text.encode("utf-8", "replace").decode()
-    return clean, ("not in its character set" if clean != text or "\ufffd" in clean else None)
+        if extended:
+            return decode_bytes(raw, charsets, _DELIMITERS), None
+        return raw.decode(charsets[0]), None
+    # Of unknown escape sequences pydicom warns, and some have turned warnings into errors.
+    except (LookupError, ValueError, UserWarning):
+        return raw.decode(charsets[0], "replace"), "not in its character set"
 
 
 def _numbers(vr: str, raw: bytes, order: str) -> Converted:

@@ -10,7 +10,8 @@ Rules:
 """
 
 import base64
-from typing import Any
+from array import array
+from typing import Any, NamedTuple
 
 from app.dicom import reasons, values
 from app.dicom.dataset import BulkValue, DataSet, PixelData, Problem, Unreadable, WalkLimits
@@ -32,6 +33,16 @@ _SHORT = frozenset(
     | {b"SH", b"SL", b"SS", b"ST", b"TM", b"UI", b"UL", b"US"}
 )
 _WINDOW = 256 * 1024
+_SPECIFIC_CHARACTER_SET, _PIXEL_REPRESENTATION = 0x00080005, 0x00280103
+
+
+class _Found(NamedTuple):
+    """The head of an element: tag, VR, length of the value, and where that begins."""
+
+    tag: int
+    vr: str
+    length: int
+    at: int
 
 
 def unreadable(
@@ -104,57 +115,71 @@ class _Walk:
         path: str,
         *,
         depth: int,
+        signed: bool = False,
         open_end: bool = False,
     ) -> tuple[dict[str, dict[str, Any]], int]:
         """One data set: the main one, or an item. With `open_end` it ends by its delimiter."""
         if depth > self._limits.nesting:
             raise unreadable(reasons.CANNOT_UNDERSTAND, "sequences are nested too deeply", at=at)
         attributes: dict[str, dict[str, Any]] = {}
-        previous, count = -1, 0
+        previous = -1
         while at < end:
             tag, vr, length, value_at = self._head(at, end)
             if tag == _ITEM_END and open_end:
                 return attributes, value_at
-            self._check_tag(tag, previous, depth, at)
+            self._check_tag(tag, previous, at)
+            self._count(len(attributes) + 1, at)
             previous = tag
-            count += 1
-            self._elements += 1
-            if count > self._limits.elements_per_level or self._elements > self._limits.elements:
-                raise unreadable(reasons.CANNOT_UNDERSTAND, "there are too many elements", at=at)
-            vr = vr or values.vr_of(tag, attributes)
-            key = f"{tag:08X}"
-            here = f"{path}{key}"
-            if length == _UNDEFINED:
-                if tag in _PIXEL_DATA and depth == 0:
-                    attributes[key], at = self._encapsulated(key, vr, value_at, end)
-                    continue
-                if vr not in {"SQ", "UN"}:
-                    raise unreadable(
-                        reasons.CANNOT_UNDERSTAND,
-                        "an undefined length needs a sequence",
-                        tag=tag,
-                        at=at,
-                    )
-            elif value_at + length > end:
-                raise unreadable(
-                    reasons.CANNOT_UNDERSTAND, f"{length} bytes do not fit", tag=tag, at=at
-                )
-            if vr == "SQ" or length == _UNDEFINED:
-                value, at = self._sequence(tag, value_at, length, end, charsets, here, vr, depth)
-                attributes[key] = {"vr": "SQ", **({"Value": value} if value else {})}
-                continue
-            if tag & 0xFFFF:
-                element = self._value(tag, vr, value_at, length, charsets, here, depth)
-                attributes[key] = element
-                if tag == 0x00080005:
-                    charsets = values.charsets_of(element)
-                    attributes[key] = {"vr": "CS", "Value": ["ISO_IR 192"]}
-            at = value_at + length
+            if tag == _PIXEL_REPRESENTATION and length == 2:
+                signed = self._number(self._bytes(value_at, 2)) == 1
+            outer = self._implicit, self._order
+            if vr == "UN":
+                # What its writer did not know is in Implicit VR Little Endian (PS3.5 6.2.2).
+                self._implicit, self._order = True, "little"
+            if vr is None or (vr == "UN" and length != _UNDEFINED):
+                vr = values.vr_of(tag, signed=signed)
+            element, at = self._element(
+                _Found(tag, vr, length, value_at), end, charsets, path, depth, signed=signed
+            )
+            self._implicit, self._order = outer
+            if tag == _SPECIFIC_CHARACTER_SET:
+                charsets = values.charsets_of(element)
+                element = {"vr": "CS", "Value": ["ISO_IR 192"]}
+            if tag & 0xFFFF:  # group lengths are not attributes
+                attributes[f"{tag:08X}"] = element
         if open_end:
             raise unreadable(reasons.CANNOT_UNDERSTAND, "an item has no end", at=at)
         return attributes, at
 
-    def _check_tag(self, tag: int, previous: int, depth: int, at: int) -> None:
+    def _element(
+        self, found: _Found, end: int, charsets: list[str], path: str, depth: int, *, signed: bool
+    ) -> tuple[dict[str, Any], int]:
+        """An element in the DICOM JSON model, and where what follows it begins."""
+        tag, vr, length, at = found
+        key = f"{tag:08X}"
+        if length == _UNDEFINED:
+            if tag in _PIXEL_DATA and depth == 0:
+                return self._encapsulated(key, vr, at, end)
+            if vr not in {"SQ", "UN"}:
+                why = "an undefined length needs a sequence"
+                raise unreadable(reasons.CANNOT_UNDERSTAND, why, tag=tag, at=at)
+        elif at + length > end:
+            why = f"{length} bytes do not fit"
+            raise unreadable(reasons.CANNOT_UNDERSTAND, why, tag=tag, at=at)
+        path += key
+        if vr == "SQ" or length == _UNDEFINED:
+            items, after = self._sequence(
+                tag, at, length, end, charsets, path, depth, signed=signed
+            )
+            return ({"vr": "SQ", "Value": items} if items else {"vr": "SQ"}), after
+        return self._value(tag, vr, at, length, charsets, path, depth), at + length
+
+    def _count(self, in_level: int, at: int) -> None:
+        self._elements += 1
+        if in_level > self._limits.elements_per_level or self._elements > self._limits.elements:
+            raise unreadable(reasons.CANNOT_UNDERSTAND, "there are too many elements", at=at)
+
+    def _check_tag(self, tag: int, previous: int, at: int) -> None:
         if tag == previous:
             raise unreadable(
                 reasons.DOES_NOT_MATCH_SOP_CLASS, "the element is there twice", tag=tag, at=at
@@ -195,19 +220,16 @@ class _Walk:
         end: int,
         charsets: list[str],
         path: str,
-        vr: str,
         depth: int,
+        *,
+        signed: bool,
     ) -> tuple[list[Any], int]:
-        """The items of a sequence. One of VR UN is in Implicit VR Little Endian (PS3.5 6.2.2)."""
-        outer = self._implicit, self._order
-        if vr == "UN":
-            self._implicit, self._order = True, "little"
+        """The items of a sequence, each a data set, and where what follows begins."""
         stop = end if length == _UNDEFINED else at + length
         items: list[Any] = []
         while at < stop:
             marker, _, item_length, item_at = self._head(at, stop)
             if marker == _SEQUENCE_END and length == _UNDEFINED:
-                self._implicit, self._order = outer
                 return items, item_at
             if marker != _ITEM:
                 raise unreadable(reasons.CANNOT_UNDERSTAND, "an item was expected", tag=tag, at=at)
@@ -223,23 +245,26 @@ class _Walk:
                 charsets,
                 f"{path}/{len(items)}/",
                 depth=depth + 1,
+                signed=signed,
                 open_end=open_end,
             )
             items.append(item)
         if length == _UNDEFINED:
             raise unreadable(reasons.CANNOT_UNDERSTAND, "a sequence has no end", tag=tag, at=at)
-        self._implicit, self._order = outer
         return items, at
 
     def _encapsulated(self, key: str, vr: str, at: int, end: int) -> tuple[dict[str, Any], int]:
         """Encapsulated pixel data: its items are stepped over by their headers (PS3.5 A.4)."""
         first = at
+        items = array("Q")
         while True:
             marker, _, length, value_at = self._head(at, end)
+            items.append(at)
             if marker == _SEQUENCE_END:
-                self.pixel_data = PixelData(key, vr, Span(first, at - first), encapsulated=True)
+                span = Span(first, at - first)
+                self.pixel_data = PixelData(key, vr, span, encapsulated=True, items=items)
                 return {"vr": vr, "BulkDataURI": f"bulkdata/{key}"}, value_at
-            if marker != _ITEM or value_at + length > end:
+            if marker != _ITEM or value_at + length > end or len(items) > self._limits.elements:
                 raise unreadable(
                     reasons.CANNOT_UNDERSTAND, "no fragment here", tag=int(key, 16), at=at
                 )

@@ -370,15 +370,21 @@ def datasets(items: st.SearchStrategy[Dataset] | None = None) -> st.SearchStrate
         dataset = Dataset()
         for keyword, value in chosen.items():
             setattr(dataset, keyword, value)
-        if "SmallestImagePixelValue" in chosen:
-            vr = "SS" if chosen.get("PixelRepresentation") else "US"
-            dataset["SmallestImagePixelValue"].VR = vr
         if sequence is not None:
             dataset.ContentSequence = Sequence(sequence)
         return dataset
 
     inner = st.none() if items is None else st.none() | st.lists(items, max_size=3)
     return st.builds(make, values, inner)
+
+
+def settle_signed(dataset: Dataset, *, signed: bool) -> None:
+    """US or SS, by Pixel Representation of the data set or of those around it."""
+    signed = bool(dataset.get("PixelRepresentation", signed))
+    if "SmallestImagePixelValue" in dataset:
+        dataset["SmallestImagePixelValue"].VR = "SS" if signed else "US"
+    for item in dataset.get("ContentSequence", []):
+        settle_signed(item, signed=signed)
 
 
 @settings(deadline=None)
@@ -393,8 +399,7 @@ def test_any_data_set_says_the_same_afterwards(
 ) -> None:
     if "PixelRepresentation" not in dataset:
         dataset.PixelRepresentation = 0
-        if "SmallestImagePixelValue" in dataset:
-            dataset["SmallestImagePixelValue"].VR = "US"
+    settle_signed(dataset, signed=False)
     for item in dataset.get("ContentSequence", []):
         item.is_undefined_length_sequence_item = undefined
     if "ContentSequence" in dataset:

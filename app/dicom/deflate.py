@@ -1,0 +1,70 @@
+"""Deflated data sets (PS3.5 A.5), inflated as a stream into whatever can be written and read.
+
+The inflated file is the preamble and File Meta as they are, then the data set inflated; every span
+of a deflated instance counts in it. What is inflated is bounded by its length alone: an empty mask
+is honestly five hundred times smaller deflated, so a ratio would refuse good objects.
+"""
+
+import zlib
+
+from app.dicom import reasons
+from app.dicom.dataset import Unreadable
+from app.dicom.part10 import read_file_meta
+from app.dicom.source import BytesSource, Source, WritableSource
+
+PIECE = 1024 * 1024
+_HEAD = 256 * 1024
+"""Bytes of the file in which File Meta ends."""
+
+
+class Inflater:
+    """Writes the inflated file as the bytes of the deflated one are fed to it."""
+
+    def __init__(self, target: WritableSource, most: int) -> None:
+        self._target = target
+        self._most = most
+        self._head: bytes | None = b""
+        self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)
+
+    def feed(self, data: bytes) -> None:
+        """Go on with the next bytes. Raises `Unreadable`."""
+        if self._head is None:
+            self._write(data)
+            return
+        self._head += data
+        if len(self._head) >= _HEAD:
+            self._begin(self._head)
+
+    def finish(self) -> None:
+        """All bytes have been fed. Raises `Unreadable` if the data set has no end."""
+        if self._head is not None:
+            self._begin(self._head)
+        if not self._inflate.eof:
+            raise Unreadable("the deflated data set has no end")
+
+    def _begin(self, head: bytes) -> None:
+        end = read_file_meta(BytesSource(head)).end
+        self._head = None
+        self._target.write(head[:end])
+        self._write(head[end:])
+
+    def _write(self, data: bytes) -> None:
+        while data and not self._inflate.eof:
+            try:
+                self._target.write(self._inflate.decompress(data, PIECE))
+            except zlib.error as error:
+                raise Unreadable("the deflated data set is broken") from error
+            if self._target.size > self._most:
+                raise Unreadable(
+                    f"inflated, it has more than {self._most} bytes",
+                    reason=reasons.OUT_OF_RESOURCES,
+                )
+            data = self._inflate.unconsumed_tail
+
+
+def inflate(source: Source, target: WritableSource, most: int) -> None:
+    """Write the inflated file of a deflated one. Raises `Unreadable`."""
+    inflater = Inflater(target, most)
+    for offset in range(0, source.size, PIECE):
+        inflater.feed(source.read_at(offset, PIECE))
+    inflater.finish()
