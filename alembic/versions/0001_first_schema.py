@@ -185,9 +185,9 @@ def _create_change() -> None:
             server_default=CHANGE_ORDER.next_value(),
         ),
         sa.Column(
-            "horizon",
+            "transaction_id",
             sa.BigInteger(),
-            server_default=sa.text("(pg_snapshot_xmax(pg_current_snapshot())::text)::bigint"),
+            server_default=sa.text("(pg_current_xact_id()::text)::bigint"),
             nullable=False,
         ),
         sa.Column("partition_id", sa.Integer(), nullable=False),
@@ -198,7 +198,7 @@ def _create_change() -> None:
         sa.Column("sop_instance_uid", sa.Text(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
     )
-    op.create_index("change_of_partition", "change", ["partition_id", "sequence"])
+    op.create_index("change_of_partition", "change", ["partition_id", "transaction_id", "sequence"])
 
 
 def _create_audit() -> None:

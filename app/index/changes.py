@@ -1,23 +1,19 @@
 """The log of changes: what happened to instances, in one order that readers can follow.
 
-`sequence` gives the order. It is given out before the transaction that takes it commits, so entries
-do not become visible in their order: a reader who took whatever is there could go past an entry
-that is still to come. What tells is the `horizon`, the first transaction that had not begun to
-write when `sequence` was given out. Whoever took a smaller one had begun before that, so once all
-transactions before the horizon have ended, nothing can appear any more before the entry.
+The order is that of the transactions, and within one that of `sequence`. A reader is given nothing
+of a transaction before every older one has ended, so nothing can appear any more before what has
+been read, and who goes on from the last entry read misses none.
 
-When a dump is restored into another server, transactions are numbered from the beginning again, and
-a horizon may lie beyond all of them. Nobody writes to such an old place of the log; it is settled.
+Transactions are numbered by the server: after a dump has been restored into another one, followers
+begin anew.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from itertools import takewhile
-from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, bindparam, cast, func, or_, select
+from sqlalchemy import BigInteger, bindparam, cast, func, select, tuple_
 from sqlalchemy.types import Text
 
 from app.index.statements import Connection, prepare, prepare_insert, rows_into, table
@@ -46,11 +42,22 @@ class NewChange:
     version: int
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """Where an entry stands in the log."""
+
+    transaction_id: int
+    sequence: int
+
+
+BEGINNING = Place(0, 0)
+
+
 @dataclass(frozen=True, slots=True)
 class StoredChange:
     """An entry of the log."""
 
-    sequence: int
+    place: Place
     at: datetime
     action: Action
     study_instance_uid: str
@@ -81,18 +88,13 @@ async def write(connection: Connection, partition_id: int, entries: Sequence[New
     await _WRITE.insert(connection, rows)
 
 
-def _number(transaction: ColumnElement[Any]) -> ColumnElement[int]:
-    return cast(cast(transaction, Text()), BigInteger())
-
-
-_NOW = func.pg_current_snapshot()
 _CHANGE = table(Change).c
+_OLDEST_RUNNING = cast(
+    cast(func.pg_snapshot_xmin(func.pg_current_snapshot()), Text()), BigInteger()
+)
 _READ = prepare(
     select(
-        or_(
-            _CHANGE.horizon <= _number(func.pg_snapshot_xmin(_NOW)),
-            _CHANGE.horizon > _number(func.pg_snapshot_xmax(_NOW)),
-        ).label("settled"),
+        _CHANGE.transaction_id,
         _CHANGE.sequence,
         _CHANGE.at,
         _CHANGE.action,
@@ -101,22 +103,35 @@ _READ = prepare(
         _CHANGE.sop_instance_uid,
         _CHANGE.version,
     )
-    .where(visible(Change), _CHANGE.sequence > bindparam("after", type_=BigInteger()))
-    .order_by(_CHANGE.sequence)
+    .where(
+        visible(Change),
+        tuple_(_CHANGE.transaction_id, _CHANGE.sequence)
+        > tuple_(
+            bindparam("after_transaction", type_=BigInteger()),
+            bindparam("after_sequence", type_=BigInteger()),
+        ),
+        _CHANGE.transaction_id < _OLDEST_RUNNING,
+    )
+    .order_by(_CHANGE.transaction_id, _CHANGE.sequence)
     .limit(bindparam("limit", type_=BigInteger()))
 )
 
 
 async def read(
-    connection: Connection, visibility: Visibility, *, after: int, limit: int
+    connection: Connection, visibility: Visibility, *, after: Place = BEGINNING, limit: int
 ) -> list[StoredChange]:
-    """Up to `limit` entries behind the one with the sequence `after` (0: from the beginning).
+    """Up to `limit` entries behind a place in the log, oldest first.
 
-    Every entry is read exactly once by whoever goes on from the last one read. Entries that are
-    not settled yet are left for later, with all that follow.
+    Every entry is read exactly once by whoever goes on from the place of the last one read.
     """
-    rows = await _READ.fetch(connection, **visibility.parameters, after=after, limit=limit)
+    rows = await _READ.fetch(
+        connection,
+        **visibility.parameters,
+        after_transaction=after.transaction_id,
+        after_sequence=after.sequence,
+        limit=limit,
+    )
     return [
-        StoredChange(sequence, at, Action(action), *rest)
-        for _, sequence, at, action, *rest in takewhile(lambda row: row["settled"], rows)
+        StoredChange(Place(transaction_id, sequence), at, Action(action), *rest)
+        for transaction_id, sequence, at, action, *rest in rows
     ]

@@ -233,7 +233,7 @@ class Instance(SQLModel, table=True):
 class Change(SQLModel, table=True):
     """One thing that happened to an instance. Written in the transaction that did it."""
 
-    __table_args__ = (Index("change_of_partition", "partition_id", "sequence"),)
+    __table_args__ = (Index("change_of_partition", "partition_id", "transaction_id", "sequence"),)
 
     sequence: int | None = Field(
         default=None,
@@ -241,19 +241,15 @@ class Change(SQLModel, table=True):
         primary_key=True,
         sa_column_kwargs={"server_default": CHANGE_ORDER.next_value()},
     )
-    horizon: int = Field(
+    transaction_id: int = Field(
         default=None,
         sa_type=BigInteger,
         sa_column_kwargs={
-            "server_default": text("(pg_snapshot_xmax(pg_current_snapshot())::text)::bigint"),
+            "server_default": text("(pg_current_xact_id()::text)::bigint"),
             "nullable": False,
         },
     )
-    """The first transaction that had not begun to write when `sequence` was given out.
-
-    Once every transaction before the horizon has ended, no entry with a smaller sequence can still
-    appear: see `app.index.changes`.
-    """
+    """Readers stop before the oldest running transaction, so that no later commit is missed."""
     partition_id: int
     at: datetime = _now()
     action: str = Field(sa_type=Text)
