@@ -200,7 +200,7 @@ _BULK_VALUE = prepare(
     select(
         func.jsonb_path_query_first(
             _INSTANCE.bulk,
-            cast(literal_column("'$[*] ? (@[0] == $path)'"), JSONPATH),
+            cast(literal_column("'strict $[*] ? (@[0] == $path)'"), JSONPATH),
             func.jsonb_build_object(literal_column("'path'"), bindparam("path", type_=Text())),
         )
     ).where(visible(Instance), _INSTANCE.id == bindparam("instance_id"))
