@@ -13,6 +13,7 @@ from app.access.authenticator import Authenticator
 from app.archive import open_archive
 from app.audit.trail import Trail
 from app.retrieve.routes import router as retrieve
+from app.search.routes import router as search
 from app.settings import Settings
 from app.store.routes import router as store
 from app.web import errors, health
@@ -26,7 +27,7 @@ from app.web.limits import Gates, RequestLimits
 from app.web.log import RequestLog, configure_log
 from app.web.openapi import DocumentedApp
 
-ROOMS: tuple[APIRouter, ...] = (store, retrieve)
+ROOMS: tuple[APIRouter, ...] = (store, search, retrieve)
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:

@@ -1,0 +1,174 @@
+"""What a search returns of each match (PS3.18 10.6.3.3), as DICOM JSON.
+
+Of the level that is searched for, and of the levels above it that the URL does not name, every
+attribute that `app.dicom.attributes` marks as returned; with it whatever was matched or asked for
+by `includefield`, of these levels and of those above. UIDs are there down to the level searched
+for. What belongs to a lower level is never returned.
+
+All values come from what was read at Store, but for those the archive computes itself.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from app.dicom import jsonmodel
+from app.dicom.attributes import ATTRIBUTES, Level, level_of
+from app.dicom.dictionary import is_private, private_creator_of
+from app.dicom.query import Query
+from app.index.search import Found, FoundInstance, FoundSeries, FoundStudy, Wanted
+
+Json = dict[str, Any]
+"""A data set in the DICOM JSON model: elements by tag."""
+
+_LEVELS = list(Level)
+_RETURNED = {
+    level: frozenset(a.tag for a in ATTRIBUTES.values() if a.level is level and a.returned)
+    for level in Level
+}
+_EMPTY: dict[Level, Json] = {
+    level: {
+        a.tag: {"vr": a.vr}
+        for a in ATTRIBUTES.values()
+        if a.level is level and a.returned and not a.if_known
+    }
+    for level in Level
+}
+"""What is returned even without a value."""
+_ALWAYS = frozenset({"00080018", "00080056", "00081190", "0020000D", "0020000E"})
+"""What is returned of the match itself, whatever its level: UIDs, where it is, and that it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which attributes are returned of a match."""
+
+    level: Level
+    whole: frozenset[Level]
+    """The levels of which everything is returned that is always returned."""
+    tags: Mapping[Level, frozenset[str]]
+    """The attributes to return of each level that contributes."""
+    everything: bool
+    """Whether every attribute of the whole levels is returned."""
+
+    @property
+    def wanted(self) -> Wanted:
+        """What has to be read for that."""
+        of_instance = self.tags.get(Level.INSTANCE, frozenset()) - _RETURNED[Level.INSTANCE]
+        metadata = self.level is Level.INSTANCE and (self.everything or bool(of_instance))
+        return Wanted(frozenset(self.tags), metadata)
+
+
+def selection(query: Query) -> Selection:
+    """The attributes that a query asks to return."""
+    levels = _LEVELS[: _LEVELS.index(query.level) + 1]
+    whole = set(levels)
+    if query.study_instance_uid is not None:
+        whole.discard(Level.STUDY)
+    if query.series_instance_uid is not None:
+        whole.discard(Level.SERIES)
+    tags: dict[Level, frozenset[str]] = {}
+    for level in levels:
+        asked = frozenset(tag for tag in query.included - _ALWAYS if level_of(tag) is level)
+        if level in whole or asked:
+            tags[level] = asked | (_RETURNED[level] if level in whole else frozenset())
+    return Selection(query.level, frozenset(whole), tags, query.everything)
+
+
+def results(found: list[Found], selected: Selection, base: str) -> bytes:
+    """The matches as an array of DICOM JSON objects; `base` is the URL of the DICOMweb base."""
+    studies: dict[str, Json] = {}
+    series: dict[str, Json] = {}
+    return orjson.dumps(
+        [_result(match, selected, base, studies, series) for match in found],
+        option=orjson.OPT_SORT_KEYS,
+    )
+
+
+def _result(
+    match: Found, selected: Selection, base: str, studies: dict[str, Json], series: dict[str, Json]
+) -> Json:
+    """One match. Parts of a study or series that several matches share are made once."""
+    url = f"{base}/studies/{match.study_instance_uid}"
+    result: Json = {}
+    if match.series_instance_uid is not None:
+        url += f"/series/{match.series_instance_uid}"
+    if match.sop_instance_uid is not None:
+        url += f"/instances/{match.sop_instance_uid}"
+    if match.instance is not None:
+        result |= _instance(match.instance, selected, url)
+    if match.series is not None and match.series_instance_uid is not None:
+        if match.series_instance_uid not in series:
+            series[match.series_instance_uid] = _series(match.series, selected)
+        result |= series[match.series_instance_uid]
+    if match.study is not None:
+        if match.study_instance_uid not in studies:
+            studies[match.study_instance_uid] = _study(match.study, selected)
+        result |= studies[match.study_instance_uid]
+    return result | _of_itself(match, url)
+
+
+def _of_itself(match: Found, url: str) -> Json:
+    itself: Json = {
+        "00080056": _element("CS", "ONLINE"),
+        "00081190": _element("UR", url),
+        "0020000D": _element("UI", match.study_instance_uid),
+    }
+    if match.series_instance_uid is not None:
+        itself["0020000E"] = _element("UI", match.series_instance_uid)
+    if match.sop_instance_uid is not None:
+        itself["00080018"] = _element("UI", match.sop_instance_uid)
+    return itself
+
+
+def _study(study: FoundStudy, selected: Selection) -> Json:
+    made = {
+        "00080061": _element("CS", *study.modalities) if study.modalities else None,
+        "00080062": _element("UI", *study.sop_classes) if study.sop_classes else None,
+        "00201206": _element("IS", study.number_of_series),
+        "00201208": _element("IS", study.number_of_instances),
+    }
+    return _part(Level.STUDY, orjson.loads(study.attributes), made, selected)
+
+
+def _series(series: FoundSeries, selected: Selection) -> Json:
+    made = {"00201209": _element("IS", series.number_of_instances)}
+    return _part(Level.SERIES, orjson.loads(series.attributes), made, selected)
+
+
+def _instance(instance: FoundInstance, selected: Selection, url: str) -> Json:
+    known: Json = {}
+    if instance.metadata_json is not None:
+        known = orjson.loads(jsonmodel.absolute(jsonmodel.unpack(instance.metadata_json), url))
+    frames = instance.number_of_frames or 1
+    made = {
+        "00080016": _element("UI", instance.sop_class_uid),
+        "00083002": _element("UI", instance.transfer_syntax_uid),
+        "00200013": _number("IS", instance.instance_number),
+        "00280008": _element("IS", frames) if frames > 1 else None,
+        "00280010": _number("US", instance.rows),
+        "00280011": _number("US", instance.columns),
+        "00280100": _number("US", instance.bits_allocated),
+    }
+    return _part(Level.INSTANCE, known, made, selected)
+
+
+def _part(level: Level, known: Json, made: Mapping[str, Json | None], selected: Selection) -> Json:
+    """The selected attributes of one level, of those known from Store and those made here."""
+    known |= {tag: element for tag, element in made.items() if element is not None}
+    empty = _EMPTY[level] if level in selected.whole else {}
+    if selected.everything and level in selected.whole:
+        return empty | known
+    tags = selected.tags[level]
+    creators = {private_creator_of(tag) for tag in tags if is_private(tag)}
+    return empty | {tag: known[tag] for tag in (tags | creators) & known.keys()}
+
+
+def _element(vr: str, *values: str | int) -> Json:
+    return {"vr": vr, "Value": list(values)}
+
+
+def _number(vr: str, value: int | None) -> Json | None:
+    return None if value is None else _element(vr, value)
