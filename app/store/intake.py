@@ -86,13 +86,16 @@ async def receive(
     failure: Refusal | BlobsFull | None = None
     try:
         async for piece in _in_pieces(part):
-            if failure is None and spool.size + len(piece) > most:
+            if failure is not None:
+                continue
+            head = piece
+            if spool.size + len(piece) > most:
                 failure = Refusal(reasons.OUT_OF_RESOURCES, f"it has more than {most} bytes")
-            if failure is None:
-                try:
-                    await _run(len(piece), spool.write, piece)
-                except BlobsFull as full:
-                    failure = full
+                head = piece[: most - spool.size]  # it may still tell which instance it is
+            try:
+                await _run(len(head), spool.write, head)
+            except BlobsFull as full:
+                failure = failure or full
     except CutShort:
         return Refusal(reasons.CANNOT_UNDERSTAND, "the message ends before this part of it does")
     return failure
@@ -121,7 +124,7 @@ def _read(
     spool: Spool, blob_key: str, limits: Limits, study_instance_uid: str | None
 ) -> Intake | Refusal:
     try:
-        sop = read_instance(spool, _walk_limits(limits))
+        sop = read_instance(spool, _walk_limits(limits), spool.beside)
     except Unreadable as error:
         return identified(Refusal(error.reason, str(error), attributes=_at_fault(error)), spool)
     instance, unmatched = new_instance(

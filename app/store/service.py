@@ -23,11 +23,12 @@ from app.blobs.spool import Spool, spool_directory
 from app.dicom import reasons
 from app.dicom.dataset import Problem
 from app.errors import ArchiveError, Unavailable
-from app.index import instances
 from app.index.instances import Added, Differs, Identical, Misplaced
+from app.index.instances import Outcome as Answer
+from app.index.instances.adding import add
 from app.store.differences import differences
 from app.store.intake import Intake, identified, read, receive
-from app.store.outcomes import Outcome, Refusal, Stored
+from app.store.outcomes import Outcome, Refusal
 
 Part = AsyncIterator[bytes]
 """The bytes of one Part 10 file, as they arrive."""
@@ -84,8 +85,8 @@ class _Batch:
 
     @property
     def hopeless(self) -> bool:
-        """Whether something is lacking and nothing has been stored: going on helps nobody."""
-        return self._lack is not None and not any(isinstance(o, Stored) for o in self._outcomes)
+        """Whether something is lacking and nothing is stored or about to be: nobody is helped."""
+        return self._lack is not None and all(isinstance(o, Refusal) for o in self._outcomes)
 
     async def take(self, part: Part | Refusal) -> None:
         """Receive one part to its end; the rest of its way goes on while the next one arrives."""
@@ -192,7 +193,7 @@ async def _put(archive: Archive, intake: Intake, spool: Spool) -> Intake:
 async def _add(archive: Archive, partition_id: int, intakes: list[Intake]) -> list[Outcome]:
     """Commit the rows of durable instances; delete the blobs that turn out not to be needed."""
     rows = [intake.instance for intake in intakes]
-    answers = await archive.transact(lambda on: instances.add(on, partition_id, rows))
+    answers = await archive.transact(lambda connection: add(connection, partition_id, rows))
     outcomes: list[Outcome] = []
     for intake, answer in zip(intakes, answers, strict=True):
         outcomes.append(_outcome(intake, answer))
@@ -201,7 +202,7 @@ async def _add(archive: Archive, partition_id: int, intakes: list[Intake]) -> li
     return outcomes
 
 
-def _outcome(intake: Intake, answer: instances.Outcome) -> Outcome:
+def _outcome(intake: Intake, answer: Answer) -> Outcome:
     match answer:
         case Added() | Identical():
             return intake.stored()
@@ -221,7 +222,7 @@ def _outcome(intake: Intake, answer: instances.Outcome) -> Outcome:
             )
 
 
-async def _delete_unneeded(archive: Archive, key: str, answer: instances.Outcome) -> None:
+async def _delete_unneeded(archive: Archive, key: str, answer: Answer) -> None:
     if isinstance(answer, Identical | Differs) and answer.blob_key == key:
         return  # the very blob is in use: an earlier commit of this row had succeeded unheard
     try:
