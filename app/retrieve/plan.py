@@ -109,6 +109,8 @@ class Plan:
 
     offer: Offer
     parts: tuple[Part, ...]
+    is_inflated: bool = False
+    """Whether spans count in the inflated file of the (only) instance."""
 
     def validator(self, base: str) -> str:
         """32 hex digits that are equal only if the message is equal byte by byte.
@@ -122,13 +124,6 @@ class Plan:
             digest.update(f"\n{part.location} {part.content_type} ".encode())
             digest.update(part.instance.sha256)
         return digest.hexdigest()
-
-    @property
-    def is_inflated(self) -> bool:
-        """Whether spans count in the inflated file of the (only) instance."""
-        return _syntax(self.parts[0].instance).deflated and not isinstance(
-            self.parts[0].content, Transcoded
-        )
 
 
 def plan_instances(
@@ -180,7 +175,7 @@ def plan_frames(
         Part(offer.content_type, f"{path}/{number}", content, instance)
         for number, content in zip(numbers, contents, strict=True)
     )
-    return Plan(offer, parts)
+    return Plan(offer, parts, stored.deflated)
 
 
 def plan_bulk_value(
@@ -198,7 +193,8 @@ def plan_bulk_value(
     if word > 1:
         content = Reworked(instance.blob_key, span, word, 0, 8 * span.length)
     location = f"{instance_path(instance)}/bulkdata/{value.path}"
-    return Plan(offer, (Part(offer.content_type, location, content, instance),))
+    part = Part(offer.content_type, location, content, instance)
+    return Plan(offer, (part,), stored.deflated)
 
 
 def plan_compressed_pixels(
@@ -216,7 +212,7 @@ def plan_compressed_pixels(
         Part(offer.content_type, location, content, instance)
         for content in _compressed(instance, entries)
     )
-    return Plan(offer, parts)
+    return Plan(offer, parts, stored.deflated)
 
 
 def word_of_pixels(instance: StoredInstance, vr: str) -> int:
