@@ -94,6 +94,7 @@ def serve() -> None:
     """Start the archive and serve until Ctrl-C."""
     settings = read_settings()
     signal.signal(signal.SIGTERM, _interrupt)
+    os.umask(0o077)  # whatever we write may tell of a patient
     with suppress(KeyboardInterrupt), _listening(settings) as listener:
         base = dicomweb_base(settings, listener.getsockname()[1])
         with own_database(settings) as url:

@@ -1,10 +1,15 @@
 """No answer without a record of it: the audit is written first, or nothing is served."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 
+from app.archive import Archive, open_archive
+from app.audit.event import AuditEvent, audit_event, note_of
+from app.audit.trail import AuditUnavailable, Trail
+from app.settings import Settings
 from tests.fixtures.server import Server
 from tests.integration.web.conftest import execute, records, served
 
@@ -99,3 +104,79 @@ async def test_requests_at_the_same_time_share_a_transaction(room_server: Server
     ids = {answer.headers["x-request-id"] for answer in answers}
     assert ids == {record["request_id"] for record in found}
     assert len({record["at"] for record in found}) < 100
+
+
+def some_event(number: int) -> AuditEvent:
+    return audit_event(
+        note_of("GET", "/studies"),
+        status=200,
+        request_id=f"r{number}",
+        method="GET",
+        path="/dicomweb/studies",
+        query=b"",
+        client_address=None,
+        partition_id=None,
+        principal=None,
+    )
+
+
+@pytest.fixture
+async def archive(settings: Settings) -> AsyncIterator[Archive]:
+    opened = await open_archive(settings)
+    yield opened
+    await opened.close()
+
+
+async def test_what_waits_when_the_archive_closes_is_still_written(archive: Archive) -> None:
+    trail = Trail(archive)
+    waiting = [asyncio.create_task(trail.record(some_event(number))) for number in range(1000)]
+    await asyncio.sleep(0)
+    await trail.close()
+    assert all(task.done() for task in waiting)
+    async with archive.reading() as connection:
+        assert await connection.fetchval("SELECT count(*) FROM audit") == 1000
+
+
+async def test_when_the_database_goes_away_everyone_who_waits_is_told(archive: Archive) -> None:
+    trail = Trail(archive)
+    async with archive.reading() as connection:
+        await connection.execute("ALTER TABLE audit RENAME TO elsewhere")
+    recording = (trail.record(some_event(number)) for number in range(1000))
+    outcomes = await asyncio.gather(*recording, return_exceptions=True)
+    assert {type(outcome) for outcome in outcomes} == {AuditUnavailable}
+    async with archive.reading() as connection:
+        await connection.execute("ALTER TABLE elsewhere RENAME TO audit")
+    await trail.record(some_event(1))
+
+
+async def test_who_leaves_while_waiting_leaves_a_record(archive: Archive) -> None:
+    trail = Trail(archive)
+    leaving = asyncio.create_task(trail.record(some_event(1)))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    await trail.record(some_event(2))
+    async with archive.reading() as connection:
+        assert await connection.fetchval("SELECT count(*) FROM audit") == 2
+
+
+async def test_too_many_who_wait_are_turned_away_at_once(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.audit.trail.WAITING", 2)
+    trail = Trail(archive)
+    recording = (trail.record(some_event(number)) for number in range(3))
+    outcomes = await asyncio.gather(*recording, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [type(None), type(None), AuditUnavailable]
+
+
+async def test_a_lost_connection_is_replaced(room_server: Server) -> None:
+    async with room_server.client("read") as http:
+        assert (await http.get("/room/read")).status_code == 200
+        await execute(
+            room_server,
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        )
+        statuses = [(await http.get("/room/read")).status_code for _ in range(4)]
+    assert set(statuses) <= {200, 503}
+    assert statuses[-1] == 200
