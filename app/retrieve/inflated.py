@@ -23,12 +23,13 @@ from app.span import Span
 def reader_of(archive: Archive, plan: Plan) -> AbstractAsyncContextManager[Reader]:
     """Where the spans of the plan can be read, for as long as the context lasts."""
     if plan.is_inflated:
-        return _inflated(archive, plan.parts[0].instance)
+        return inflated(archive, plan.parts[0].instance)
     return nullcontext(archive.blobs)
 
 
 @asynccontextmanager
-async def _inflated(archive: Archive, instance: StoredInstance) -> AsyncIterator[Reader]:
+async def inflated(archive: Archive, instance: StoredInstance) -> AsyncIterator[Reader]:
+    """Where spans of one deflated instance can be read, for as long as the context lasts."""
     limits = archive.settings.limits
     directory = spool_directory(archive.settings.data_dir)
     with Spool(limits.spool_memory_bytes, directory) as spool:

@@ -5,6 +5,7 @@
     /studies/{study}/series/{series}/instances/{instance}         a DICOM object
         .../metadata              of each of the three: DICOM JSON
         .../frames/{frames}       of an instance: pixels as they are stored
+        .../rendered              of an instance, or of one of its frames: an image to look at
         .../bulkdata/{path}       of an instance: one value
 
 HEAD works as GET does. Query parameters that mean nothing here are ignored.
@@ -23,10 +24,13 @@ from app.archive import Archive
 from app.dicom.mediatypes import (
     DICOM,
     DICOM_JSON,
+    JPEG,
     JSON,
     METADATA_OFFERS,
     MULTIPART,
     OCTET_STREAM,
+    PNG,
+    RENDERED_OFFERS,
     MediaRange,
     acceptable,
     choose,
@@ -36,11 +40,21 @@ from app.errors import InvalidParameter, NotAcceptable
 from app.index.visibility import Visibility
 from app.retrieve import service
 from app.retrieve.metadata import metadata, metadata_validator
+from app.retrieve.rendered import Rendering, locate_frame, render_frame
 from app.retrieve.response import plan_response
 from app.retrieve.service import Target
 from app.retrieve.stream import ahead, resumed
 from app.web.dependencies import Reader, base_url, get_archive
-from app.web.responses import dicom_json, dicom_json_stream, not_modified, strong_etag
+from app.web.limits import Gate
+from app.web.responses import (
+    REVALIDATE,
+    VARY,
+    dicom_json,
+    dicom_json_stream,
+    not_modified,
+    strong_etag,
+    warning,
+)
 
 router = APIRouter(tags=["Retrieve"])
 
@@ -76,6 +90,25 @@ _FRAMES = _RANGES | _answers(
 _VALUE = _RANGES | _answers(
     "The value, or a part for each frame", OCTET_STREAM, f'{MULTIPART}; type="{OCTET_STREAM}"'
 )
+
+_RENDERED: dict[str, Any] = {
+    "responses": _answers("The image", JPEG, PNG)
+    | {
+        413: {"description": "The frame has more pixels than this archive renders"},
+        422: {"description": "The frame cannot be decoded"},
+        503: {"description": "Too many frames are being rendered at the moment"},
+    },
+    "openapi_extra": {
+        "parameters": [
+            {"name": name, "in": "query", "description": what, "schema": {"type": kind}}
+            for name, what, kind in (
+                ("window", "center,width,function of linear, linear-exact or sigmoid", "string"),
+                ("viewport", "width,height or width,height,left,top,width,height", "string"),
+                ("quality", "1 to 100, of a JPEG", "integer"),
+            )
+        ]
+    },
+}
 
 _NUMBERS = re.compile(r"[0-9]{1,10}(?:,[0-9]{1,10})*")
 
@@ -168,6 +201,25 @@ async def retrieve_bulkdata(
     return await plan_response(ask.request, ask.archive, plan, ask.base)
 
 
+@router.get("/studies/{study}/series/{series}/instances/{instance}/rendered", **_RENDERED)
+async def retrieve_rendered_instance(
+    ask: Asked, study: str, series: str, instance: str
+) -> Response:
+    """An instance as an image to look at; of several frames, the first."""
+    return await _rendered(ask, _target(study, series, instance), 1)
+
+
+@router.get(
+    "/studies/{study}/series/{series}/instances/{instance}/frames/{frame}/rendered", **_RENDERED
+)
+async def retrieve_rendered_frame(
+    ask: Asked, study: str, series: str, instance: str, frame: str
+) -> Response:
+    """One frame as an image to look at."""
+    (number,) = frame_numbers(frame, 1)
+    return await _rendered(ask, _target(study, series, instance), number)
+
+
 def frame_numbers(text: str, most: int) -> list[int]:
     """The numbers of a frame list, each once, in the order in which they come first.
 
@@ -221,3 +273,25 @@ async def _metadata(ask: Ask, target: Target) -> Response:
         etag=etag,
         headers=headers,
     )
+
+
+async def _rendered(ask: Ask, target: Target, number: int) -> Response:
+    offer = choose(ask.accepted, RENDERED_OFFERS)
+    if offer is None:
+        raise NotAcceptable("Frames are rendered as image/jpeg and image/png.")
+    limits = ask.archive.settings.limits
+    parameters = ask.request.query_params
+    rendering = Rendering.parse(offer.media_type, parameters, limits.rendered_pixels)
+    frame = await locate_frame(ask.archive, ask.visibility, target, number)
+    etag = strong_etag(frame.validator(rendering))
+    unchanged = not_modified(ask.request, etag)
+    if unchanged is not None:
+        return unchanged
+    gate: Gate = ask.request.app.state.gates.renders
+    async with gate.turn():
+        image = await render_frame(ask.archive, ask.visibility, frame, rendering)
+    headers = {"ETag": etag, "Cache-Control": REVALIDATE, "Vary": VARY}
+    response = Response(image, 200, headers, offer.media_type)
+    for text in rendering.warnings:
+        response.headers.append("Warning", warning(ask.base, text))
+    return response

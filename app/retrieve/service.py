@@ -69,7 +69,7 @@ async def retrieve_frames(
     """Frames of an instance, by their 1-based numbers. Raises `NotFound`, `NotAcceptable`."""
     async with archive.reading() as connection:
         (instance,) = await _locate(connection, visibility, target)
-        _require_frames(instance, max(numbers))
+        require_frames(instance, max(numbers))
         entries: Sequence[Span] = ()
         word = 1
         if instance.encapsulated:
@@ -101,7 +101,7 @@ async def retrieve_bulk_value(
             return plan_bulk_value(instance, value, accepted, WORD_BYTES.get(value.vr, 1))
         element = await _pixel_element(connection, visibility, instance, path)
         if instance.encapsulated:
-            _require_frames(instance, 1)
+            require_frames(instance, 1)
             numbers = range(1, (instance.number_of_frames or 0) + 1)
             entries = await frame_entries(connection, visibility, instance.id, numbers)
             return plan_compressed_pixels(instance, path, entries, accepted)
@@ -135,7 +135,8 @@ async def _locate(
     return found
 
 
-def _require_frames(instance: StoredInstance, number: int) -> None:
+def require_frames(instance: StoredInstance, number: int) -> None:
+    """Raise `NotFound` unless the instance has a frame of this number."""
     if instance.number_of_frames is None:
         raise NotFound("The instance has no pixel data.")
     if number > instance.number_of_frames:

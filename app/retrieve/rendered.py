@@ -1,0 +1,199 @@
+"""The rendered resources: a frame as a screen shows it (PS3.18 10.4.1.1.3, 8.3.5).
+
+Rules:
+- Parameters are read, and the size of the frame is checked, before any of its pixels is.
+- Of an instance that is deflated or in big endian, the bytes are read as they were stored; what
+  they mean is for `app.dicom` to know.
+- What takes long happens in a thread. Whoever calls bounds how many frames are decoded at once.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import orjson
+
+from app.archive import Archive
+from app.dicom.description import PixelDescription, describe, whole_words
+from app.dicom.frames import join_fragments, native_span
+from app.dicom.jsonmodel import unpack
+from app.dicom.pixels import decode_frame
+from app.dicom.presentation import Window, lookup_paths, presentation_of
+from app.dicom.render import encode, render
+from app.dicom.uids import transfer_syntax
+from app.dicom.viewport import Viewport
+from app.errors import InvalidParameter, NotFound, TooLarge, Unprocessable
+from app.index.instances import StoredInstance, bulk_value, frame_entries, metadata_of
+from app.index.visibility import Visibility
+from app.retrieve.inflated import inflated
+from app.retrieve.plan import WORD_BYTES
+from app.retrieve.service import Target, locate_target, require_frames
+from app.retrieve.stream import Reader, reworked
+from app.span import Span
+
+_NOT_SUPPORTED = {
+    "annotation": "No annotation has been applied.",
+    "iccprofile": "No colour profile has been embedded.",
+}
+_LARGEST_TABLE = 1024 * 1024  # twice that of 65,536 entries for each of three colours
+_SPARE_BYTES = 1024 * 1024
+_VERSION = version("hilum")
+
+
+@dataclass(frozen=True, slots=True)
+class Rendering:
+    """How a frame is to be shown."""
+
+    media_type: str
+    window: Window | None = None
+    viewport: Viewport | None = None
+    quality: int | None = None
+    warnings: tuple[str, ...] = ()
+    """What was asked for and is not done."""
+
+    @classmethod
+    def parse(cls, media_type: str, parameters: Mapping[str, str], largest: int) -> "Rendering":
+        """Of the query parameters `window`, `viewport` and `quality`; others are passed over.
+
+        `largest`: pixels of the image that is made. Raises `InvalidParameter`.
+        """
+        window, viewport = parameters.get("window"), parameters.get("viewport")
+        return cls(
+            media_type,
+            None if window is None else Window.parse(window),
+            None if viewport is None else Viewport.parse(viewport, largest),
+            _quality(parameters.get("quality")),
+            tuple(
+                f"The {name} parameter is not supported. {what}"
+                for name, what in _NOT_SUPPORTED.items()
+                if parameters.get(name, "no") != "no"
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One frame of an instance, by its 1-based number."""
+
+    instance: StoredInstance
+    number: int
+
+    def validator(self, rendering: Rendering) -> str:
+        """32 hex digits that change with the frame, and with how it is shown."""
+        said = f"{_VERSION} {self.number} {rendering} ".encode()
+        return hashlib.blake2b(said + self.instance.sha256, digest_size=16).hexdigest()
+
+
+async def locate_frame(
+    archive: Archive, visibility: Visibility, target: Target, number: int
+) -> Frame:
+    """The frame of the instance that the target names. Raises `NotFound`."""
+    (instance,) = await locate_target(archive, visibility, target)
+    require_frames(instance, number)
+    return Frame(instance, number)
+
+
+async def render_frame(
+    archive: Archive, visibility: Visibility, frame: Frame, rendering: Rendering
+) -> bytes:
+    """The frame as an image file.
+
+    Raises `TooLarge`, `Unprocessable`, `InvalidParameter` for a viewport that sees nothing of it,
+    and `NotFound` if it has just been deleted.
+    """
+    instance = frame.instance
+    attributes, span, tables = await _located(archive, visibility, frame)
+    description = describe(attributes, instance.transfer_syntax_uid)
+    largest = archive.settings.limits.rendered_pixels
+    first_bit = 0
+    if not instance.encapsulated:
+        span, first_bit = _native(frame, description)
+    _check_size(span, description, largest)
+    syntax = transfer_syntax(instance.transfer_syntax_uid)
+    source = inflated(archive, instance) if syntax.deflated else nullcontext(archive.blobs)
+    origin = 0 if syntax.deflated else instance.blob_offset
+    async with source as reader:
+        data = await reader.read(instance.blob_key, span.shifted(origin))
+        bulk = {
+            path: await _table(reader, instance.blob_key, table.shifted(origin), word)
+            for path, (table, word) in tables.items()
+        }
+
+    def work() -> bytes:
+        stored = join_fragments(data) if instance.encapsulated else data
+        samples = decode_frame(stored, description, first_bit=first_bit, largest=largest)
+        image = render(
+            samples,
+            presentation_of(attributes, frame.number, bulk),
+            window=rendering.window,
+            viewport=rendering.viewport,
+        )
+        return encode(image, rendering.media_type, rendering.quality)
+
+    return await asyncio.to_thread(work)
+
+
+_Tables = dict[str, tuple[Span, int]]
+"""Where the data of lookup tables lie, and the bytes of a word in which they are reversed."""
+
+
+async def _located(
+    archive: Archive, visibility: Visibility, frame: Frame
+) -> tuple[dict[str, Any], Span, _Tables]:
+    """The instance's DICOM JSON, the items of a compressed frame, and the lookup tables."""
+    instance = frame.instance
+    big_endian = transfer_syntax(instance.transfer_syntax_uid).big_endian
+    span = Span(0, 0)
+    tables: _Tables = {}
+    async with archive.reading() as connection:
+        packed = await metadata_of(connection, visibility, [instance.id])
+        if instance.id not in packed:
+            raise NotFound
+        attributes: dict[str, Any] = orjson.loads(unpack(packed[instance.id]))
+        if instance.encapsulated:
+            (span,) = await frame_entries(connection, visibility, instance.id, [frame.number])
+        for path in lookup_paths(attributes, frame.number):
+            value = await bulk_value(connection, visibility, instance.id, path)
+            tables[path] = value.span, WORD_BYTES.get(value.vr, 1) if big_endian else 1
+    return attributes, span, tables
+
+
+def _native(frame: Frame, description: PixelDescription) -> tuple[Span, int]:
+    """Where a native frame lies, and its first bit there."""
+    instance = frame.instance
+    assert instance.pixel_offset is not None
+    assert instance.frame_bits is not None
+    span, first_bit = native_span(instance.pixel_offset, instance.frame_bits, frame.number)
+    return whole_words(span, first_bit, instance.pixel_offset, description)
+
+
+def _check_size(span: Span, description: PixelDescription, largest: int) -> None:
+    """Raise unless decoding takes as much memory as such a frame may."""
+    pixels = description.rows * description.columns
+    if pixels > largest:
+        raise TooLarge(
+            f"A frame of {description.rows} x {description.columns} pixels is too large to render."
+        )
+    native_bytes = pixels * description.samples_per_pixel * description.bits_allocated // 8
+    if span.length > 2 * native_bytes + _SPARE_BYTES:
+        raise Unprocessable("The frame is stored in more bytes than its pixels can need.")
+
+
+async def _table(reader: Reader, key: str, span: Span, word: int) -> bytes:
+    """The data of a lookup table, as little endian."""
+    if span.length > _LARGEST_TABLE:
+        raise Unprocessable("A lookup table is larger than any can be.")
+    data = await reader.read(key, span)
+    return reworked(data, word, 0, 8 * len(data))
+
+
+def _quality(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) <= 3 and 1 <= int(text) <= 100):
+        raise InvalidParameter("quality", text, "must be an integer from 1 to 100")
+    return int(text)
