@@ -1,6 +1,6 @@
 # Everything that one does with a checkout. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check format test-corpus reference migrate lock install clean
+.PHONY: help run demo test check format test-corpus openapi reference migrate lock install clean
 
 python := .venv/bin/python
 CORPUS ?= ../shared/corpus
@@ -33,8 +33,10 @@ format: install ## Format the code and mend what the linter can
 test-corpus: install ## Round-trip a folder of DICOM files: CORPUS=folder
 	@$(python) -m tests.corpus $(CORPUS)
 
-reference: install ## Write openapi/hilum.json and docs/reference from the code
-	$(python) -m app openapi
+openapi: install ## Write openapi/hilum.json from the code
+	@$(python) -m app openapi
+
+reference: openapi ## Write openapi/hilum.json and docs/reference from the code
 	$(python) -m scripts.settings_reference > docs/reference/settings.md
 
 migrate: ## Bring the database to the current schema

@@ -1,6 +1,5 @@
 """`hilum migrate` and `hilum openapi`: the schemas of the database and of the HTTP interface."""
 
-import json
 from pathlib import Path
 
 from app.cli.environment import database, read_settings
@@ -18,8 +17,9 @@ def migrate() -> None:
 
 def openapi() -> None:
     """Write the description of the HTTP interface to openapi/hilum.json."""
-    from app.main import create_app  # noqa: PLC0415 - takes a second that no other command needs
+    # It takes a second to import, which no other command needs.
+    from app.main import create_app  # noqa: PLC0415
+    from app.web.openapi import openapi_text  # noqa: PLC0415
 
-    description = create_app().openapi()
-    OPENAPI.write_text(json.dumps(description, indent=2, sort_keys=True) + "\n")
+    OPENAPI.write_bytes(openapi_text(create_app()))
     print(f"{OPENAPI} is written.")

@@ -10,6 +10,9 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from app.cli import commands
+from app.cli.schema import OPENAPI
+from app.main import create_app
+from app.web.openapi import openapi_text
 from scripts import settings_reference
 
 TRACKED = subprocess.run(
@@ -86,6 +89,10 @@ def test_every_link_between_pages_leads_somewhere() -> None:
 def test_the_settings_page_is_what_the_settings_say() -> None:
     page = Path("docs/reference/settings.md").read_text()
     assert page == settings_reference.render(), "run: make reference"
+
+
+def test_the_openapi_document_is_what_the_routes_say() -> None:
+    assert OPENAPI.read_bytes() == openapi_text(create_app()), "run: make openapi"
 
 
 def test_every_setting_of_the_example_exists() -> None:
