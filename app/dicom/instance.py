@@ -1,6 +1,6 @@
 """A SOP Instance as Store reads it: everything that will ever be asked of it, from one pass."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -70,8 +70,7 @@ def _read(
 ) -> SopInstance:
     dataset = read_dataset(source, meta.end, syntax, limits)
     sop_class, sop_instance, study, series = (_uid(dataset, tag) for tag in _IDENTITY)
-    _compare(meta, sop_class, sop_instance)
-    problems = list(dataset.problems)
+    problems = [*dataset.problems, *_disagreements(meta, sop_class, sop_instance)]
     if "00100020" not in dataset.attributes:
         problems.append(Problem("00100020", "PatientID is not there"))
     return SopInstance(
@@ -98,13 +97,12 @@ def _uid(dataset: DataSet, tag: str) -> str:
     return str(values[0])
 
 
-def _compare(meta: FileMeta, sop_class: str, sop_instance: str) -> None:
-    pairs = (
-        (meta.media_storage_sop_class_uid, sop_class, 0x00020002),
-        (meta.media_storage_sop_instance_uid, sop_instance, 0x00020003),
-    )
-    for stated, found, tag in pairs:
-        if stated and stated != found:
-            raise unreadable(
-                reasons.DOES_NOT_MATCH_SOP_CLASS, "File Meta and data set disagree", tag=tag
-            )
+def _disagreements(meta: FileMeta, sop_class: str, sop_instance: str) -> Iterator[Problem]:
+    """Where File Meta names another object than the data set, which alone counts.
+
+    Tools that give new UIDs often forget File Meta; every fifth file of public collections is so.
+    """
+    if meta.media_storage_sop_class_uid not in {None, "", sop_class}:
+        yield Problem("00020002", "differs from SOPClassUID in the data set, which counts")
+    if meta.media_storage_sop_instance_uid not in {None, "", sop_instance}:
+        yield Problem("00020003", "differs from SOPInstanceUID in the data set, which counts")

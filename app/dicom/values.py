@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydicom.charset import convert_encodings, decode_bytes
-from pydicom.datadict import DicomDictionary, get_entry
+from pydicom.datadict import DicomDictionary, get_entry, private_dictionary_VR
 
 OPAQUE = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
 """VRs whose value is sent as InlineBinary or as bulk data, never as numbers."""
@@ -40,13 +40,16 @@ _GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
 Converted = tuple[list[Any], str | None]
 
 
-def vr_of(tag: int, *, signed: bool) -> str:
+def vr_of(tag: int, *, signed: bool, creator: str | None = None) -> str:
     """The VR of an element that came without one (PS3.5 A.1, PS3.6).
 
-    `signed`: Pixel Representation says that pixel values are, which settles US or SS.
+    `signed`: Pixel Representation says that pixel values are, which settles US or SS. `creator`:
+    whose a private element is; what is publicly known of it is used.
     """
     if tag >> 16 & 1:
-        return "LO" if 0x10 <= tag & 0xFFFF <= 0xFF else "UN"
+        if 0x10 <= tag & 0xFFFF <= 0xFF:
+            return "LO"
+        return _private_vr(tag, creator) if creator else "UN"
     if tag not in DicomDictionary:
         try:
             return str(get_entry(tag)[0]).split(" ", maxsplit=1)[0]
@@ -58,6 +61,19 @@ def vr_of(tag: int, *, signed: bool) -> str:
     if vr == "US or SS":
         return "SS" if signed else "US"
     return "OW" if "OW" in vr else vr.split(" ", maxsplit=1)[0]
+
+
+def _private_vr(tag: int, creator: str) -> str:
+    try:
+        return str(private_dictionary_VR(tag, creator)).split(" ", maxsplit=1)[0]
+    except KeyError:
+        return "UN"
+
+
+def creator_of(tag: int, attributes: Mapping[str, Any]) -> str | None:
+    """Who made a private element, by the data set that it stands in (PS3.5 7.8.1)."""
+    element = attributes.get(f"{tag >> 16:04X}00{tag >> 8 & 0xFF:02X}", {})
+    return next(iter(element.get("Value", ())), None) if tag >> 16 & 1 else None
 
 
 def charsets_of(element: Mapping[str, Any]) -> list[str]:

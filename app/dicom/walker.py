@@ -127,7 +127,8 @@ class _Walk:
             tag, vr, length, value_at = self._head(at, end)
             if tag == _ITEM_END and open_end:
                 return attributes, value_at
-            self._check_tag(tag, previous, at)
+            key = f"{tag:08X}"
+            self._check_tag(tag, previous, at, again=key in attributes)
             self._count(len(attributes) + 1, at)
             previous = tag
             if tag == _PIXEL_REPRESENTATION and length == 2:
@@ -137,7 +138,8 @@ class _Walk:
                 # What its writer did not know is in Implicit VR Little Endian (PS3.5 6.2.2).
                 self._implicit, self._order = True, "little"
             if vr is None or (vr == "UN" and length != _UNDEFINED):
-                vr = values.vr_of(tag, signed=signed)
+                creator = values.creator_of(tag, attributes)
+                vr = values.vr_of(tag, signed=signed, creator=creator)
             element, at = self._element(
                 _Found(tag, vr, length, value_at), end, charsets, path, depth, signed=signed
             )
@@ -146,7 +148,7 @@ class _Walk:
                 charsets = values.charsets_of(element)
                 element = {"vr": "CS", "Value": ["ISO_IR 192"]}
             if tag & 0xFFFF:  # group lengths are not attributes
-                attributes[f"{tag:08X}"] = element
+                attributes[key] = element
         if open_end:
             raise unreadable(reasons.CANNOT_UNDERSTAND, "an item has no end", at=at)
         return attributes, at
@@ -179,8 +181,8 @@ class _Walk:
         if in_level > self._limits.elements_per_level or self._elements > self._limits.elements:
             raise unreadable(reasons.CANNOT_UNDERSTAND, "there are too many elements", at=at)
 
-    def _check_tag(self, tag: int, previous: int, at: int) -> None:
-        if tag == previous:
+    def _check_tag(self, tag: int, previous: int, at: int, *, again: bool) -> None:
+        if again:
             raise unreadable(
                 reasons.DOES_NOT_MATCH_SOP_CLASS, "the element is there twice", tag=tag, at=at
             )

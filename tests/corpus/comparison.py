@@ -67,7 +67,7 @@ def _element(
         for number, (item, theirs) in enumerate(zip(items, element.value, strict=True)):
             yield from _items(item, theirs, bulk, f"{where}/{number}/")
         return
-    if where in {PIXEL_DATA, CHARACTER_SET}:
+    if where == PIXEL_DATA or where.endswith(CHARACTER_SET):
         return  # the round trip compares frames; ours is always in UTF-8 and says so
     try:
         theirs = json.loads(json.dumps(element.to_json_dict(None, 2**40)))
@@ -81,8 +81,20 @@ def _element(
         yield Difference(f"{where} differs in its bytes")
     elif _plain(ours.get("Value")) != _plain(theirs.get("Value")):
         yield Difference(
-            f"{where} is {str(ours.get('Value'))[:60]}, not {str(theirs.get('Value'))[:60]}"
+            f"{where} is {str(ours.get('Value'))[:60]}, not {str(theirs.get('Value'))[:60]}",
+            _why(ours.get("Value"), theirs.get("Value")),
         )
+
+
+def _why(ours: Any, theirs: Any) -> str | None:
+    if not isinstance(ours, list) or not isinstance(theirs, list) or len(ours) != len(theirs):
+        return None
+    pairs = [(a, b) for a, b in zip(ours, theirs, strict=True) if _plain([a]) != _plain([b])]
+    if all(a is None and b == "" for a, b in pairs):
+        return "an empty value among others is null (PS3.18 F.2.5)"
+    if all(isinstance(b, float) and not math.isfinite(b) and str(a) for a, b in pairs):
+        return "JSON has no NaN and no infinity: they are strings"
+    return None
 
 
 def _plain(value: Any) -> Any:
@@ -101,7 +113,7 @@ def _plain(value: Any) -> Any:
         case str():
             stripped = value.strip(" \0")
             try:
-                return float(stripped)
+                return _plain(float(stripped))
             except ValueError:
                 return stripped
         case _:

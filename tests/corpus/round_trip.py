@@ -32,10 +32,11 @@ FEW_FRAMES = 3
 URL = re.compile("(.*)/studies/(.*)/series/(.*)/instances/(.*)")
 
 REFUSED_RIGHTLY = {
+    0x0106: "a UID is not a UID",
     0x0111: "another file of the folder has its SOP Instance UID, and other bytes",
-    0x0117: "its SOP Instance UID is not a UID",
     0x0120: "it lacks a UID",
     0x0121: "one of its UIDs is empty",
+    0xA900: "an element is there twice",
     0xC000: "it is cut short, or not a Part 10 file",
     0xC122: "its transfer syntax is unknown, or missing",
 }

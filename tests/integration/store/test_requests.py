@@ -188,8 +188,8 @@ def bad_instances() -> dict[str, tuple[bytes, int]]:
             good.replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.9.9.9\0"),
             0xC122,
         ),
-        "two identities": (
-            good.replace(CT := b"1.2.840.10008.5.1.4.1.1.2\0", CT[:-2] + b"4\0", 1),
+        "an attribute twice": (
+            good.replace(ID := b"\x08\x00\x16\x00UI\x1a\x001.2.840.10008.5.1.4.1.1.2\0", ID * 2),
             0xA900,
         ),
         "a uid that is none": (

@@ -2,13 +2,19 @@
 
 import contextlib
 import json
+import struct
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydicom import Dataset
 from pydicom.encaps import encapsulate
-from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, RLELossless
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ImplicitVRLittleEndian,
+    RLELossless,
+)
 
 from app.dicom import reasons
 from app.dicom.dataset import Unreadable, WalkLimits
@@ -123,3 +129,59 @@ def test_nesting_beyond_the_limit_is_refused() -> None:
     assert read_instance(BytesSource(file), WalkLimits(nesting=5))
     with pytest.raises(Unreadable, match="nested"):
         read_instance(BytesSource(file), WalkLimits(nesting=4))
+
+
+def test_the_data_set_names_the_instance_whatever_file_meta_says() -> None:
+    dataset = ct_dataset(SOPInstanceUID="1.2.3")
+    file = part10(dataset).replace(b"1.2.3\0", b"1.2.4\0", 1)
+    instance = read_instance(BytesSource(file))
+    assert instance.sop_instance_uid == "1.2.3"
+    assert [problem.tag for problem in instance.problems] == ["00020003"]
+
+
+def test_what_is_publicly_known_of_a_private_element_is_used() -> None:
+    dataset = ct_dataset()
+    block = dataset.private_block(0x0019, "SIEMENS MR HEADER", create=True)
+    block.add_new(0x0C, "IS", "1000")
+    block = dataset.private_block(0x0019, "NOBODY KNOWS", create=True)
+    block.add_new(0x0C, "IS", "1000")
+    read = read_instance(BytesSource(part10(dataset, ImplicitVRLittleEndian))).dataset.attributes
+    assert read["00190010"] == {"vr": "LO", "Value": ["SIEMENS MR HEADER"]}
+    assert read["0019100C"] == {"vr": "IS", "Value": [1000]}
+    assert read["0019110C"]["vr"] == "UN"
+
+
+def test_extended_offset_table_is_believed_where_fragments_are_more_than_frames() -> None:
+    pieces = [b"1a", b"1b", b"2a", b"2b", b"2c"]
+    dataset = ct_dataset(NumberOfFrames=2)
+    file = encapsulate(pieces, has_bot=False)
+    dataset.PixelData = file
+    dataset["PixelData"].VR = "OB"
+    dataset.ExtendedOffsetTable = struct.pack("<2Q", 0, 20)
+    dataset.ExtendedOffsetTableLengths = struct.pack("<2Q", 12, 22)
+    table = read_instance(BytesSource(part10(dataset, RLELossless))).frames
+    assert table is not None
+    assert table.number_of_frames == 2
+
+
+def test_fragments_that_nothing_explains_give_no_frames() -> None:
+    dataset = ct_dataset(NumberOfFrames=2, PixelData=encapsulate([b"12"] * 3, has_bot=False))
+    dataset["PixelData"].VR = "OB"
+    table = read_instance(BytesSource(part10(dataset, RLELossless))).frames
+    assert table is not None
+    assert table.number_of_frames == 0
+
+
+def test_a_deflated_file_is_read_as_the_inflated_one() -> None:
+    dataset = ct_dataset()
+    plain = read_instance(BytesSource(part10(dataset)))
+    deflated = read_instance(BytesSource(part10(dataset, DeflatedExplicitVRLittleEndian)))
+    assert deflated.dataset.attributes == plain.dataset.attributes
+
+
+def test_a_deflated_file_that_grows_too_large_is_refused() -> None:
+    file = part10(ct_dataset(PixelData=bytes(100_000)), DeflatedExplicitVRLittleEndian)
+    with pytest.raises(Unreadable, match="inflated"):
+        read_instance(BytesSource(file), WalkLimits(inflated_bytes=50_000))
+    with pytest.raises(Unreadable, match="deflated"):
+        read_instance(BytesSource(file[:-40]))
