@@ -1,7 +1,7 @@
 """Blobs as files of a local (or mounted) disk: the default.
 
-    <root>/p1/ab/cd/abcd…    one file a blob, named by its key; read-only once it has its name
-    <root>/.incoming/        copies that do not have their name yet
+    <root>/p1/20240229/a/abcd…    one file a blob, named by its key; read-only once it has its name
+    <root>/.incoming/             copies that do not have their name yet
 
 Rules:
 - A blob is complete and on stable storage before it has its name: write aside, fdatasync, link

@@ -2,14 +2,18 @@
 
 import pytest
 
+from datetime import UTC, datetime
+
 from app.blobs.keys import checked, fresh_key
 
 
-def test_a_fresh_key_is_sharded_under_its_owner() -> None:
-    owner, first, second, name = fresh_key("p7").split("/")
+def test_a_fresh_key_lies_under_its_owner_and_its_day() -> None:
+    before = datetime.now(UTC)
+    owner, day, first, name = fresh_key("p7").split("/")
     assert owner == "p7"
+    assert f"{before:%Y%m%d}" <= day <= f"{datetime.now(UTC):%Y%m%d}"
     assert len(name) == 48
-    assert name.startswith(first + second)
+    assert name[0] == first
 
 
 def test_no_two_fresh_keys_are_equal() -> None:
