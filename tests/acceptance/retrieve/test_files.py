@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import struct
 
 import httpx
 import pytest
@@ -54,3 +55,18 @@ async def _check_frames(viewer: httpx.AsyncClient, path: str, frames: list[bytes
     assert last.content == frames[-1]
     assert beyond.status_code == 404
     assert b"".join(parts_of(pixels)).startswith(b"".join(frames[:1]))
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_a_file_is_rendered_or_it_is_said_why_not(
+    viewer: httpx.AsyncClient, name: str
+) -> None:
+    (path,) = await store(viewer, storable(name))
+    answer = await viewer.get(f"{path}/rendered", headers={"Accept": "image/png"})
+    if answer.status_code == 200:
+        original = read(storable(name))
+        width, height = struct.unpack(">II", answer.content[16:24])
+        assert (height, width) == (original.Rows, original.Columns)
+    else:
+        assert answer.status_code in {404, 422}, answer.text
+        assert len(answer.json()["detail"]) > 20
