@@ -1,8 +1,8 @@
 """Names of blobs."""
 
-import pytest
-
 from datetime import UTC, datetime
+
+import pytest
 
 from app.blobs.keys import checked, fresh_key
 
