@@ -164,12 +164,53 @@ async def _reworked(content: Reworked, reader: Reader) -> AsyncIterator[bytes]:
 
 
 async def _without_headers(content: Fragments, reader: Reader) -> AsyncIterator[bytes]:
-    at = content.span.offset
-    while at < content.span.end:
-        value = await _item(content, at, reader)
-        async for piece in reader.stream(content.key, value):
-            yield piece
-        at = value.end
+    """One stream of the frame, since it may be of a million fragments, each of a few bytes."""
+    joiner = _Joiner(content.span)
+    async for items in reader.stream(content.key, content.span):
+        joined = await asyncio.to_thread(joiner.feed, items)
+        if joined:
+            yield joined
+    joiner.finish()
+
+
+class _Joiner:
+    """Takes the items of `span` in pieces, cut anywhere, and gives their values."""
+
+    def __init__(self, span: Span) -> None:
+        self._span = span
+        self._passed = span.offset
+        self._header = b""
+        self._left = 0
+        """Bytes of the current value that are still to come."""
+
+    def feed(self, items: bytes) -> bytes:
+        """The values in the next bytes. Raises `Corrupt` where an item should begin and none does.
+
+        Also where an item reaches beyond the span, so that no frame is sent short.
+        """
+        values: list[bytes] = []
+        at = 0
+        while at < len(items):
+            if self._left:
+                value = items[at : at + self._left]
+                values.append(value)
+                self._left -= len(value)
+                at += len(value)
+                continue
+            more = items[at : at + _ITEM_HEADER.size - len(self._header)]
+            self._header += more
+            at += len(more)
+            if len(self._header) == _ITEM_HEADER.size:
+                begin = self._passed + at
+                value_span = _value_of(self._header, begin - _ITEM_HEADER.size, self._span)
+                self._header, self._left = b"", value_span.length
+        self._passed += len(items)
+        return b"".join(values)
+
+    def finish(self) -> None:
+        """Raise `Corrupt` if the last item has not come to its end."""
+        if self._header or self._left:
+            raise Corrupt(f"The last item of pixel data is cut at byte {self._passed}.")
 
 
 async def _transcoded(content: Transcoded, reader: Reader) -> AsyncIterator[bytes]:
@@ -185,8 +226,13 @@ async def _transcoded(content: Transcoded, reader: Reader) -> AsyncIterator[byte
 async def _item(content: Fragments, at: int, reader: Reader) -> Span:
     """Where the value of the item that begins at `at` lies."""
     header = await reader.read(content.key, Span(at, _ITEM_HEADER.size))
+    return _value_of(header, at, content.span)
+
+
+def _value_of(header: bytes, at: int, within: Span) -> Span:
+    """Where the value of an item with this header lies; `at` is where the header does."""
     group, element, length = _ITEM_HEADER.unpack(header)
     value = Span(at + _ITEM_HEADER.size, length)
-    if (group, element) != _ITEM or value.end > content.span.end:
+    if (group, element) != _ITEM or value.end > within.end:
         raise Corrupt(f"There is no item of pixel data at byte {at} of the stored object.")
     return value

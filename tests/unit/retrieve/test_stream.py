@@ -78,6 +78,33 @@ async def test_fragments_are_joined_without_their_headers() -> None:
     assert await whole(content, blob) == b"abcdef"
 
 
+async def test_a_frame_that_ends_inside_a_header_is_corrupt() -> None:
+    data = item(b"abcd") + item(b"")[:5]
+    with pytest.raises(Corrupt):
+        await whole(Fragments("a", Span(0, len(data))), Blob(data))
+
+
+async def test_a_frame_of_many_fragments_is_read_by_few_reads() -> None:
+    values = [bytes([number % 256]) * (number % 700) for number in range(9_000)]
+    data = b"." + b"".join(map(item, values))
+    blob = Blob(data)
+    assert await whole(Fragments("a", Span(1, len(data) - 1)), blob) == b"".join(values)
+    assert len(blob.spans) == -(-len(data) // CHUNK)
+
+
+@given(st.lists(st.binary(max_size=20)), st.integers(1, 30))
+async def test_fragments_are_joined_however_the_stream_is_cut(
+    values: list[bytes], size: int
+) -> None:
+    class Cut(Blob):
+        async def stream(self, key: str, span: Span) -> AsyncIterator[bytes]:
+            for offset in range(span.offset, span.end, size):
+                yield await self.read(key, Span(offset, min(size, span.end - offset)))
+
+    data = b"".join(map(item, values))
+    assert await whole(Fragments("a", Span(0, len(data))), Cut(data)) == b"".join(values)
+
+
 async def test_a_frame_of_one_fragment_has_a_known_length() -> None:
     data = item(b"abcd")
     assert await settled(Fragments("a", Span(0, 12)), Blob(data)) == Plain("a", Span(8, 4))
