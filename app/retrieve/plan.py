@@ -17,7 +17,7 @@ from app.dicom.frames import native_span
 from app.dicom.mediatypes import MediaRange, Offer
 from app.dicom.uids import TRANSFER_SYNTAXES, TransferSyntax
 from app.errors import NotAcceptable
-from app.index.instances import BulkValue, StoredInstance
+from app.index.instances import BulkValue, FrameTable, StoredInstance
 from app.span import Span
 
 
@@ -89,6 +89,9 @@ WORD_BYTES = {
 }
 """Bytes of one word of a VR, which lie in reverse in big endian (PS3.5 7.3); 1 of others."""
 
+PARTS_OF_RUN = 1024
+"""Parts that are made at once, however small: others wait meanwhile."""
+
 Content = Plain | Fragments | Reworked | Transcoded
 
 
@@ -104,13 +107,40 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
+class FrameParts:
+    """A part for every compressed frame of an instance, made as it is needed.
+
+    There may be millions of them, and only their spans differ.
+    """
+
+    model: Part
+    entries: FrameTable
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __getitem__(self, index: int) -> Part:
+        instance = self.model.instance
+        span = self.entries[index].shifted(instance.blob_offset)
+        return replace(self.model, content=Fragments(instance.blob_key, span))
+
+    def __iter__(self) -> Iterator[Part]:
+        return map(self.__getitem__, range(len(self)))
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """A message that can be sent: the offer that was chosen, and at least one part."""
 
     offer: Offer
-    parts: tuple[Part, ...]
+    parts: tuple[Part, ...] | FrameParts
     is_inflated: bool = False
     """Whether spans count in the inflated file of the (only) instance."""
+
+    @property
+    def models(self) -> tuple[Part, ...]:
+        """The parts, but one alone of those that are told apart by their spans only."""
+        return (self.parts.model,) if isinstance(self.parts, FrameParts) else self.parts
 
     def validator(self, base: str) -> str:
         """32 hex digits that are equal only if the message is equal byte by byte.
@@ -120,7 +150,7 @@ class Plan:
         """
         digest = hashlib.blake2b(digest_size=16)
         digest.update(f"{base} {self.offer}".encode())
-        for part in self.parts:
+        for part in self.models:
             digest.update(f"\n{part.location} {part.content_type} ".encode())
             digest.update(part.instance.sha256)
         return digest.hexdigest()
@@ -198,7 +228,7 @@ def plan_bulk_value(
 
 
 def plan_compressed_pixels(
-    instance: StoredInstance, path: str, entries: Sequence[Span], accepted: Sequence[MediaRange]
+    instance: StoredInstance, path: str, entries: FrameTable, accepted: Sequence[MediaRange]
 ) -> Plan:
     """Send compressed pixel data as a bulk value: every frame is a part. Raises `NotAcceptable`."""
     stored = _syntax(instance)
@@ -208,10 +238,9 @@ def plan_compressed_pixels(
         offers = mediatypes.frame_offers(stored, single=False)
     offer = _chosen(accepted, offers, stored)
     location = f"{instance_path(instance)}/bulkdata/{path}"
-    parts = tuple(
-        Part(offer.content_type, location, content, instance)
-        for content in _compressed(instance, entries)
-    )
+    (first,) = _compressed(instance, [entries[0]])
+    model = Part(offer.content_type, location, first, instance)
+    parts = (model,) if len(entries) == 1 else FrameParts(model, entries)
     return Plan(offer, parts, stored.deflated)
 
 
@@ -271,13 +300,13 @@ def _native(instance: StoredInstance, number: int, stored: TransferSyntax, word:
 def batches(parts: Iterable[Part], limit: int = CHUNK) -> Iterator[tuple[Part, ...]]:
     """The parts in runs that can be read at once: what they are made of is `limit` bytes at most.
 
-    A part that is not small is a run of its own.
+    A part that is not small is a run of its own, and no run has more than `PARTS_OF_RUN` parts.
     """
     run: list[Part] = []
     room = limit
     for part in parts:
         size = part.content.span.length if is_small(part.content, limit) else limit + 1
-        if run and size > room:
+        if run and (size > room or len(run) == PARTS_OF_RUN):
             yield tuple(run)
             run, room = [], limit
         run.append(part)

@@ -8,7 +8,7 @@ Rules:
   same parts are the same bytes.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import replace
 from email.utils import format_datetime
 from itertools import chain, islice
@@ -36,7 +36,7 @@ async def plan_response(request: Request, archive: Archive, plan: Plan, base: st
     unchanged = not_modified(request, etag)
     if unchanged is not None:
         return unchanged
-    newest = max(part.instance.created_at for part in plan.parts)
+    newest = max(part.instance.created_at for part in plan.models)
     headers = {
         "ETag": etag,
         "Last-Modified": format_datetime(newest, usegmt=True),
@@ -52,11 +52,7 @@ async def _multipart(
     archive: Archive, plan: Plan, base: str, boundary: str, headers: dict[str, str]
 ) -> Response:
     writer = Writer(plan.offer.media_type, boundary)
-    heads = [
-        writer.part({"Content-Type": part.content_type, "Content-Location": base + part.location})
-        for part in plan.parts
-    ]
-    end = writer.end()
+    heads, end = _heads(writer, plan, base), writer.end()
     first, *others = islice(batches(plan.parts), 2)
     if not others and is_small(first[0].content):
         async with reader_of(archive, plan) as reader:
@@ -66,36 +62,50 @@ async def _multipart(
     if len(plan.parts) == 1:
         content = await settled(plan.parts[0].content, archive.blobs)
         plan = replace(plan, parts=(replace(plan.parts[0], content=content),))
-    lengths = [part.content.length for part in plan.parts]
-    known = [length for length in lengths if length is not None]
     return StreamingResponse(
         ahead(_message(archive, plan, heads, end)),
         media_type=writer.content_type,
-        length=sum(map(len, heads), len(end)) + sum(known) if known == lengths else None,
+        length=_length(plan, base, boundary),
         headers=headers,
     )
 
 
+def _heads(writer: Writer, plan: Plan, base: str) -> Iterator[bytes]:
+    """What comes before each part of the message."""
+    for part in plan.parts:
+        yield writer.part(
+            {"Content-Type": part.content_type, "Content-Location": base + part.location}
+        )
+
+
+def _length(plan: Plan, base: str, boundary: str) -> int | None:
+    """Of the multipart message, if it can be known before the parts have been read."""
+    lengths = [part.content.length for part in plan.models]
+    known = [length for length in lengths if length is not None]
+    if known != lengths:
+        return None
+    writer = Writer(plan.offer.media_type, boundary)
+    return sum(known) + sum(map(len, _heads(writer, plan, base))) + len(writer.end())
+
+
 async def _message(
-    archive: Archive, plan: Plan, heads: Sequence[bytes], end: bytes
+    archive: Archive, plan: Plan, heads: Iterator[bytes], end: bytes
 ) -> AsyncGenerator[bytes]:
     """The multipart message, in pieces that it takes one read or more to make."""
-    begun = 0
     async with reader_of(archive, plan) as reader:
         for run in batches(plan.parts):
             if is_small(run[0].content):
-                yield await _run(run, heads[begun : begun + len(run)], reader)
+                yield await _run(run, heads, reader)
             else:
-                yield heads[begun]
+                yield next(heads)
                 async for piece in read_pieces(run[0].content, reader):
                     yield piece
-            begun += len(run)
     yield end
 
 
-async def _run(run: Sequence[Part], heads: Sequence[bytes], reader: Reader) -> bytes:
+async def _run(run: Sequence[Part], heads: Iterator[bytes], reader: Reader) -> bytes:
     pieces = await read_small([part.content for part in run], reader)
-    return b"".join(chain.from_iterable(zip(heads, pieces, strict=True)))
+    return b"".join(chain.from_iterable((next(heads), piece) for piece in pieces))
 
 
 async def _single_part(

@@ -21,6 +21,7 @@ from app.index.instances import (
     StoredInstance,
     bulk_value,
     frame_entries,
+    frame_table,
     locate,
     metadata_of,
 )
@@ -102,8 +103,7 @@ async def retrieve_bulk_value(
         element = await _pixel_element(connection, visibility, instance, path)
         if instance.encapsulated:
             require_frames(instance, 1)
-            numbers = range(1, (instance.number_of_frames or 0) + 1)
-            entries = await frame_entries(connection, visibility, instance.id, numbers)
+            entries = await frame_table(connection, visibility, instance.id)
             return plan_compressed_pixels(instance, path, entries, accepted)
     assert instance.pixel_offset is not None
     assert instance.pixel_length is not None

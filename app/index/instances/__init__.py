@@ -10,6 +10,7 @@ from app.index.instances.adding import add
 from app.index.instances.locating import (
     bulk_value,
     frame_entries,
+    frame_table,
     locate,
     locate_metadata,
     metadata_of,
@@ -17,6 +18,7 @@ from app.index.instances.locating import (
 from app.index.instances.values import (
     Added,
     Differs,
+    FrameTable,
     Identical,
     Misplaced,
     NewInstance,
@@ -29,6 +31,7 @@ __all__ = [
     "Added",
     "BulkValue",
     "Differs",
+    "FrameTable",
     "Identical",
     "Misplaced",
     "NewInstance",
@@ -38,6 +41,7 @@ __all__ = [
     "add",
     "bulk_value",
     "frame_entries",
+    "frame_table",
     "locate",
     "locate_metadata",
     "metadata_of",

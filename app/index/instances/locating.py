@@ -3,7 +3,6 @@
 Every function is one statement, so `Database.reading` is enough for each.
 """
 
-import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from typing import Any
@@ -27,14 +26,12 @@ from sqlalchemy.types import Text
 
 from app.dicom.dataset import BulkValue
 from app.errors import NotFound
-from app.index.instances.values import StoredInstance, StoredMetadata
+from app.index.instances.values import ENTRY, FrameTable, StoredInstance, StoredMetadata
 from app.index.statements import Connection, Prepared, prepare, table
 from app.index.tables import Instance, Series, Study
 from app.index.visibility import Visibility, visible
 from app.span import Span
 
-_ENTRY = struct.Struct(">QQ")
-"""Of the frame table: offset and length of a frame's items."""
 _NEAR = 2000
 """Bytes between two entries that are read along: PostgreSQL fetches so many at a time anyway."""
 
@@ -172,20 +169,42 @@ async def frame_entries(
         lengths=[run.length for run in runs],
     )
     entries = {
-        (offset + at) // _ENTRY.size + 1: Span(*_ENTRY.unpack_from(run, at))
+        (offset + at) // ENTRY.size + 1: Span(*ENTRY.unpack_from(run, at))
         for offset, run in rows
-        for at in range(0, len(run or b""), _ENTRY.size)
+        for at in range(0, len(run or b""), ENTRY.size)
     }
     if missing := set(numbers) - entries.keys():
         raise NotFound(f"There is no frame {min(missing)}.")
     return [entries[number] for number in numbers]
 
 
+_FRAME_TABLE = prepare(
+    select(_INSTANCE.frame_table)
+    .select_from(table(Instance))
+    .where(visible(Instance), _INSTANCE.id == bindparam("instance_id"))
+)
+
+
+async def frame_table(
+    connection: Connection, visibility: Visibility, instance_id: int
+) -> FrameTable:
+    """Where the items of every frame lie, of a `StoredInstance` that is `encapsulated`.
+
+    Raises `NotFound` if it cannot be seen.
+    """
+    packed = await _FRAME_TABLE.fetchval(
+        connection, **visibility.parameters, instance_id=instance_id
+    )
+    if packed is None:
+        raise NotFound("There are no compressed frames.")
+    return FrameTable(packed)
+
+
 def _runs(numbers: Sequence[int]) -> Iterator[Span]:
     """The parts of a frame table with the entries of these frames, near ones in one part."""
     run: Span | None = None
     for number in sorted(set(numbers)):
-        entry = Span((number - 1) * _ENTRY.size, _ENTRY.size)
+        entry = Span((number - 1) * ENTRY.size, ENTRY.size)
         if run is not None and entry.offset - run.end <= _NEAR:
             run = Span(run.offset, entry.end - run.offset)
             continue

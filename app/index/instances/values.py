@@ -1,11 +1,16 @@
 """What goes into the index with an instance, what it answers, and what comes out again."""
 
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from app.dicom.dataset import BulkValue
+from app.span import Span
+
+ENTRY = struct.Struct(">QQ")
+"""Of a frame table: offset and length of a frame's items."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +113,23 @@ class StoredInstance:
     def encapsulated(self) -> bool:
         """Whether its frames are found by `frame_entries` and not by reckoning."""
         return self.pixel_offset is not None and self.frame_bits is None
+
+
+@dataclass(frozen=True, slots=True)
+class FrameTable:
+    """Where the items of every frame lie, counted from the first byte of the instance.
+
+    As it is stored, 16 bytes a frame, since there may be millions of them.
+    """
+
+    packed: bytes
+
+    def __len__(self) -> int:
+        return len(self.packed) // ENTRY.size
+
+    def __getitem__(self, index: int) -> Span:
+        """The items of frame `index`, counted from 0."""
+        return Span(*ENTRY.unpack_from(self.packed, index * ENTRY.size))
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from app.index.instances import (
     StoredInstance,
     bulk_value,
     frame_entries,
+    frame_table,
     locate,
     locate_metadata,
 )
@@ -126,6 +127,8 @@ async def test_another_partition_sees_nothing(database: Database) -> None:
         with pytest.raises(NotFound):
             await frame_entries(connection, ELSEWHERE, found.id, [1])
         with pytest.raises(NotFound):
+            await frame_table(connection, ELSEWHERE, found.id)
+        with pytest.raises(NotFound):
             await bulk_value(connection, ELSEWHERE, found.id, "00420011")
 
 
@@ -179,6 +182,9 @@ async def test_frames_are_found_wherever_they_are_asked_for(database: Database) 
         async with database.reading() as connection:
             located = await frame_entries(connection, HERE, found.id, numbers)
         assert located == [entries[number - 1] for number in numbers]
+    async with database.reading() as connection:
+        whole = await frame_table(connection, HERE, found.id)
+    assert [whole[index] for index in range(len(whole))] == entries
 
 
 @pytest.mark.parametrize("number", [4, 1_000_000])
@@ -199,6 +205,8 @@ async def test_native_frames_have_no_entries(database: Database) -> None:
     async with database.reading() as connection:
         with pytest.raises(NotFound):
             await frame_entries(connection, HERE, found.id, [1])
+        with pytest.raises(NotFound):
+            await frame_table(connection, HERE, found.id)
 
 
 async def test_a_bulk_value_is_found_by_its_path(database: Database) -> None:

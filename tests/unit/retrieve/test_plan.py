@@ -1,14 +1,19 @@
 """What is sent of which rows: spans, media types, and what cannot be had."""
 
+import struct
+import tracemalloc
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 import pytest
 
+from app.blobs.contract import CHUNK
 from app.dicom.mediatypes import parse_accept
 from app.errors import NotAcceptable
-from app.index.instances import BulkValue, StoredInstance
+from app.index.instances import BulkValue, FrameTable, StoredInstance
 from app.retrieve.plan import (
+    PARTS_OF_RUN,
     WORD_BYTES,
     Content,
     Fragments,
@@ -38,6 +43,11 @@ from tests.unit.retrieve.rows import (
 ANY = parse_accept("*/*")
 AS_STORED = parse_accept("application/dicom; transfer-syntax=*")
 KEY = "p1/ab/cd/abcd"
+
+
+def frame_table(*entries: Span) -> FrameTable:
+    packed = [struct.pack(">QQ", entry.offset, entry.length) for entry in entries]
+    return FrameTable(b"".join(packed))
 
 
 def frames(
@@ -151,10 +161,27 @@ def test_big_endian_bulk_values_are_turned_by_their_vr(vr: str, word: int) -> No
 
 def test_compressed_pixel_data_is_a_part_a_frame() -> None:
     instance = stored_instance(transfer_syntax_uid=JPEG, frame_bits=None)
-    one = plan_compressed_pixels(instance, "7FE00010", [Span(908, 20)], ANY)
+    one = plan_compressed_pixels(instance, "7FE00010", frame_table(Span(908, 20)), ANY)
     assert (one.offer.multipart, one.offer.media_type) == (False, "image/jpeg")
-    two = plan_compressed_pixels(instance, "7FE00010", [Span(908, 20), Span(928, 9)], ANY)
+    assert contents(one) == [Fragments(KEY, Span(908, 20))]
+    spans = Span(908, 20), Span(928, 9)
+    two = plan_compressed_pixels(instance, "7FE00010", frame_table(*spans), ANY)
     assert (two.offer.multipart, len(two.parts)) == (True, 2)
+    assert contents(two) == [Fragments(KEY, span) for span in spans]
+
+
+def test_a_part_for_each_of_a_million_frames_takes_no_memory() -> None:
+    instance = stored_instance(transfer_syntax_uid=JPEG, frame_bits=None)
+    entries = FrameTable(struct.pack(">QQ", 908, 20) * 1_000_000)
+    tracemalloc.start()
+    plan = plan_compressed_pixels(instance, "7FE00010", entries, ANY)
+    first, second = islice(batches(plan.parts), 2)
+    plan.validator("http://a/dicomweb")
+    assert len(first) == len(second) == PARTS_OF_RUN
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(plan.parts) == 1_000_000
+    assert taken < 4 * CHUNK
 
 
 def test_the_validator_tells_apart_whatever_differs() -> None:
