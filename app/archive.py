@@ -11,6 +11,7 @@ from app.errors import Unavailable
 from app.index.database import Connection, Database
 from app.index.embedded import running_url
 from app.index.totals import Totals
+from app.index.writer import Writer
 from app.settings import Settings
 
 T = TypeVar("T")
@@ -27,6 +28,8 @@ class Archive:
     settings: Settings
     blobs: BlobStore
     database: Database
+    writer: Writer
+    """Adds instances, those of requests that come together in one transaction."""
     totals: Totals = field(default_factory=Totals)
     """How many match a search, as far as this process remembers."""
 
@@ -72,7 +75,7 @@ async def open_archive(settings: Settings) -> Archive:
         queue_seconds=settings.limits.queue_seconds,
     )
     blobs = open_blobs(settings.blobs_url, settings.data_dir)
-    return Archive(settings, blobs, database)
+    return Archive(settings, blobs, database, Writer(database))
 
 
 def _database_url(settings: Settings) -> str:

@@ -25,7 +25,6 @@ from app.dicom.dataset import Problem
 from app.errors import ArchiveError, Unavailable
 from app.index.instances import Added, Differs, Identical, Misplaced
 from app.index.instances import Outcome as Answer
-from app.index.instances.adding import add
 from app.store.differences import differences
 from app.store.intake import Intake, identified, read, receive
 from app.store.outcomes import Outcome, Refusal
@@ -193,7 +192,7 @@ async def _put(archive: Archive, intake: Intake, spool: Spool) -> Intake:
 async def _add(archive: Archive, partition_id: int, intakes: list[Intake]) -> list[Outcome]:
     """Commit the rows of durable instances; delete the blobs that turn out not to be needed."""
     rows = [intake.instance for intake in intakes]
-    answers = await archive.transact(lambda connection: add(connection, partition_id, rows))
+    answers = await archive.writer.add(partition_id, rows)
     outcomes: list[Outcome] = []
     for intake, answer in zip(intakes, answers, strict=True):
         outcomes.append(_outcome(intake, answer))
