@@ -12,6 +12,7 @@ from starlette.middleware import Middleware
 from app.access.authenticator import Authenticator
 from app.archive import open_archive
 from app.audit.trail import Trail
+from app.retrieve.rendered_routes import router as rendered
 from app.retrieve.routes import router as retrieve
 from app.search.routes import router as search
 from app.settings import Settings
@@ -27,7 +28,7 @@ from app.web.limits import Gates, RequestLimits
 from app.web.log import RequestLog, configure_log
 from app.web.openapi import DocumentedApp
 
-ROOMS: tuple[APIRouter, ...] = (store, search, retrieve)
+ROOMS: tuple[APIRouter, ...] = (store, search, retrieve, rendered)
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:

@@ -1,0 +1,89 @@
+"""What every request of this room has in common: who asks, for what, and in which forms.
+
+Also what the OpenAPI document says of all its answers.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+
+from app.archive import Archive
+from app.dicom.mediatypes import MediaRange, acceptable
+from app.dicom.uids import valid_uid
+from app.errors import InvalidParameter
+from app.index.visibility import Visibility
+from app.retrieve.service import Target
+from app.web.dependencies import Reader, base_url, get_archive
+
+Answers = dict[int | str, dict[str, Any]]
+
+_FILE = {"schema": {"type": "string", "format": "binary"}}
+_REFUSALS: Answers = {
+    304: {"description": "The caller has this representation already"},
+    400: {"description": "A UID or a list of frames is malformed"},
+    404: {"description": "There is no such object"},
+    406: {"description": "No representation that is accepted can be made"},
+}
+RANGES: Answers = {
+    206: {"description": "The range of a single part that was asked for"},
+    416: {"description": "The range lies outside of what there is"},
+}
+
+
+def answers(description: str, *media_types: str) -> Answers:
+    """What OpenAPI says of a resource with these representations."""
+    content = dict.fromkeys(media_types, _FILE)
+    return {200: {"description": description, "content": content}} | _REFUSALS
+
+
+_NUMBERS = re.compile(r"[0-9]{1,10}(?:,[0-9]{1,10})*")
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What every request here has in common."""
+
+    request: Request
+    archive: Archive
+    visibility: Visibility
+    base: str
+    accepted: Sequence[MediaRange]
+
+
+async def asked(request: Request, caller: Reader) -> Ask:
+    """Who asks, of which archive, and what they accept."""
+    accepted = acceptable(
+        request.query_params.getlist("accept"), ",".join(request.headers.getlist("accept"))
+    )
+    archive, base = await get_archive(request), await base_url(request)
+    return Ask(request, archive, caller.visibility, base, accepted)
+
+
+Asked = Annotated[Ask, Depends(asked)]
+
+
+def frame_numbers(text: str, most: int) -> list[int]:
+    """The numbers of a frame list, each once, in the order in which they come first.
+
+    Raises `InvalidParameter` if it is no list of at most `most` numbers from 1.
+    """
+    if not _NUMBERS.fullmatch(text):
+        raise InvalidParameter("frames", text, "is no list of frame numbers such as 1,2,3")
+    numbers = [int(number) for number in text.split(",")]
+    if 0 in numbers:
+        raise InvalidParameter("frames", text, "frames are numbered from 1")
+    if len(numbers) > most:
+        raise InvalidParameter("frames", text, f"at most {most} frames can be asked for at once")
+    return list(dict.fromkeys(numbers))
+
+
+def target_of(study: str, series: str | None = None, instance: str | None = None) -> Target:
+    """What the path names. Raises `InvalidParameter` if one of the UIDs is none."""
+    uids = {"study": study, "series": series, "instance": instance}
+    for name, uid in uids.items():
+        if uid is not None and not valid_uid(uid):
+            raise InvalidParameter(name, uid, "is no UID")
+    return Target(study, series, instance)
