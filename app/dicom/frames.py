@@ -14,16 +14,18 @@ would show the wrong image.
 
 import base64
 import struct
+import sys
+from array import array
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, islice, pairwise
 from typing import Any
 
 from app.dicom.dataset import DataSet, PixelData
 from app.dicom.source import Source
 from app.span import Span
 
-_ENTRY = struct.Struct(">QQ")
 _ITEM_HEAD = struct.Struct("<HHI")
 _FLOAT_BITS = {"7FE00008": 32, "7FE00009": 64}
 _BEGINNINGS = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51", b"\x00\x00\x00\x0cjP  ", b"\xff\x0a")
@@ -93,22 +95,39 @@ def _encapsulated(source: Source, dataset: DataSet, pixels: PixelData, wanted: i
             or _by_count(fragments, wanted)
             or _by_beginning(source, fragments, wanted)
         )
-    ends = (*starts[1:], end) if starts else ()
-    table = b"".join(
-        _ENTRY.pack(start, stop - start) for start, stop in zip(starts, ends, strict=True)
-    )
+    table = _table(starts, end)
     return FrameMap(len(starts), pixels.span.offset, pixels.span.length, None, table)
+
+
+def _table(starts: Sequence[int], end: int) -> bytes:
+    """The table of frames that begin at `starts` and follow each other to `end`."""
+    table = array("Q")
+    for start, stop in zip(starts, chain(islice(starts, 1, None), (end,)), strict=False):
+        table.extend((start, stop - start))
+    return _turned(table, "big").tobytes()
+
+
+def _turned(numbers: "array[int]", order: str) -> "array[int]":
+    """The numbers, read from or to be written in this byte order."""
+    if sys.byteorder != order:
+        numbers.byteswap()
+    return numbers
 
 
 def _by_table(offsets: Sequence[int], fragments: Sequence[int], wanted: int) -> Sequence[int]:
     """Where the frames begin by a table of offsets from the first fragment; empty if it lies."""
-    if len(offsets) != wanted or offsets[0] != 0:
+    if len(offsets) != wanted or offsets[0] != 0 or offsets[-1] > fragments[-1]:
         return ()
     if any(later <= earlier for earlier, later in pairwise(offsets)):
         return ()
-    known = set(fragments)
-    starts = [fragments[0] + offset for offset in offsets]
-    return starts if known.issuperset(starts) else ()
+    starts = array("Q", (fragments[0] + offset for offset in offsets))
+    return starts if all(_holds(fragments, start) for start in starts) else ()
+
+
+def _holds(fragments: Sequence[int], start: int) -> bool:
+    """Whether a fragment begins there; they are in order, and may be too many for a set."""
+    index = bisect_left(fragments, start)
+    return index < len(fragments) and fragments[index] == start
 
 
 def _by_count(fragments: Sequence[int], wanted: int) -> Sequence[int]:
@@ -119,14 +138,16 @@ def _by_count(fragments: Sequence[int], wanted: int) -> Sequence[int]:
 
 def _by_beginning(source: Source, fragments: Sequence[int], wanted: int) -> Sequence[int]:
     longest = max(map(len, _BEGINNINGS))
-    starts = [at for at in fragments if source.read_at(at + 8, longest).startswith(_BEGINNINGS)]
+    starts = array(
+        "Q", (at for at in fragments if source.read_at(at + 8, longest).startswith(_BEGINNINGS))
+    )
     return starts if len(starts) == wanted and starts[0] == fragments[0] else ()
 
 
 def _basic_offsets(source: Source, pixels: PixelData) -> Sequence[int]:
     item, after = pixels.items[0], pixels.items[1]
     count = (after - item - 8) // 4
-    return struct.unpack(f"<{count}I", source.read_at(item + 8, count * 4))
+    return _turned(array("I", source.read_at(item + 8, count * 4)), "little")
 
 
 def _extended_offsets(source: Source, dataset: DataSet) -> Sequence[int]:
@@ -136,7 +157,7 @@ def _extended_offsets(source: Source, dataset: DataSet) -> Sequence[int]:
     for value in dataset.bulk:
         if value.path == "7FE00001":
             raw = source.read_at(value.span.offset, value.span.length)
-    return struct.unpack(f"<{len(raw) // 8}Q", raw[: len(raw) // 8 * 8])
+    return _turned(array("Q", raw[: len(raw) // 8 * 8]), "little")
 
 
 def _value(attributes: Mapping[str, Any], tag: str) -> Any:

@@ -185,3 +185,14 @@ def test_a_deflated_file_that_grows_too_large_is_refused() -> None:
         read_instance(BytesSource(file), WalkLimits(inflated_bytes=50_000))
     with pytest.raises(Unreadable, match="deflated"):
         read_instance(BytesSource(file[:-40]))
+
+
+@pytest.mark.parametrize("offset", [7, 21, 2**63, 2**64 - 1])
+def test_an_offset_table_that_lies_is_not_believed(offset: int) -> None:
+    dataset = ct_dataset(NumberOfFrames=2, PixelData=encapsulate([b"12"] * 3, has_bot=False))
+    dataset["PixelData"].VR = "OB"
+    dataset.ExtendedOffsetTable = struct.pack("<2Q", 0, offset)
+    dataset.ExtendedOffsetTableLengths = struct.pack("<2Q", 2, 2)
+    table = read_instance(BytesSource(part10(dataset, RLELossless))).frames
+    assert table is not None
+    assert table.number_of_frames == 0
