@@ -12,7 +12,8 @@ from app.index.database import Connection, Database
 from app.index.embedded import running_url
 from app.index.totals import Totals
 from app.index.writer import Writer
-from app.settings import Settings
+from app.sandbox.pool import Allowance, Sandbox
+from app.settings import Limits, Settings
 
 T = TypeVar("T")
 
@@ -30,6 +31,8 @@ class Archive:
     database: Database
     writer: Writer
     """Adds instances, those of requests that come together in one transaction."""
+    sandbox: Sandbox
+    """Where frames are decoded."""
     totals: Totals = field(default_factory=Totals)
     """How many match a search, as far as this process remembers."""
 
@@ -57,7 +60,8 @@ class Archive:
         return await self.database.transact(work)
 
     async def close(self) -> None:
-        """Let go of every connection and file."""
+        """Let go of every connection, file and child process."""
+        await self.sandbox.close()
         await self.blobs.close()
         await self.database.close()
 
@@ -75,7 +79,16 @@ async def open_archive(settings: Settings) -> Archive:
         queue_seconds=settings.limits.queue_seconds,
     )
     blobs = open_blobs(settings.blobs_url, settings.data_dir)
-    return Archive(settings, blobs, database, Writer(database))
+    return Archive(settings, blobs, database, Writer(database), _sandbox(settings.limits))
+
+
+def _sandbox(limits: Limits) -> Sandbox:
+    return Sandbox(
+        limits.concurrent_renders,
+        Allowance(limits.render_seconds, limits.render_memory_bytes),
+        queue_seconds=limits.queue_seconds,
+        modules=["app.dicom.drawing"],
+    )
 
 
 def _database_url(settings: Settings) -> str:

@@ -20,6 +20,8 @@ No error carries a protocol code: `app.web.errors` maps each class to its HTTP s
 later DIMSE door will map the same classes to its own. `str(error)` is safe to show to the caller.
 """
 
+import secrets
+
 
 class ArchiveError(Exception):
     """The archive could not do what was asked."""
@@ -88,6 +90,10 @@ class Unavailable(ArchiveError):
 
 class TooBusy(Unavailable):
     """The archive is doing as much as it can; try again later."""
+
+    def __init__(self, detail: str | None = None) -> None:
+        # Not all at the same moment again.
+        super().__init__(detail, retry_after=2 + secrets.randbelow(7))
 
 
 class Corrupt(ArchiveError):

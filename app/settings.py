@@ -49,7 +49,11 @@ class Limits(BaseModel):
     concurrent_stores: PositiveInt = 16
     """Store requests at work, in one process"""
     concurrent_renders: PositiveInt = 4
-    """frames being decoded, in one process"""
+    """frames being decoded for one process, each in a process of its own"""
+    render_seconds: PositiveInt = 20
+    """decoding and rendering of one frame"""
+    render_memory_bytes: PositiveInt = 2 * GIB
+    """memory for decoding and rendering one frame"""
     queue_seconds: PositiveFloat = 5
     """wait for a turn before answering 503"""
     body_idle_seconds: PositiveFloat = 30

@@ -29,6 +29,8 @@ from app.dicom.native import Samples, as_described, as_rgb, interleaved, native_
 from app.dicom.uids import transfer_syntax
 from app.errors import TooLarge, Unprocessable
 
+JPEG_BASELINE = "1.2.840.10008.1.2.4.50"
+
 LARGEST_FRAME = 64_000_000
 """Pixels of a frame that is decoded, unless the caller says otherwise."""
 
@@ -60,6 +62,18 @@ def decode_frame(
     except (RuntimeError, ValueError, TypeError, MemoryError, zlib.error) as error:
         raise Unprocessable(f"The frame cannot be decoded: {error}") from error
     raise Unprocessable(f"Frames of the transfer syntax {uid} cannot be decoded.")
+
+
+def is_plain_jpeg(data: bytes, description: PixelDescription) -> bool:
+    """Whether the codestream of a frame is one that every browser shows as it is meant.
+
+    Raises `Unprocessable` if it is broken or contradicts the data set.
+    """
+    if description.transfer_syntax_uid != JPEG_BASELINE:
+        return False
+    header = read_jpeg(data)
+    _agree(header, description)
+    return header.precision == 8 and (header.samples == 1 or _coded_as_ybr(header, description))
 
 
 def _agree(header: CodestreamHeader, description: PixelDescription) -> None:

@@ -66,13 +66,7 @@ class Viewport:
 
     def apply(self, image: Image) -> Image:
         """The image as seen through the viewport. Raises `InvalidParameter` if it sees nothing."""
-        rows, columns = image.shape[:2]
-        across = _extent(self.left, self.region_width, columns)
-        down = _extent(self.top, self.region_height, rows)
-        region = image[down, across]
-        if not region.size:
-            text = f"{self.left:g},{self.top:g}"
-            raise InvalidParameter("viewport", text, f"lies outside of {columns} x {rows} pixels")
+        region = image[self.region(*image.shape[:2])]
         if (self.region_height or 0) < 0:
             region = region[::-1]
         if (self.region_width or 0) < 0:
@@ -86,6 +80,15 @@ class Viewport:
             min(max(round(rows * factor), 1), self.height),
             min(max(round(columns * factor), 1), self.width),
         )
+
+    def region(self, rows: int, columns: int) -> tuple[slice, slice]:
+        """The rows and columns that it sees. Raises `InvalidParameter` if there are none."""
+        down = _extent(self.top, self.region_height, rows)
+        across = _extent(self.left, self.region_width, columns)
+        if down.start >= down.stop or across.start >= across.stop:
+            text = f"{self.left:g},{self.top:g}"
+            raise InvalidParameter("viewport", text, f"lies outside of {columns} x {rows} pixels")
+        return down, across
 
     def without_enlarging(self) -> "Viewport":
         """The same viewport for an image that is never scaled up, as a thumbnail."""

@@ -2,9 +2,10 @@
 
 Rules:
 - Parameters are read, and the size of the frame is checked, before any of its pixels is.
+- A codestream may be made to break its decoder, so frames are decoded in the sandbox alone. A JPEG
+  that is stored as it would be sent is not decoded at all.
 - Of an instance that is deflated or in big endian, the bytes are read as they were stored; what
   they mean is for `app.dicom` to know.
-- What takes long happens in a thread. Whoever calls bounds how many frames are decoded at once.
 """
 
 import asyncio
@@ -19,11 +20,10 @@ import orjson
 
 from app.archive import Archive
 from app.dicom.description import PixelDescription, describe, whole_words
-from app.dicom.frames import join_fragments, native_span
+from app.dicom.drawing import Drawing, draw, drawn_already
+from app.dicom.frames import native_span
 from app.dicom.jsonmodel import unpack
-from app.dicom.pixels import decode_frame
 from app.dicom.presentation import Window, lookup_paths, presentation_of
-from app.dicom.render import encode, render
 from app.dicom.uids import transfer_syntax
 from app.dicom.viewport import Viewport
 from app.errors import InvalidParameter, NotFound, TooLarge, Unprocessable
@@ -41,6 +41,7 @@ _NOT_SUPPORTED = {
 }
 _LARGEST_TABLE = 1024 * 1024  # twice that of 65,536 entries for each of three colours
 _SPARE_BYTES = 1024 * 1024
+_LONG_BYTES = 64 * 1024  # of compressed JSON: reading it would hold up the event loop
 _VERSION = version("hilum")
 
 
@@ -103,7 +104,7 @@ async def render_frame(
     """The frame as an image file.
 
     Raises `TooLarge`, `Unprocessable`, `InvalidParameter` for a viewport that sees nothing of it,
-    and `NotFound` if it has just been deleted.
+    `TooBusy`, and `NotFound` if it has just been deleted.
     """
     instance = frame.instance
     attributes, span, tables = await _located(archive, visibility, frame)
@@ -113,6 +114,8 @@ async def render_frame(
     if not instance.encapsulated:
         span, first_bit = _native(frame, description)
     _check_size(span, description, largest)
+    if rendering.viewport is not None:
+        rendering.viewport.region(description.rows, description.columns)
     syntax = transfer_syntax(instance.transfer_syntax_uid)
     source = inflated(archive, instance) if syntax.deflated else nullcontext(archive.blobs)
     origin = 0 if syntax.deflated else instance.blob_offset
@@ -122,19 +125,18 @@ async def render_frame(
             path: await _table(reader, instance.blob_key, table.shifted(origin), word)
             for path, (table, word) in tables.items()
         }
-
-    def work() -> bytes:
-        stored = join_fragments(data) if instance.encapsulated else data
-        samples = decode_frame(stored, description, first_bit=first_bit, largest=largest)
-        image = render(
-            samples,
-            presentation_of(attributes, frame.number, bulk),
-            window=rendering.window,
-            viewport=rendering.viewport,
-        )
-        return encode(image, rendering.media_type, rendering.quality)
-
-    return await asyncio.to_thread(work)
+    drawing = Drawing(
+        description,
+        presentation_of(attributes, frame.number, bulk),
+        rendering.media_type,
+        rendering.window,
+        rendering.viewport,
+        rendering.quality,
+        first_bit,
+        largest,
+    )
+    drawn = drawn_already(data, drawing)
+    return await archive.sandbox.run(draw, data, drawing) if drawn is None else drawn
 
 
 _Tables = dict[str, tuple[Span, int]]
@@ -153,13 +155,21 @@ async def _located(
         packed = await metadata_of(connection, visibility, [instance.id])
         if instance.id not in packed:
             raise NotFound
-        attributes: dict[str, Any] = orjson.loads(unpack(packed[instance.id]))
+        attributes = await _read(packed[instance.id])
         if instance.encapsulated:
             (span,) = await frame_entries(connection, visibility, instance.id, [frame.number])
         for path in lookup_paths(attributes, frame.number):
             value = await bulk_value(connection, visibility, instance.id, path)
             tables[path] = value.span, WORD_BYTES.get(value.vr, 1) if big_endian else 1
     return attributes, span, tables
+
+
+async def _read(packed: bytes) -> dict[str, Any]:
+    def work() -> dict[str, Any]:
+        attributes: dict[str, Any] = orjson.loads(unpack(packed))
+        return attributes
+
+    return work() if len(packed) < _LONG_BYTES else await asyncio.to_thread(work)
 
 
 def _native(frame: Frame, description: PixelDescription) -> tuple[Span, int]:

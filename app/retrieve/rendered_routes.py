@@ -14,7 +14,6 @@ from app.errors import NotAcceptable
 from app.retrieve.asking import Ask, Asked, answers, frame_numbers, target_of
 from app.retrieve.rendered import Rendering, locate_frame, render_frame
 from app.retrieve.service import Target
-from app.web.limits import Gate
 from app.web.responses import REVALIDATE, VARY, not_modified, strong_etag, warning
 
 router = APIRouter(tags=["Retrieve"])
@@ -22,8 +21,8 @@ router = APIRouter(tags=["Retrieve"])
 _RENDERED: dict[str, Any] = {
     "responses": answers("The image", JPEG, PNG)
     | {
-        413: {"description": "The frame has more pixels than this archive renders"},
-        422: {"description": "The frame cannot be decoded"},
+        413: {"description": "The frame has more pixels, or takes more memory, than allowed"},
+        422: {"description": "The frame cannot be decoded, or not in time"},
         503: {"description": "Too many frames are being rendered at the moment"},
     },
     "openapi_extra": {
@@ -70,9 +69,7 @@ async def _rendered(ask: Ask, target: Target, number: int) -> Response:
     unchanged = not_modified(ask.request, etag)
     if unchanged is not None:
         return unchanged
-    gate: Gate = ask.request.app.state.gates.renders
-    async with gate.turn():
-        image = await render_frame(ask.archive, ask.visibility, frame, rendering)
+    image = await render_frame(ask.archive, ask.visibility, frame, rendering)
     headers = {"ETag": etag, "Cache-Control": REVALIDATE, "Vary": VARY}
     response = Response(image, 200, headers, offer.media_type)
     for text in rendering.warnings:

@@ -5,7 +5,6 @@ of a kind are at work in this process, so that a crowd waits outside, before its
 """
 
 import asyncio
-import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -99,8 +98,7 @@ class Gate:
             async with asyncio.timeout(self._wait_seconds):
                 await self._places.acquire()
         except TimeoutError:
-            # Not all at the same moment again.
-            raise TooBusy(retry_after=2 + secrets.randbelow(7)) from None
+            raise TooBusy from None
         try:
             yield
         finally:
@@ -113,12 +111,9 @@ class Gates:
 
     stores: Gate
     """Requests that store."""
-    renders: Gate
-    """Frames that are being decoded."""
 
     @classmethod
     def of(cls, limits: Limits) -> "Gates":
         return cls(
             Gate(limits.concurrent_stores, limits.queue_seconds),
-            Gate(limits.concurrent_renders, limits.queue_seconds),
         )

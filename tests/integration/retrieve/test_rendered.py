@@ -1,5 +1,6 @@
 """Rendered frames, over HTTP: the right frame, shown as its data set and the caller say."""
 
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -8,16 +9,21 @@ import numpy as np
 import pydicom
 import pytest
 from numpy.typing import NDArray
+from pydicom.encaps import encapsulate
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGLSLossless,
     RLELossless,
 )
 
 from tests.acceptance.retrieve.conftest import store
 from tests.factories import ct_dataset, part10
+from tests.fixtures.server import FixedSettings, serving
 
 PNG = {"Accept": "image/png"}
 FRAMES = 3
@@ -176,6 +182,69 @@ async def test_what_cannot_be_rendered_is_told(viewer: httpx.AsyncClient) -> Non
     answer = await viewer.get(f"{path}/rendered")
     assert answer.status_code == 422
     assert "HSV" in answer.json()["detail"]
+
+
+def compressed(codestream: bytes, transfer_syntax_uid: str, **attributes: Any) -> bytes:
+    """A Part 10 file of one compressed frame of 16 x 24 grey pixels of 8 bits."""
+    described = {
+        **{"Rows": 16, "Columns": 24, "BitsAllocated": 8, "BitsStored": 8, "HighBit": 7},
+        **{"PixelRepresentation": 0, "RescaleIntercept": None, "RescaleSlope": None},
+    }
+    dataset = ct_dataset(**described | attributes, PixelData=encapsulate([codestream]))
+    dataset["PixelData"].VR = "OB"
+    dataset["PixelData"].is_undefined_length = True
+    return part10(dataset, transfer_syntax_uid)
+
+
+async def test_a_jpeg_that_is_stored_as_it_is_shown_is_sent_as_it_is(
+    viewer: httpx.AsyncClient,
+) -> None:
+    image = np.arange(384, dtype=np.uint8).reshape(16, 24)
+    jpeg = bytes(imagecodecs.jpeg8_encode(image, level=90))
+    (path,) = await store(viewer, compressed(jpeg, JPEGBaseline8Bit))
+    whole = await viewer.get(f"{path}/rendered")
+    assert whole.content.rstrip(b"\0") == jpeg
+    small = await viewer.get(f"{path}/rendered?viewport=12,8")
+    assert image_of(small).shape == (8, 12)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "transfer_syntax_uid"),
+    [
+        ("jpeg8_encode", JPEGBaseline8Bit),
+        ("jpeg2k_encode", JPEG2000Lossless),
+        ("jpegls_encode", JPEGLSLossless),
+    ],
+)
+async def test_a_codestream_that_lies_about_its_size_is_refused_and_harms_nobody(
+    viewer: httpx.AsyncClient, encoder: str, transfer_syntax_uid: str
+) -> None:
+    bomb = getattr(imagecodecs, encoder)(np.zeros((2048, 2048), np.uint8))
+    (path,) = await store(viewer, compressed(bomb, transfer_syntax_uid))
+    answer = await viewer.get(f"{path}/rendered")
+    assert answer.status_code == 422
+    assert "2048 x 2048" in answer.json()["detail"]
+    (good,) = await store(viewer, part10(ct_dataset()))
+    assert (await viewer.get(f"{good}/rendered")).status_code == 200
+
+
+async def test_a_frame_that_takes_too_much_is_refused(database_url: str, tmp_path: Path) -> None:
+    settings = FixedSettings.model_validate(
+        {
+            "database_url": database_url,
+            "data_dir": tmp_path,
+            "limits": {"render_memory_bytes": 32 * 1024 * 1024},
+        }
+    )
+    with serving(settings) as server:
+        async with server.client("read", "store") as client:
+            sides = {"Rows": 4096, "Columns": 4096}
+            (path,) = await store(client, part10(ct_dataset(**sides, PixelData=bytes(1 << 25))))
+            answer = await client.get(f"{path}/rendered")
+            assert answer.status_code == 413
+            assert "memory" in answer.json()["detail"]
+            (small,) = await store(client, part10(ct_dataset()))
+            assert (await client.get(f"{small}/rendered")).status_code == 200
 
 
 async def test_other_media_types_are_not_acceptable(viewer: httpx.AsyncClient) -> None:
