@@ -30,6 +30,7 @@ from app.dicom.uids import (
 
 DICOM = "application/dicom"
 DICOM_JSON = "application/dicom+json"
+DICOM_XML = "application/dicom+xml"
 JSON = "application/json"
 OCTET_STREAM = "application/octet-stream"
 JPEG = "image/jpeg"
@@ -91,6 +92,7 @@ class Offer:
 
 
 METADATA_OFFERS = (Offer(DICOM_JSON), Offer(JSON))
+REPORT_OFFERS = (*METADATA_OFFERS, Offer(DICOM_XML))
 RENDERED_OFFERS = (Offer(JPEG), Offer(PNG))
 
 

@@ -5,8 +5,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Request, Response
 
 from app.archive import Archive
-from app.dicom.jsonmodel import dumps
-from app.dicom.mediatypes import METADATA_OFFERS, acceptable, choose
+from app.dicom import jsonmodel, nativexml
+from app.dicom.mediatypes import DICOM_XML, REPORT_OFFERS, acceptable, choose
 from app.dicom.uids import valid_uid
 from app.errors import InvalidParameter, NotAcceptable
 from app.store import service
@@ -23,7 +23,7 @@ router = APIRouter(tags=["Store"])
 async def answer_type(request: Request) -> str:
     """The media type of the answer; raises `NotAcceptable` before a byte of the body is read."""
     ranges = acceptable(request.query_params.getlist("accept"), request.headers.get("accept"))
-    offer = choose(ranges, METADATA_OFFERS)
+    offer = choose(ranges, REPORT_OFFERS)
     if offer is None:
         raise NotAcceptable
     return offer.media_type
@@ -42,6 +42,7 @@ AnswerType = Annotated[str, Depends(answer_type)]
 StudyOfUrl = Annotated[str, Depends(study_of_url)]
 
 _FILE = {"schema": {"type": "string", "format": "binary"}}
+_REPORT: dict[str, Any] = {offer.media_type: {} for offer in REPORT_OFFERS}
 _DOCUMENTED: dict[str, Any] = {
     "openapi_extra": {
         "requestBody": {
@@ -51,11 +52,14 @@ _DOCUMENTED: dict[str, Any] = {
         }
     },
     "responses": {
-        200: {"description": "All instances are stored", "content": {"application/dicom+json": {}}},
-        202: {"description": "Some instances failed, or are stored with a warning"},
+        200: {"description": "All instances are stored", "content": _REPORT},
+        202: {
+            "description": "Some instances failed, or are stored with a warning",
+            "content": _REPORT,
+        },
         400: {"description": "The message is malformed, or holds nothing"},
         406: {"description": "The answer cannot be given in an accepted media type"},
-        409: {"description": "No instance is stored"},
+        409: {"description": "No instance is stored", "content": _REPORT},
         413: {"description": "The message is larger than a limit of this archive"},
         415: {"description": "The body is of another media type"},
         503: {"description": "Space, the blobs or the index are lacking, or it is too busy"},
@@ -101,8 +105,9 @@ async def _store(
     async with gate.turn():
         outcomes = await service.store(archive, partition_id, parts, study)
     _note(request, outcomes)
+    write = nativexml.dumps if answer == DICOM_XML else jsonmodel.dumps
     return await dicom_json(
-        request, dumps(report(outcomes, base)), status=status_of(outcomes), media_type=answer
+        request, write(report(outcomes, base)), status=status_of(outcomes), media_type=answer
     )
 
 

@@ -4,6 +4,7 @@ import pytest
 from pydicom.uid import generate_uid
 
 from app.archive import Archive
+from app.dicom import nativexml
 from tests.factories import ct_dataset, ct_series, multipart, part10
 from tests.fixtures.server import Server
 from tests.integration.store.conftest import Modality, blobs_of
@@ -88,6 +89,8 @@ async def test_what_others_send(modality: Modality, instance: bytes, body: bytes
     [
         ("*/*", "application/dicom+json"),
         ("application/json", "application/json"),
+        ("application/dicom+xml", "application/dicom+xml"),
+        ("application/dicom+xml, application/dicom+json;q=0.9", "application/dicom+xml"),
         ("application/dicom+json, application/json", "application/dicom+json"),
         ("text/html, application/dicom+json;q=0.1", "application/dicom+json"),
         ("text/html, image/gif, image/jpeg, */*; q=0.2", "application/dicom+json"),
@@ -99,6 +102,14 @@ async def test_the_answer_comes_as_it_is_accepted(
     answer = await modality.store(instance, Accept=accept)
     assert answer.status == 200
     assert answer.http.headers["content-type"] == given
+
+
+async def test_the_answer_as_xml_tells_the_same(modality: Modality, instance: bytes) -> None:
+    # As Weasis and the tools of dcm4che ask for it.
+    xml = (await modality.store(instance, b"none", Accept="application/dicom+xml")).http
+    json = (await modality.store(instance, b"none", Accept="application/dicom+json")).http
+    assert xml.status_code == json.status_code == 202
+    assert nativexml.loads(xml.content) == json.json()
 
 
 @pytest.mark.parametrize("accept", ["text/html", "application/dicom+json;q=0", "image/*"])

@@ -3,7 +3,7 @@
 import pytest
 from pydicom import Dataset
 
-from app.dicom import reasons
+from app.dicom import nativexml, reasons
 from app.dicom.dataset import Problem
 from app.store.outcomes import Outcome, Refusal, Stored
 from app.store.response import COMMENT_CHARACTERS, report, status_of
@@ -112,6 +112,11 @@ def test_comments_fit_their_value_representation() -> None:
     comment = module["0008119A"]["Value"][0]["00000902"]["Value"][0]
     assert len(comment) == COMMENT_CHARACTERS
     assert comment.endswith("x…")
+
+
+def test_the_module_is_the_same_in_xml() -> None:
+    module = report([STORED, WARNED, REFUSED, UNREADABLE], BASE)
+    assert nativexml.loads(nativexml.dumps(module)) == module
 
 
 def test_the_module_is_a_data_set_that_others_can_read() -> None:
