@@ -53,7 +53,7 @@ class Spool:
     def __init__(self, memory_bytes: int, directory: Path) -> None:
         self._memory_bytes = memory_bytes
         self._directory = directory
-        self._memory = bytearray()
+        self._pieces: list[bytes] = []
         self._file: int | None = None
         self._path: str | None = None
         self._size = 0
@@ -62,15 +62,19 @@ class Spool:
     def write(self, data: bytes | bytearray | memoryview) -> int:
         """Append `data` and return its length. Raises `BlobsFull` when the disk has no space."""
         length = len(data)
-        if self._file is None and self._size + length > self._memory_bytes:
+        if self._file is None and not self.has_memory_for(length):
             self._move_to_disk()
         self._hash.update(data)
         if self._file is None:
-            self._memory += data
+            self._pieces.append(bytes(data))
         else:
             _write_all(self._file, data)
         self._size += length
         return length
+
+    def has_memory_for(self, length: int) -> bool:
+        """Whether so many more bytes stay in memory, so that writing them does not block."""
+        return self._file is None and self._size + length <= self._memory_bytes
 
     @property
     def size(self) -> int:
@@ -90,7 +94,9 @@ class Spool:
     def read_at(self, offset: int, length: int) -> bytes:
         """The bytes from `offset` on, `length` of them or as many as there are."""
         if self._file is None:
-            return bytes(memoryview(self._memory)[offset : offset + length])
+            if len(self._pieces) > 1:
+                self._pieces = [b"".join(self._pieces)]
+            return self._pieces[0][offset : offset + length] if self._pieces else b""
         return os.pread(self._file, max(0, min(length, self._size - offset)), offset)
 
     def beside(self) -> "Spool":
@@ -99,7 +105,7 @@ class Spool:
 
     def close(self) -> None:
         """Let go of the bytes. A second call does nothing."""
-        self._memory = bytearray()
+        self._pieces = []
         self._size = 0
         if self._file is not None:
             os.close(self._file)
@@ -124,8 +130,9 @@ class Spool:
             self._file, self._path = tempfile.mkstemp(prefix=_PREFIX, dir=self._directory)
         except OSError as error:
             raise _translated(error) from error
-        _write_all(self._file, self._memory)
-        self._memory = bytearray()
+        for piece in self._pieces:
+            _write_all(self._file, piece)
+        self._pieces = []
 
 
 def _write_all(file: int, data: bytes | bytearray | memoryview) -> None:

@@ -85,7 +85,7 @@ async def receive(
     """
     failure: Refusal | BlobsFull | None = None
     try:
-        async for piece in _in_pieces(part):
+        async for piece in _in_pieces(part, spool):
             if failure is not None:
                 continue
             head = piece
@@ -93,7 +93,10 @@ async def receive(
                 failure = Refusal(reasons.OUT_OF_RESOURCES, f"it has more than {most} bytes")
                 head = piece[: most - spool.size]  # it may still tell which instance it is
             try:
-                await _run(len(head), spool.write, head)
+                if spool.has_memory_for(len(head)):
+                    spool.write(head)
+                else:
+                    await asyncio.to_thread(spool.write, head)
             except BlobsFull as full:
                 failure = failure or full
     except CutShort:
@@ -162,9 +165,13 @@ def _once_an_attribute(problems: Iterable[Problem]) -> tuple[Problem, ...]:
     return tuple(first.values())
 
 
-async def _in_pieces(part: AsyncIterator[bytes]) -> AsyncIterator[bytearray]:
+async def _in_pieces(part: AsyncIterator[bytes], spool: Spool) -> AsyncIterator[bytes | bytearray]:
+    """The bytes as they come while they stay in memory, then gathered for the disk."""
     piece = bytearray()
     async for data in part:
+        if spool.has_memory_for(len(data)):
+            yield data
+            continue
         piece += data
         if len(piece) >= PIECE_BYTES:
             yield piece
