@@ -69,7 +69,7 @@ def read_query_string(
     attributes, options = _sorted_out(_pairs(query_string), level)
     fuzzy = _truth(options, "fuzzymatching")
     keys = combined(_keys(attributes, level, fuzzy=fuzzy))
-    fields = [name for text in options.get("includefield", ()) for name in text.split(",")]
+    fields = [name.strip() for text in options.get("includefield", ()) for name in text.split(",")]
     limit = _number(options, "limit", most_results)
     offset = _number(options, "offset", 0)
     if offset > LARGEST_OFFSET:
@@ -80,7 +80,7 @@ def read_query_string(
         study_instance_uid=study_instance_uid,
         series_instance_uid=series_instance_uid,
         included=frozenset(path[0] for path in attributes) | _included(fields),
-        everything="all" in fields,
+        everything="all" in map(str.lower, fields),
         limit=min(limit, most_results),
         offset=offset,
     )
@@ -183,7 +183,7 @@ _IN_REQUEST_ATTRIBUTES = {(tag,) for tag in REQUEST_ATTRIBUTES}
 
 def _included(fields: Sequence[str]) -> frozenset[str]:
     """The tags of the fields that there are; of a path the sequence, which is returned whole."""
-    tags = (tag_of(name.strip().partition(".")[0]) for name in fields)
+    tags = (tag_of(name.partition(".")[0]) for name in fields)
     return frozenset(tag for tag in tags if tag is not None)
 
 

@@ -1,0 +1,101 @@
+"""Queries that nobody means well by are answered at once, and never with what was not asked for."""
+
+import time
+from urllib.parse import quote
+
+import pytest
+
+from tests.integration.search.conftest import Caller
+
+REFUSED = [
+    "limit=-1",
+    "limit=1e20",
+    "limit=abc",
+    "limit=1.0",
+    "limit=",
+    "limit=1&limit=2",
+    "limit=99999999999999999999",
+    "offset=9223372036854775808",
+    "offset=9223372036854775807",
+    "offset=-1",
+    "offset=%D9%A1",
+    "fuzzymatching=maybe",
+    "NoSuchAttribute=1",
+    "00109999=1",
+    "RequestAttributesSequence.NoSuchAttribute=1",
+    "PatientID.PatientName=x",
+    "RequestAttributesSequence=x",
+    "PatientID=a&PatientID=b",
+    "PatientID=a&00100020=a",
+    "StudyDate=2020-",
+    "StudyDate=-2020",
+    "StudyDate=2020-13-01",
+    "StudyDate=20201301",
+    "StudyDate=20200101-20200102-20200103",
+    "StudyDate=2020*",
+    "StudyTime=25",
+    "StudyInstanceUID=1.2.*",
+    "StudyInstanceUID=1..2",
+    "StudyInstanceUID=x",
+    "PatientName=^",
+    "PatientName=a=b=c=d",
+    "PatientID=" + "x" * 300,
+    "PatientID=a%00b",
+    "%00=1",
+    "PatientID=%FF",
+    "&".join(f"a{number}=1" for number in range(1001)),
+]
+
+
+@pytest.mark.parametrize("query", REFUSED, ids=lambda query: query[:40])
+@pytest.mark.parametrize("resource", ["/studies", "/instances"])
+async def test_what_cannot_be_understood_is_refused_with_a_reason(
+    caller: Caller, resource: str, query: str
+) -> None:
+    begin = time.perf_counter()
+    answer = await caller.get(f"{resource}?{query}")
+    assert answer.status_code == 400, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["detail"]
+    assert time.perf_counter() - begin < 2
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "PatientName=" + "*" * 500,
+        "PatientName=" + "%3F*" * 100,
+        "PatientName=" + "a*" * 120,
+        "PatientID=%25",
+        "PatientID=_",
+        "PatientID=%5C",
+        "PatientID=%27%3B--",
+        "PatientID=%22%27%24%24",
+        "PatientName=%28%5B%5C&fuzzymatching=true",
+        "PatientName=" + quote("é" * 250),
+        "StudyDate=20201231-20200101",
+        "StudyInstanceUID=" + "%2C".join(f"1.2.{number}" for number in range(700)),
+        "includefield=all&includefield=all",
+        "includefield=" + ",".join(["PatientName"] * 200),
+        "includefield=../../x,%27",
+        "x" * 2000 + "=1",
+        "&&&=&",
+        ";",
+    ],
+    ids=lambda query: query[:40],
+)
+async def test_what_is_odd_and_allowed_is_answered_quickly(caller: Caller, query: str) -> None:
+    begin = time.perf_counter()
+    answer = await caller.get(f"/studies?{query}")
+    assert answer.status_code == 200, answer.text
+    assert time.perf_counter() - begin < 2
+
+
+@pytest.mark.parametrize("path", ["/studies/1..2/series", "/studies/x/series", "/studies/*/series"])
+async def test_what_is_no_uid_in_the_path_is_refused(caller: Caller, path: str) -> None:
+    assert (await caller.get(path)).status_code == 400
+
+
+async def test_an_address_that_is_too_long_is_refused(caller: Caller) -> None:
+    uids = ",".join(f"1.2.{number}" for number in range(2_000))
+    assert (await caller.get(f"/studies?StudyInstanceUID={uids}")).status_code == 414
