@@ -26,7 +26,7 @@ from app.dicom.codestreams import (
 )
 from app.dicom.description import PixelDescription
 from app.dicom.native import Samples, as_described, as_rgb, interleaved, native_frame
-from app.dicom.uids import transfer_syntax
+from app.dicom.uids import TRANSFER_SYNTAXES, transfer_syntax
 from app.errors import TooLarge, Unprocessable
 
 JPEG_BASELINE = "1.2.840.10008.1.2.4.50"
@@ -171,3 +171,8 @@ _DECODERS: dict[str, Callable[[bytes, PixelDescription], Samples]] = {
     **{f"1.2.840.10008.1.2.4.{n}": _jpeg_ls for n in (80, 81)},
     **{f"1.2.840.10008.1.2.4.{n}": _jpeg_2000 for n in (90, 91, 92, 93, 201, 202, 203)},
 }
+
+DECODED = frozenset(_DECODERS) | {
+    uid for uid, syntax in TRANSFER_SYNTAXES.items() if not syntax.encapsulated
+}
+"""The transfer syntaxes whose frames can be decoded."""

@@ -1,7 +1,7 @@
 """The rendered resources: a frame as a screen shows it (PS3.18 10.4.1.1.3, 8.3.5).
 
 Rules:
-- Parameters are read, and the size of the frame is checked, before any of its pixels is.
+- The size of the frame is checked before any of its pixels is read.
 - A codestream may be made to break its decoder, so frames are decoded in the sandbox alone. A JPEG
   that is stored as it would be sent is not decoded at all.
 - Of an instance that is deflated or in big endian, the bytes are read as they were stored; what
@@ -10,7 +10,6 @@ Rules:
 
 import asyncio
 import hashlib
-from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -23,57 +22,22 @@ from app.dicom.description import PixelDescription, describe, whole_words
 from app.dicom.drawing import Drawing, draw, drawn_already
 from app.dicom.frames import native_span
 from app.dicom.jsonmodel import unpack
-from app.dicom.presentation import Window, lookup_paths, presentation_of
+from app.dicom.presentation import lookup_paths, presentation_of
 from app.dicom.uids import transfer_syntax
-from app.dicom.viewport import Viewport
-from app.errors import InvalidParameter, NotFound, TooLarge, Unprocessable
+from app.errors import NotFound, TooLarge, Unprocessable
 from app.index.instances import StoredInstance, bulk_value, frame_entries, metadata_of
 from app.index.visibility import Visibility
 from app.retrieve.inflated import inflated
 from app.retrieve.plan import WORD_BYTES
+from app.retrieve.rendering import Rendering
 from app.retrieve.service import Target, locate_target, require_frames
 from app.retrieve.stream import Reader, reworked
 from app.span import Span
 
-_NOT_SUPPORTED = {
-    "annotation": "No annotation has been applied.",
-    "iccprofile": "No colour profile has been embedded.",
-}
 _LARGEST_TABLE = 1024 * 1024  # twice that of 65,536 entries for each of three colours
 _SPARE_BYTES = 1024 * 1024
 _LONG_BYTES = 64 * 1024  # of compressed JSON: reading it would hold up the event loop
 _VERSION = version("hilum")
-
-
-@dataclass(frozen=True, slots=True)
-class Rendering:
-    """How a frame is to be shown."""
-
-    media_type: str
-    window: Window | None = None
-    viewport: Viewport | None = None
-    quality: int | None = None
-    warnings: tuple[str, ...] = ()
-    """What was asked for and is not done."""
-
-    @classmethod
-    def parse(cls, media_type: str, parameters: Mapping[str, str], largest: int) -> "Rendering":
-        """Of the query parameters `window`, `viewport` and `quality`; others are passed over.
-
-        `largest`: pixels of the image that is made. Raises `InvalidParameter`.
-        """
-        window, viewport = parameters.get("window"), parameters.get("viewport")
-        return cls(
-            media_type,
-            None if window is None else Window.parse(window),
-            None if viewport is None else Viewport.parse(viewport, largest),
-            _quality(parameters.get("quality")),
-            tuple(
-                f"The {name} parameter is not supported. {what}"
-                for name, what in _NOT_SUPPORTED.items()
-                if parameters.get(name, "no") != "no"
-            ),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,11 +163,3 @@ async def _table(reader: Reader, key: str, span: Span, word: int) -> bytes:
         raise Unprocessable("A lookup table is larger than any can be.")
     data = await reader.read(key, span)
     return reworked(data, word, 0, 8 * len(data))
-
-
-def _quality(text: str | None) -> int | None:
-    if text is None:
-        return None
-    if not (text.isascii() and text.isdigit() and len(text) <= 3 and 1 <= int(text) <= 100):
-        raise InvalidParameter("quality", text, "must be an integer from 1 to 100")
-    return int(text)

@@ -1,77 +1,204 @@
-"""The rendered resources over HTTP (PS3.18 10.4.1.1.3): images to look at.
+"""The rendered resources and thumbnails over HTTP (PS3.18 10.4.1.1.3, 10.4.1.1.4).
 
-/studies/{study}/series/{series}/instances/{instance}/rendered
-/studies/{study}/series/{series}/instances/{instance}/frames/{frame}/rendered
+/studies/{study}
+/studies/{study}/series/{series}
+/studies/{study}/series/{series}/instances/{instance}
+/studies/{study}/series/{series}/instances/{instance}/frames/{frame}
+    .../rendered      an image; of a study and a series one for each instance, or one for all
+    .../thumbnail     a small image
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from app.dicom.mediatypes import JPEG, PNG, RENDERED_OFFERS, choose
+from app.dicom.mediatypes import JPEG, MULTIPART, PNG, choose
 from app.errors import NotAcceptable
 from app.retrieve.asking import Ask, Asked, answers, frame_numbers, target_of
-from app.retrieve.rendered import Rendering, locate_frame, render_frame
+from app.retrieve.rendered import Frame, locate_frame, render_frame
+from app.retrieve.rendered_parts import album_message, locate_album
+from app.retrieve.rendering import FRAME_OFFERS, SET_OFFERS, Rendering
+from app.retrieve.representative import representative_frame
 from app.retrieve.service import Target
-from app.web.responses import REVALIDATE, VARY, not_modified, strong_etag, warning
+from app.retrieve.stream import ahead
+from app.web.multipart import Writer
+from app.web.responses import (
+    REVALIDATE,
+    VARY,
+    StreamingResponse,
+    not_modified,
+    strong_etag,
+    warning,
+)
 
 router = APIRouter(tags=["Retrieve"])
 
-_RENDERED: dict[str, Any] = {
-    "responses": answers("The image", JPEG, PNG)
-    | {
-        413: {"description": "The frame has more pixels, or takes more memory, than allowed"},
-        422: {"description": "The frame cannot be decoded, or not in time"},
-        503: {"description": "Too many frames are being rendered at the moment"},
-    },
-    "openapi_extra": {
-        "parameters": [
-            {"name": name, "in": "query", "description": what, "schema": {"type": kind}}
-            for name, what, kind in (
-                ("window", "center,width,function of linear, linear-exact or sigmoid", "string"),
-                ("viewport", "width,height or width,height,left,top,width,height", "string"),
-                ("quality", "1 to 100, of a JPEG", "integer"),
-            )
-        ]
-    },
-}
+_SERIES = "/studies/{study}/series/{series}"
+_INSTANCE = _SERIES + "/instances/{instance}"
+_FRAME = _INSTANCE + "/frames/{frame}"
+
+_PARAMETERS = (
+    ("window", "center,width,function of linear, linear-exact or sigmoid", "string"),
+    ("viewport", "width,height or width,height,left,top,width,height", "string"),
+    ("quality", "1 to 100, of a JPEG", "integer"),
+)
 
 
-@router.get("/studies/{study}/series/{series}/instances/{instance}/rendered", **_RENDERED)
+def _described(*media_types: str) -> dict[str, Any]:
+    """What OpenAPI says of a resource with these representations."""
+    return {
+        "responses": answers("The image", *media_types)
+        | {
+            413: {"description": "There are more pixels, or they take more memory, than allowed"},
+            422: {"description": "The frame cannot be decoded, or not in time"},
+            503: {"description": "Too many frames are being rendered at the moment"},
+        },
+        "openapi_extra": {
+            "parameters": [
+                {"name": name, "in": "query", "description": what, "schema": {"type": kind}}
+                for name, what, kind in _PARAMETERS
+            ]
+        },
+    }
+
+
+_IMAGE = _described(JPEG, PNG)
+_IMAGES = _described(f'{MULTIPART}; type="{JPEG}"', f'{MULTIPART}; type="{PNG}"', JPEG, PNG)
+
+
+@router.get("/studies/{study}/rendered", **_IMAGES)
+async def retrieve_rendered_study(ask: Asked, study: str) -> Response:
+    """An image of each instance of a study, or the one that represents it."""
+    return await _rendered_set(ask, target_of(study))
+
+
+@router.get(_SERIES + "/rendered", **_IMAGES)
+async def retrieve_rendered_series(ask: Asked, study: str, series: str) -> Response:
+    """An image of each instance of a series, or the one that represents it."""
+    return await _rendered_set(ask, target_of(study, series))
+
+
+@router.get(_INSTANCE + "/rendered", **_IMAGE)
 async def retrieve_rendered_instance(
     ask: Asked, study: str, series: str, instance: str
 ) -> Response:
     """An instance as an image to look at; of several frames, the first."""
-    return await _rendered(ask, target_of(study, series, instance), 1)
+    target = target_of(study, series, instance)
+    rendering = _rendering(ask)
+    return await _image(ask, await locate_frame(ask.archive, ask.visibility, target, 1), rendering)
 
 
-@router.get(
-    "/studies/{study}/series/{series}/instances/{instance}/frames/{frame}/rendered", **_RENDERED
-)
+@router.get(_FRAME + "/rendered", **_IMAGE)
 async def retrieve_rendered_frame(
     ask: Asked, study: str, series: str, instance: str, frame: str
 ) -> Response:
     """One frame as an image to look at."""
+    target, (number,) = target_of(study, series, instance), frame_numbers(frame, 1)
+    rendering = _rendering(ask)
+    return await _image(
+        ask, await locate_frame(ask.archive, ask.visibility, target, number), rendering
+    )
+
+
+@router.get("/studies/{study}/thumbnail", **_IMAGE)
+async def retrieve_study_thumbnail(ask: Asked, study: str) -> Response:
+    """A small image that represents a study."""
+    return await _thumbnail(ask, target_of(study))
+
+
+@router.get(_SERIES + "/thumbnail", **_IMAGE)
+async def retrieve_series_thumbnail(ask: Asked, study: str, series: str) -> Response:
+    """A small image that represents a series."""
+    return await _thumbnail(ask, target_of(study, series))
+
+
+@router.get(_INSTANCE + "/thumbnail", **_IMAGE)
+async def retrieve_instance_thumbnail(
+    ask: Asked, study: str, series: str, instance: str
+) -> Response:
+    """A small image of an instance; of several frames, the middle one."""
+    return await _thumbnail(ask, target_of(study, series, instance))
+
+
+@router.get(_FRAME + "/thumbnail", **_IMAGE)
+async def retrieve_frame_thumbnail(
+    ask: Asked, study: str, series: str, instance: str, frame: str
+) -> Response:
+    """A small image of one frame."""
     (number,) = frame_numbers(frame, 1)
-    return await _rendered(ask, target_of(study, series, instance), number)
+    return await _thumbnail(ask, target_of(study, series, instance), number)
 
 
-async def _rendered(ask: Ask, target: Target, number: int) -> Response:
-    offer = choose(ask.accepted, RENDERED_OFFERS)
-    if offer is None:
-        raise NotAcceptable("Frames are rendered as image/jpeg and image/png.")
-    limits = ask.archive.settings.limits
-    parameters = ask.request.query_params
-    rendering = Rendering.parse(offer.media_type, parameters, limits.rendered_pixels)
-    frame = await locate_frame(ask.archive, ask.visibility, target, number)
+async def _rendered_set(ask: Ask, target: Target) -> Response:
+    offer = choose(ask.accepted, SET_OFFERS)
+    if offer is None or not offer.multipart:
+        rendering = _rendering(ask)
+        frame = await representative_frame(ask.archive, ask.visibility, target)
+        return await _image(ask, frame, rendering)
+    rendering = _parsed(ask, offer.media_type)
+    album = await locate_album(ask.archive, ask.visibility, target)
+    validator = album.validator(rendering, ask.base)
+    etag = strong_etag(validator)
+    unchanged = not_modified(ask.request, etag)
+    if unchanged is not None:
+        return unchanged
+    writer = Writer(offer.media_type, validator)
+    message = album_message(ask.archive, ask.visibility, album, rendering, writer, ask.base)
+    response = StreamingResponse(
+        ahead(message), media_type=writer.content_type, headers=_headers(etag)
+    )
+    texts = list(rendering.warnings)
+    if album.left_out:
+        texts.append(f"{album.left_out} instances have no image to show and are left out.")
+    return _with_warnings(ask, response, texts)
+
+
+async def _thumbnail(ask: Ask, target: Target, number: int | None = None) -> Response:
+    media_type = _media_type(ask)
+    rendering = Rendering.parse_thumbnail(media_type, ask.request.query_params, _largest(ask))
+    if number is None:
+        frame = await representative_frame(ask.archive, ask.visibility, target)
+    else:
+        frame = await locate_frame(ask.archive, ask.visibility, target, number)
+    return await _image(ask, frame, rendering)
+
+
+async def _image(ask: Ask, frame: Frame, rendering: Rendering) -> Response:
     etag = strong_etag(frame.validator(rendering))
     unchanged = not_modified(ask.request, etag)
     if unchanged is not None:
         return unchanged
     image = await render_frame(ask.archive, ask.visibility, frame, rendering)
-    headers = {"ETag": etag, "Cache-Control": REVALIDATE, "Vary": VARY}
-    response = Response(image, 200, headers, offer.media_type)
-    for text in rendering.warnings:
+    response = Response(image, 200, _headers(etag), rendering.media_type)
+    return _with_warnings(ask, response, rendering.warnings)
+
+
+def _rendering(ask: Ask) -> Rendering:
+    return _parsed(ask, _media_type(ask))
+
+
+def _parsed(ask: Ask, media_type: str) -> Rendering:
+    return Rendering.parse(media_type, ask.request.query_params, _largest(ask))
+
+
+def _largest(ask: Ask) -> int:
+    return ask.archive.settings.limits.rendered_pixels
+
+
+def _media_type(ask: Ask) -> str:
+    offer = choose(ask.accepted, FRAME_OFFERS)
+    if offer is None:
+        raise NotAcceptable("Frames are rendered as image/jpeg and image/png.")
+    return offer.media_type
+
+
+def _headers(etag: str) -> dict[str, str]:
+    return {"ETag": etag, "Cache-Control": REVALIDATE, "Vary": VARY}
+
+
+def _with_warnings(ask: Ask, response: Response, texts: Sequence[str]) -> Response:
+    for text in texts:
         response.headers.append("Warning", warning(ask.base, text))
     return response
