@@ -14,6 +14,7 @@ from app.archive import open_archive
 from app.audit.trail import Trail
 from app.retrieve.rendered_routes import router as rendered
 from app.retrieve.routes import router as retrieve
+from app.retrieve.wado_uri_routes import router as wado_uri
 from app.search.routes import router as search
 from app.settings import Settings
 from app.store.routes import router as store
@@ -62,6 +63,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     for room in ROOMS:
         app.include_router(room, prefix=DICOMWEB)
+    app.include_router(wado_uri)
     app.include_router(health.router)
     return app
 

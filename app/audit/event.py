@@ -99,9 +99,11 @@ _OTHER = (EventId.APPLICATION_ACTIVITY, Action.EXECUTE)
 
 _FREE_OF_NAMES = frozenset(
     {
-        *("accept", "charset", "limit", "offset", "includefield"),
+        *("accept", "charset", "duplicates", "limit", "offset", "includefield"),
         *("fuzzymatching", "emptyvaluematching", "multiplevaluematching"),
         *("annotation", "iccprofile", "quality", "viewport", "window"),
+        *("requesttype", "studyuid", "seriesuid", "objectuid", "contenttype", "transfersyntax"),
+        *("framenumber", "region", "imagequality", "anonymize", "presentationuid"),
     }
 )
 """Parameters that are no attributes, and whose values tell nothing of a person."""

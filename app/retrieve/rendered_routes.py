@@ -8,7 +8,6 @@
     .../thumbnail     a small image
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter
@@ -17,21 +16,15 @@ from starlette.responses import Response
 from app.dicom.mediatypes import JPEG, MULTIPART, PNG, choose
 from app.errors import NotAcceptable
 from app.retrieve.asking import Ask, Asked, answers, frame_numbers, target_of
-from app.retrieve.rendered import Frame, locate_frame, render_frame
+from app.retrieve.rendered import locate_frame
 from app.retrieve.rendered_parts import album_message, locate_album
+from app.retrieve.rendered_response import headers_of, image_response, with_warnings
 from app.retrieve.rendering import FRAME_OFFERS, SET_OFFERS, Rendering
 from app.retrieve.representative import representative_frame
 from app.retrieve.service import Target
 from app.retrieve.stream import ahead
 from app.web.multipart import Writer
-from app.web.responses import (
-    REVALIDATE,
-    VARY,
-    StreamingResponse,
-    not_modified,
-    strong_etag,
-    warning,
-)
+from app.web.responses import StreamingResponse, not_modified, strong_etag
 
 router = APIRouter(tags=["Retrieve"])
 
@@ -87,7 +80,9 @@ async def retrieve_rendered_instance(
     """An instance as an image to look at; of several frames, the first."""
     target = target_of(study, series, instance)
     rendering = _rendering(ask)
-    return await _image(ask, await locate_frame(ask.archive, ask.visibility, target, 1), rendering)
+    return await image_response(
+        ask, await locate_frame(ask.archive, ask.visibility, target, 1), rendering
+    )
 
 
 @router.get(_FRAME + "/rendered", **_IMAGE)
@@ -97,7 +92,7 @@ async def retrieve_rendered_frame(
     """One frame as an image to look at."""
     target, (number,) = target_of(study, series, instance), frame_numbers(frame, 1)
     rendering = _rendering(ask)
-    return await _image(
+    return await image_response(
         ask, await locate_frame(ask.archive, ask.visibility, target, number), rendering
     )
 
@@ -136,7 +131,7 @@ async def _rendered_set(ask: Ask, target: Target) -> Response:
     if offer is None or not offer.multipart:
         rendering = _rendering(ask)
         frame = await representative_frame(ask.archive, ask.visibility, target)
-        return await _image(ask, frame, rendering)
+        return await image_response(ask, frame, rendering)
     rendering = _parsed(ask, offer.media_type)
     album = await locate_album(ask.archive, ask.visibility, target)
     validator = album.validator(rendering, ask.base)
@@ -147,12 +142,12 @@ async def _rendered_set(ask: Ask, target: Target) -> Response:
     writer = Writer(offer.media_type, validator)
     message = album_message(ask.archive, ask.visibility, album, rendering, writer, ask.base)
     response = StreamingResponse(
-        ahead(message), media_type=writer.content_type, headers=_headers(etag)
+        ahead(message), media_type=writer.content_type, headers=headers_of(etag)
     )
     texts = list(rendering.warnings)
     if album.left_out:
         texts.append(f"{album.left_out} instances have no image to show and are left out.")
-    return _with_warnings(ask, response, texts)
+    return with_warnings(ask, response, texts)
 
 
 async def _thumbnail(ask: Ask, target: Target, number: int | None = None) -> Response:
@@ -162,17 +157,7 @@ async def _thumbnail(ask: Ask, target: Target, number: int | None = None) -> Res
         frame = await representative_frame(ask.archive, ask.visibility, target)
     else:
         frame = await locate_frame(ask.archive, ask.visibility, target, number)
-    return await _image(ask, frame, rendering)
-
-
-async def _image(ask: Ask, frame: Frame, rendering: Rendering) -> Response:
-    etag = strong_etag(frame.validator(rendering))
-    unchanged = not_modified(ask.request, etag)
-    if unchanged is not None:
-        return unchanged
-    image = await render_frame(ask.archive, ask.visibility, frame, rendering)
-    response = Response(image, 200, _headers(etag), rendering.media_type)
-    return _with_warnings(ask, response, rendering.warnings)
+    return await image_response(ask, frame, rendering)
 
 
 def _rendering(ask: Ask) -> Rendering:
@@ -192,13 +177,3 @@ def _media_type(ask: Ask) -> str:
     if offer is None:
         raise NotAcceptable("Frames are rendered as image/jpeg and image/png.")
     return offer.media_type
-
-
-def _headers(etag: str) -> dict[str, str]:
-    return {"ETag": etag, "Cache-Control": REVALIDATE, "Vary": VARY}
-
-
-def _with_warnings(ask: Ask, response: Response, texts: Sequence[str]) -> Response:
-    for text in texts:
-        response.headers.append("Warning", warning(ask.base, text))
-    return response

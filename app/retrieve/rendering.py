@@ -44,7 +44,7 @@ class Rendering:
             media_type,
             None if window is None else Window.parse(window),
             None if viewport is None else Viewport.parse(viewport, largest),
-            _quality(parameters.get("quality")),
+            quality_of(parameters.get("quality")),
             tuple(
                 f"The {name} parameter is not supported. {what}"
                 for name, what in _NOT_SUPPORTED.items()
@@ -68,9 +68,10 @@ class Rendering:
         return replace(rendering, viewport=viewport.without_enlarging())
 
 
-def _quality(text: str | None) -> int | None:
+def quality_of(text: str | None, name: str = "quality") -> int | None:
+    """The quality of a JPEG that a parameter of this name asks for. Raises `InvalidParameter`."""
     if text is None:
         return None
     if not (text.isascii() and text.isdigit() and len(text) <= 3 and 1 <= int(text) <= 100):
-        raise InvalidParameter("quality", text, "must be an integer from 1 to 100")
+        raise InvalidParameter(name, text, "must be an integer from 1 to 100")
     return int(text)

@@ -1,0 +1,177 @@
+"""`UriRequest`: what the parameters of a request to the URI Service ask for (PS3.18 9.4, 9.5).
+
+Rules:
+- The parameters alone decide. What clients of this service send as Accept is that of another one,
+  or of a browser.
+- A parameter that can be understood and not be honoured is refused, if passing over it would show
+  or send what was not asked for.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
+
+from app.dicom.mediatypes import ANY, DICOM, MediaRange, Offer, choose, parse_accept
+from app.dicom.pixels import DECODED
+from app.dicom.presentation import Window
+from app.dicom.uids import valid_uid
+from app.dicom.viewport import LONGEST_SIDE, Viewport
+from app.errors import InvalidParameter, NotAcceptable
+from app.index.instances import StoredInstance
+from app.retrieve.rendering import FRAME_OFFERS, Rendering, quality_of
+from app.retrieve.service import Target
+
+WADO = "WADO"
+
+_REFUSED = {
+    "anonymize": "objects cannot be de-identified by this archive",
+    "presentationUID": "presentation states are not applied by this archive",
+    "presentationSeriesUID": "presentation states are not applied by this archive",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class UriRequest:
+    """One request; all of its syntax is in order."""
+
+    target: Target
+    accepted: Sequence[MediaRange]
+    """The media types of `contentType`, in the order given."""
+    transfer_syntax: str | None
+    frame_number: int
+    rows: int | None
+    columns: int | None
+    region: tuple[float, float, float, float] | None
+    """Left, top, right and bottom, of an image that is 1 by 1."""
+    window: Window | None
+    quality: int | None
+
+    @classmethod
+    def parse(cls, parameters: Mapping[str, str]) -> "UriRequest":
+        """Raises `InvalidParameter`."""
+        if _required(parameters, "requestType") != WADO:
+            raise InvalidParameter("requestType", parameters["requestType"], f"must be {WADO}")
+        for name, why in _REFUSED.items():
+            if parameters.get(name, "no") != "no":
+                raise InvalidParameter(name, parameters[name], why)
+        return cls(
+            Target(*(_uid(parameters, name) for name in ("studyUID", "seriesUID", "objectUID"))),
+            parse_accept(parameters.get("contentType") or ANY),
+            _transfer_syntax(parameters),
+            _number(parameters, "frameNumber", 2**31) or 1,
+            _number(parameters, "rows", LONGEST_SIDE),
+            _number(parameters, "columns", LONGEST_SIDE),
+            _region(parameters.get("region")),
+            _window(parameters),
+            quality_of(parameters.get("imageQuality"), "imageQuality"),
+        )
+
+    def offer(self, instance: StoredInstance) -> Offer:
+        """What the instance is sent as. Raises `NotAcceptable`, `InvalidParameter`.
+
+        An image is shown, unless it is asked for as it is; what has none is sent as it is.
+        """
+        is_shown = instance.number_of_frames and instance.transfer_syntax_uid in DECODED
+        offers = [*FRAME_OFFERS, Offer(DICOM)] if is_shown else [Offer(DICOM)]
+        preferred = sorted(self.accepted, key=lambda asked: -asked.quality)
+        found = (choose([asked], offers) for asked in preferred)
+        offer = next((one for one in found if one is not None), None)
+        if offer is None:
+            kinds = ", ".join(one.media_type for one in offers)
+            raise NotAcceptable(f"The instance can be sent as: {kinds}")
+        if self.transfer_syntax is not None and offer.media_type != DICOM:
+            raise InvalidParameter(
+                "transferSyntax", self.transfer_syntax, f"is of {DICOM} and of nothing else"
+            )
+        return offer
+
+    def rendering(self, media_type: str, instance: StoredInstance, largest: int) -> Rendering:
+        """How a frame of the instance is shown, on at most `largest` pixels."""
+        return Rendering(media_type, self.window, self._viewport(instance, largest), self.quality)
+
+    def _viewport(self, instance: StoredInstance, largest: int) -> Viewport | None:
+        if self.region is None and self.rows is None and self.columns is None:
+            return None
+        height, width = instance.rows or 1, instance.columns or 1
+        left, top, right, bottom = self.region or (0.0, 0.0, 1.0, 1.0)
+        first_column, region_width = _pixels(left, right, width)
+        first_row, region_height = _pixels(top, bottom, height)
+        factors = [
+            asked / size
+            for asked, size in ((self.columns, region_width), (self.rows, region_height))
+            if asked is not None
+        ]
+        factor = min(factors, default=1.0)
+        columns = max(round(region_width * factor), 1)
+        rows = max(round(region_height * factor), 1)
+        if rows * columns > largest or max(rows, columns) > LONGEST_SIDE:
+            name = "columns" if self.rows is None else "rows"
+            raise InvalidParameter(name, f"{columns} x {rows}", f"are more than {largest} pixels")
+        return Viewport(columns, rows, first_column, first_row, region_width, region_height)
+
+
+def _pixels(start: float, end: float, size: int) -> tuple[int, int]:
+    """The first pixel of a part of a side, and how many there are: one at least."""
+    first = min(round(start * size), size - 1)
+    return first, max(round(end * size) - first, 1)
+
+
+def _required(parameters: Mapping[str, str], name: str) -> str:
+    value = parameters.get(name)
+    if not value:
+        raise InvalidParameter(name, "", "is missing")
+    return value
+
+
+def _uid(parameters: Mapping[str, str], name: str) -> str:
+    uid = _required(parameters, name)
+    if not valid_uid(uid):
+        raise InvalidParameter(name, uid, "is no UID")
+    return uid
+
+
+def _transfer_syntax(parameters: Mapping[str, str]) -> str | None:
+    uid = parameters.get("transferSyntax")
+    if uid is not None and uid != "*" and not valid_uid(uid):
+        raise InvalidParameter("transferSyntax", uid, "is no UID")
+    return uid
+
+
+def _number(parameters: Mapping[str, str], name: str, most: int) -> int | None:
+    text = parameters.get(name)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) <= 10 and 1 <= int(text) <= most):
+        raise InvalidParameter(name, text, f"must be an integer from 1 to {most}")
+    return int(text)
+
+
+def _window(parameters: Mapping[str, str]) -> Window | None:
+    names = "windowCenter", "windowWidth"
+    given = [parameters[name] for name in names if name in parameters]
+    if not given:
+        return None
+    if len(given) == 1:
+        missing = next(name for name in names if name not in parameters)
+        raise InvalidParameter(missing, "", "is missing: center and width are a pair")
+    try:
+        window = Window(float(given[0]), float(given[1]))
+    except ValueError as error:
+        raise InvalidParameter("windowCenter", ",".join(given), "must be numbers") from error
+    if not window.usable:
+        raise InvalidParameter("windowWidth", given[1], "is too small or not a number")
+    return window
+
+
+def _region(text: str | None) -> tuple[float, float, float, float] | None:
+    if text is None:
+        return None
+    try:
+        left, top, right, bottom = map(float, text.split(","))
+    except ValueError as error:
+        raise InvalidParameter("region", text, "must be xmin,ymin,xmax,ymax") from error
+    if not all(map(isfinite, (left, top, right, bottom))) or not (
+        0 <= left < right <= 1 and 0 <= top < bottom <= 1
+    ):
+        raise InvalidParameter("region", text, "must lie between 0 and 1 and have an area")
+    return left, top, right, bottom

@@ -1,0 +1,87 @@
+"""The URI Service over HTTP (PS3.18 9): one instance, asked for by the parameters of one address.
+
+/wado?requestType=WADO&studyUID=…&seriesUID=…&objectUID=…
+"""
+
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from app.audit.event import Action, EventId, Note
+from app.dicom.mediatypes import DICOM, JPEG, PNG, MediaRange
+from app.errors import InvalidParameter
+from app.retrieve.asking import RANGES, Ask, Asked, answers
+from app.retrieve.plan import plan_instances
+from app.retrieve.rendered import Frame
+from app.retrieve.rendered_response import image_response
+from app.retrieve.response import plan_response
+from app.retrieve.service import locate_target, require_frames
+from app.retrieve.wado_uri import UriRequest
+
+router = APIRouter(tags=["Retrieve"])
+
+_REQUIRED = (
+    ("requestType", "WADO"),
+    ("studyUID", "Study Instance UID"),
+    ("seriesUID", "Series Instance UID"),
+    ("objectUID", "SOP Instance UID"),
+)
+_OPTIONAL = (
+    ("contentType", "image/jpeg, image/png or application/dicom"),
+    ("transferSyntax", "of application/dicom: a UID, or * for the stored one"),
+    ("frameNumber", "of an image of several frames; 1 is the first"),
+    ("rows", "most rows of the image"),
+    ("columns", "most columns of the image"),
+    ("region", "left,top,right,bottom, from 0 to 1"),
+    ("windowCenter", "together with windowWidth"),
+    ("windowWidth", "together with windowCenter"),
+    ("imageQuality", "1 to 100, of a JPEG"),
+)
+_DESCRIBED: dict[str, Any] = {
+    "responses": answers("The instance, or an image of it", JPEG, PNG, DICOM) | RANGES,
+    "openapi_extra": {
+        "parameters": [
+            {
+                "name": name,
+                "in": "query",
+                "description": what,
+                "required": (name, what) in _REQUIRED,
+                "schema": {"type": "string"},
+            }
+            for name, what in _REQUIRED + _OPTIONAL
+        ]
+    },
+}
+
+
+@router.get("/wado", **_DESCRIBED)
+async def retrieve_by_uri(ask: Asked) -> Response:
+    """One instance as a DICOM object, or one of its frames as an image."""
+    parameters = _parameters(ask)
+    asked = UriRequest.parse(parameters)
+    note: Note = ask.request.state.audit
+    note.event, note.action = EventId.INSTANCES_TRANSFERRED, Action.READ
+    note.study_instance_uid = asked.target.study_instance_uid
+    note.series_instance_uid = asked.target.series_instance_uid
+    note.sop_instance_uid = asked.target.sop_instance_uid
+    (instance,) = await locate_target(ask.archive, ask.visibility, asked.target)
+    offer = asked.offer(instance)
+    if offer.media_type == DICOM:
+        accepted = [MediaRange(DICOM, False, asked.transfer_syntax, 1000)]
+        plan = plan_instances([instance], accepted, single=True)
+        return await plan_response(ask.request, ask.archive, plan, ask.base)
+    require_frames(instance, asked.frame_number)
+    largest = ask.archive.settings.limits.rendered_pixels
+    rendering = asked.rendering(offer.media_type, instance, largest)
+    return await image_response(ask, Frame(instance, asked.frame_number), rendering)
+
+
+def _parameters(ask: Ask) -> dict[str, str]:
+    """The query parameters. Raises `InvalidParameter` if one is given twice."""
+    parameters: dict[str, str] = {}
+    for name, value in ask.request.query_params.multi_items():
+        if name in parameters:
+            raise InvalidParameter(name, value, "is given twice")
+        parameters[name] = value
+    return parameters
