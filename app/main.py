@@ -12,6 +12,7 @@ from starlette.middleware import Middleware
 from app.access.authenticator import Authenticator
 from app.archive import open_archive
 from app.audit.trail import Trail
+from app.retrieve.metadata_routes import router as metadata
 from app.retrieve.rendered_routes import router as rendered
 from app.retrieve.routes import router as retrieve
 from app.retrieve.wado_uri_routes import router as wado_uri
@@ -29,7 +30,7 @@ from app.web.limits import Gates, RequestLimits
 from app.web.log import RequestLog, configure_log
 from app.web.openapi import DocumentedApp
 
-ROOMS: tuple[APIRouter, ...] = (store, search, retrieve, rendered)
+ROOMS: tuple[APIRouter, ...] = (store, search, retrieve, metadata, rendered)
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:

@@ -1,6 +1,7 @@
 """The tables of the index, as SQLModel classes; migrations are tested against them.
 
-    partition ─┬─ study ── series ── instance      what is stored (live rows and their old versions)
+    partition ─┬─ study ── series ─┬─ instance    what is stored (live rows and their old versions)
+               │                   └─ series_metadata        what is sent of a series, kept ready
                ├─ change                           what happened, in commit order
                ├─ audit                            who asked for what, refusals included
                └─ token                            who may ask
@@ -10,7 +11,7 @@ every unique key begins with it. Columns that Search matches hold normalised val
 `app.dicom.attributes`); what is returned is the finished DICOM JSON beside them, as bytes, since
 JSONB of whole instances costs ten times as much to write.
 
-Foreign keys follow the lines of the picture down to `instance`, and no others: each is a lock on
+Foreign keys follow the lines of the picture down from `study`, and no others: each is a lock on
 the row that is referred to, and if every store locked the one row of its partition, all would wait
 for one another. `change` and `audit` outlive what they speak of.
 """
@@ -228,6 +229,30 @@ class Instance(SQLModel, table=True):
     removed_at: datetime | None = _moment()
     removed_by: str | None = Field(default=None, sa_type=Text)
     """What ended this version: `replaced` or `deleted`."""
+
+
+class SeriesMetadata(SQLModel, table=True):
+    """The metadata of a Series as it is sent. Made from the instances, and can be made again."""
+
+    __tablename__ = "series_metadata"
+
+    series_id: int = Field(
+        sa_type=BigInteger,
+        primary_key=True,
+        sa_column_args=[ForeignKey("series.id", ondelete="CASCADE")],
+        sa_column_kwargs={"autoincrement": False},
+    )
+    partition_id: int
+    revision: int = Field(sa_type=BigInteger)
+    """Of the series that it was made from; of any other, it is not true."""
+    form: str = Field(sa_type=Text)
+    """For which base URL it was made, and by which recipe."""
+    deflated: bytes = Field(sa_type=LargeBinary)
+    """The objects of the instances with commas between, as whole blocks of DEFLATE."""
+    length: int = Field(sa_type=BigInteger)
+    """Of the JSON, in bytes."""
+    crc32: int = Field(sa_type=BigInteger)
+    """Of the JSON."""
 
 
 class Change(SQLModel, table=True):

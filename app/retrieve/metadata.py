@@ -1,64 +1,189 @@
-"""The metadata of instances as one JSON array (PS3.18 10.4.1.1.2), made of what Store kept ready.
+"""The metadata of a study or a series as one JSON array (PS3.18 10.4.1.1.2).
 
 Rules:
-- The JSON of each instance is joined to that of the others as bytes; none is parsed.
-- However many instances there are, a page of them and 1 MiB of their JSON is in memory, and no
-  connection is held while that is sent.
+- That of a series is made once for each of its states, of the JSON that Store has kept of every
+  instance, and is then kept compressed: it is sent as it lies. What is not kept yet, or is too
+  large to be, is made while it is sent. No JSON is parsed.
+- What is sent is of one moment, whatever is stored meanwhile.
+- However many instances there are, a page of them and what is kept of their series is in memory,
+  and no connection is held while that is sent.
 - BulkDataURIs become absolute on the way out, below the URL of their instance.
 """
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import structlog
 
 from app.archive import Archive
-from app.blobs.contract import CHUNK
 from app.dicom.jsonmodel import absolute, unpack
-from app.errors import NotFound
-from app.index.instances import StoredInstance, metadata_of
+from app.errors import ArchiveError, NotFound
+from app.index.instances import StoredMetadata, locate_metadata, metadata_of
+from app.index.series_metadata import (
+    Deflated,
+    Member,
+    StoredSeries,
+    keep,
+    locate_series,
+    members_of,
+)
 from app.index.visibility import Visibility
-from app.retrieve.plan import instance_path
+from app.retrieve.deflated import Deflator, joined, verbatim
+from app.retrieve.plan import series_path
+from app.retrieve.service import Target
 
 PAGE = 32
 """Instances whose JSON is read by one statement."""
 
+KEPT_BYTES = 8 * 1024 * 1024
+"""Compressed metadata of one series; more than that is made anew for every request."""
+
 _LONG_BYTES = 64 * 1024  # of compressed JSON: inflating it would hold up the event loop
+_BEGIN, _COMMA, _END = map(verbatim, (b"[", b",", b"]"))
+_RECIPE = version("hilum")
 
 
-def metadata_validator(instances: Sequence[StoredInstance], representation: str) -> str:
-    """32 hex digits that change with any of the instances, and with what is told of them."""
-    digest = hashlib.blake2b(representation.encode(), digest_size=16)
-    for instance in instances:
-        digest.update(f"\n{instance_path(instance)} {instance.version} ".encode())
-        digest.update(instance.sha256)
-    return digest.hexdigest()
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """What is to be sent: the series of a study, or one of them, as they were at one moment."""
+
+    study_instance_uid: str
+    base: str
+    """The DICOMweb base URL."""
+    series: Sequence[StoredSeries]
+    members: Mapping[int, Sequence[Member]]
+    """The instances of the series of which nothing is kept, by the id of these."""
+
+    @property
+    def kept(self) -> Deflated | None:
+        """The whole array, if nothing of it has to be made."""
+        if self.members:
+            return None
+        pieces = [piece for one in self.series if one.kept for piece in (_COMMA, one.kept)]
+        return joined([_BEGIN, *pieces[1:], _END])
+
+    def validator(self, media_type: str) -> str:
+        """32 hex digits that change with anything that is sent."""
+        digest = hashlib.blake2b(f"{media_type} {_form(self.base)}".encode(), digest_size=16)
+        for one in self.series:
+            digest.update(f" {one.id} {one.revision}".encode())
+        return digest.hexdigest()
 
 
-async def metadata(
-    archive: Archive, visibility: Visibility, instances: Sequence[StoredInstance], base: str
-) -> AsyncGenerator[bytes]:
-    """The JSON array with an object of each of the instances, in their order and in pieces.
+async def find_metadata(
+    archive: Archive, visibility: Visibility, target: Target, base: str
+) -> Metadata:
+    """What is to be sent of the study or the series, with URLs below `base`. Raises `NotFound`."""
+    study, series = target.study_instance_uid, target.series_instance_uid
+    async with archive.reading() as connection:
+        found = await locate_series(connection, visibility, _form(base), study, series)
+    members: dict[int, list[Member]] = {}
+    if not all(one.kept for one in found):
+        async with archive.snapshot() as connection:
+            found = await locate_series(connection, visibility, _form(base), study, series)
+            missing = [one.id for one in found if one.kept is None]
+            members = await members_of(connection, visibility, missing)
+    if not found:
+        raise NotFound
+    return Metadata(study, base, found, members)
 
-    `base` is the DICOMweb base URL. Raises `NotFound` if an instance has been deleted since.
-    """
-    pieces, size = [b"["], 0
-    for start in range(0, len(instances), PAGE):
-        page = instances[start : start + PAGE]
+
+async def find_instance_metadata(
+    archive: Archive, visibility: Visibility, target: Target
+) -> StoredMetadata:
+    """The metadata of the instance. Raises `NotFound`."""
+    uids = target.study_instance_uid, target.series_instance_uid, target.sop_instance_uid
+    async with archive.reading() as connection:
+        found = await locate_metadata(connection, visibility, *uids)
+    if not found:
+        raise NotFound
+    return found[0]
+
+
+def instance_validator(found: StoredMetadata, representation: str) -> str:
+    """32 hex digits that change with the instance, and with what is told of it."""
+    said = f"{_RECIPE} {representation} {found.version} ".encode()
+    return hashlib.blake2b(said + found.sha256, digest_size=16).hexdigest()
+
+
+async def instance_json(found: StoredMetadata, base: str) -> bytes:
+    """The JSON array of one instance, with URLs below `base`."""
+    series = series_path(found.study_instance_uid, found.series_instance_uid)
+
+    def work() -> bytes:
+        url = f"{base}{series}/instances/{found.sop_instance_uid}"
+        return b"[%b]" % absolute(unpack(found.metadata_json), url)
+
+    return work() if len(found.metadata_json) < _LONG_BYTES else await asyncio.to_thread(work)
+
+
+async def metadata_pieces(
+    archive: Archive, visibility: Visibility, metadata: Metadata
+) -> AsyncGenerator[Deflated]:
+    """The JSON array, piece by piece. Raises `NotFound` if an instance has been deleted since."""
+    before = _BEGIN
+    for series in metadata.series:
+        yield before
+        before = _COMMA
+        if series.kept is not None:
+            yield series.kept
+            continue
+        async for piece in _made(archive, visibility, metadata, series):
+            yield piece
+    yield _END
+
+
+async def _made(
+    archive: Archive, visibility: Visibility, metadata: Metadata, series: StoredSeries
+) -> AsyncGenerator[Deflated]:
+    """The objects of the instances of a series, and keep them for the next request."""
+    deflator = Deflator()
+    made: list[Deflated] = []
+    size = 0
+    above = series_path(metadata.study_instance_uid, series.series_instance_uid)
+    for page in _pages(metadata.members[series.id]):
         async with archive.reading() as connection:
             packed = await metadata_of(connection, visibility, [one.id for one in page])
-        for number, instance in enumerate(page, start):
-            if instance.id not in packed:
-                raise NotFound(f"Instance {instance.sop_instance_uid} has just been deleted.")
-            text = await _unpacked(packed[instance.id])
-            pieces += (b"," if number else b"", absolute(text, base + instance_path(instance)))
-            size += len(text)
-            if size >= CHUNK:
-                yield b"".join(pieces)
-                pieces, size = [], 0
-    yield b"".join([*pieces, b"]"])
+        if missing := [one for one in page if one.id not in packed]:
+            raise NotFound(f"Instance {missing[0].sop_instance_uid} has just been deleted.")
+        objects = _objects(page, packed, metadata.base + above, first=not size)
+        piece = await asyncio.to_thread(deflator.feed, objects)
+        yield piece
+        size += len(piece.blocks)
+        made = [*made, piece] if size <= KEPT_BYTES else []
+    if made:
+        await _keep(archive, visibility, series, _form(metadata.base), joined(made))
 
 
-async def _unpacked(packed: bytes) -> bytes:
-    if len(packed) < _LONG_BYTES:
-        return unpack(packed)
-    return await asyncio.to_thread(unpack, packed)
+def _pages(members: Sequence[Member]) -> Iterator[Sequence[Member]]:
+    for start in range(0, len(members), PAGE):
+        yield members[start : start + PAGE]
+
+
+def _objects(
+    page: Sequence[Member], packed: Mapping[int, bytes], series_url: str, *, first: bool
+) -> Iterator[bytes]:
+    """The JSON objects of instances with a comma before each but the first."""
+    for number, one in enumerate(page):
+        if number or not first:
+            yield b","
+        yield absolute(unpack(packed[one.id]), f"{series_url}/instances/{one.sop_instance_uid}")
+
+
+async def _keep(
+    archive: Archive, visibility: Visibility, series: StoredSeries, form: str, made: Deflated
+) -> None:
+    """Keep what has been made; the request goes on whether that works or not."""
+    try:
+        async with archive.writing() as connection:
+            await keep(connection, visibility, series, form, made)
+    except ArchiveError as error:
+        structlog.get_logger().warning("metadata.keep", why=str(error))
+
+
+def _form(base: str) -> str:
+    """By what recipe metadata is made, and for whom."""
+    return f"{_RECIPE} {base}"

@@ -251,10 +251,13 @@ def word_of_pixels(instance: StoredInstance, vr: str) -> int:
 
 def instance_path(instance: StoredInstance) -> str:
     """The instance's resource below the DICOMweb base."""
-    return (
-        f"/studies/{instance.study_instance_uid}/series/{instance.series_instance_uid}"
-        f"/instances/{instance.sop_instance_uid}"
-    )
+    series = series_path(instance.study_instance_uid, instance.series_instance_uid)
+    return f"{series}/instances/{instance.sop_instance_uid}"
+
+
+def series_path(study_instance_uid: str, series_instance_uid: str) -> str:
+    """The series' resource below the DICOMweb base."""
+    return f"/studies/{study_instance_uid}/series/{series_instance_uid}"
 
 
 def _syntax(instance: StoredInstance) -> TransferSyntax:

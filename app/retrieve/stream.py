@@ -91,14 +91,6 @@ async def ahead(pieces: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
         await pieces.aclose()
 
 
-async def resumed(taken: Sequence[bytes], pieces: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
-    """The pieces again from their beginning, of which some have been taken already."""
-    for piece in taken:
-        yield piece
-    async for piece in pieces:
-        yield piece
-
-
 def _adjacent(contents: Sequence[Content]) -> list[list[Content]]:
     """The contents in groups whose spans follow each other, so that one read gets them all."""
     groups: list[list[Content]] = []

@@ -69,64 +69,29 @@ async def dicom_json(
 
     `warnings` are values of Warning headers, made by `warning`.
     """
-    compressed = len(body) >= GZIP_FROM_BYTES and _takes_gzip(request)
+    accepted = accepts_gzip(request.headers.get("accept-encoding"))
+    compressed = len(body) >= GZIP_FROM_BYTES and accepted
     if compressed:
-        body = await _compress(zlib.compressobj(GZIP_LEVEL, wbits=GZIP_WINDOW), body, last=True)
+        body = await _gzipped(body)
     response = Response(body, status, headers, media_type)
-    _describe(response, compressed, etag, warnings)
-    return response
-
-
-def dicom_json_stream(
-    request: Request,
-    pieces: AsyncIterator[bytes],
-    *,
-    media_type: str = DICOM_JSON,
-    etag: str | None = None,
-    warnings: Sequence[str] = (),
-    headers: Mapping[str, str] | None = None,
-) -> "StreamingResponse":
-    """JSON that is too much for memory; otherwise as `dicom_json`."""
-    compressed = _takes_gzip(request)
-    body = _gzipped(pieces) if compressed else pieces
-    response = StreamingResponse(body, media_type=media_type, headers=headers)
-    _describe(response, compressed, etag, warnings)
-    return response
-
-
-def _takes_gzip(request: Request) -> bool:
-    return accepts_gzip(request.headers.get("accept-encoding"))
-
-
-def _describe(
-    response: Response, compressed: bool, etag: str | None, warnings: Sequence[str]
-) -> None:
-    headers = response.headers
-    headers.setdefault("Cache-Control", REVALIDATE)
-    headers.setdefault("Vary", VARY)
+    response.headers.setdefault("Cache-Control", REVALIDATE)
+    response.headers.setdefault("Vary", VARY)
     if compressed:
-        headers["Content-Encoding"] = "gzip"
+        response.headers["Content-Encoding"] = "gzip"
         # The same JSON in other bytes, which is what a weak validator says.
         etag = etag and f"W/{etag.removeprefix('W/')}"
     if etag:
-        headers["ETag"] = etag
+        response.headers["ETag"] = etag
     for value in warnings:
-        headers.append("Warning", value)
+        response.headers.append("Warning", value)
+    return response
 
 
-async def _gzipped(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    compressor = zlib.compressobj(GZIP_LEVEL, wbits=GZIP_WINDOW)
-    async for piece in pieces:
-        if compressed := await _compress(compressor, piece):
-            yield compressed
-    yield compressor.flush()
-
-
-async def _compress(compressor: "zlib._Compress", piece: bytes, *, last: bool = False) -> bytes:
+async def _gzipped(body: bytes) -> bytes:
     def work() -> bytes:
-        return compressor.compress(piece) + (compressor.flush() if last else b"")
+        return zlib.compress(body, GZIP_LEVEL, GZIP_WINDOW)
 
-    return work() if len(piece) < GZIP_IN_THREAD_FROM_BYTES else await asyncio.to_thread(work)
+    return work() if len(body) < GZIP_IN_THREAD_FROM_BYTES else await asyncio.to_thread(work)
 
 
 class StreamingResponse(Response):

@@ -62,12 +62,21 @@ async def test_the_migrated_schema_is_that_of_the_models(database_url: str) -> N
     assert found == []
 
 
-@pytest.mark.parametrize("column", ["frame_table", "metadata_json"])
-async def test_large_columns_are_stored_as_they_are(database_url: str, column: str) -> None:
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [
+        ("instance", "frame_table"),
+        ("instance", "metadata_json"),
+        ("series_metadata", "deflated"),
+    ],
+)
+async def test_large_columns_are_stored_as_they_are(
+    database_url: str, table: str, column: str
+) -> None:
     storage = await fetch(
         database_url,
         "SELECT attstorage FROM pg_attribute"
-        f" WHERE attrelid = 'instance'::regclass AND attname = '{column}'",
+        f" WHERE attrelid = '{table}'::regclass AND attname = '{column}'",
     )
     assert storage == [b"e"]
 

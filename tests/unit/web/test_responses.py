@@ -14,7 +14,6 @@ from app.web.responses import (
     StreamingResponse,
     accepts_gzip,
     dicom_json,
-    dicom_json_stream,
     not_modified,
     strong_etag,
     warning,
@@ -90,16 +89,6 @@ async def test_long_json_is_compressed_for_who_accepts_it(size: int) -> None:
 async def test_short_json_is_not_compressed() -> None:
     call = await Call()(await dicom_json(request(accept_encoding="gzip"), b"x" * 1023), scope())
     assert "content-encoding" not in call.headers
-
-
-async def test_json_in_pieces_is_compressed_too() -> None:
-    parts = [b"[", b"x" * 100_000, b"]"]
-    answer = dicom_json_stream(request(accept_encoding="gzip"), pieces(*parts), warnings=["a", "b"])
-    call = await Waiting()(answer, scope())
-    assert gzip.decompress(call.body) == b"".join(parts)
-    assert call.headers["warning"] == "a, b"
-    plain = await Waiting()(dicom_json_stream(request(), pieces(*parts)), scope())
-    assert plain.body == b"".join(parts)
 
 
 async def test_warnings_are_worded_as_the_standard_does() -> None:

@@ -1,0 +1,75 @@
+"""The metadata of instances over HTTP (PS3.18 10.4.1.1.2).
+
+/studies/{study}/metadata
+/studies/{study}/series/{series}/metadata
+/studies/{study}/series/{series}/instances/{instance}/metadata
+"""
+
+from email.utils import format_datetime
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from app.dicom.mediatypes import DICOM_JSON, JSON, METADATA_OFFERS, choose
+from app.errors import NotAcceptable
+from app.retrieve.asking import Ask, Asked, answers, target_of
+from app.retrieve.metadata import (
+    find_instance_metadata,
+    find_metadata,
+    instance_json,
+    instance_validator,
+)
+from app.retrieve.metadata_response import metadata_response
+from app.retrieve.service import Target
+from app.web.responses import dicom_json, not_modified, strong_etag
+
+router = APIRouter(tags=["Retrieve"])
+
+_METADATA = answers("An array with an object for each instance", DICOM_JSON, JSON)
+
+
+@router.get("/studies/{study}/metadata", responses=_METADATA)
+async def retrieve_study_metadata(ask: Asked, study: str) -> Response:
+    """The metadata of every instance of a study."""
+    return await _metadata(ask, target_of(study))
+
+
+@router.get("/studies/{study}/series/{series}/metadata", responses=_METADATA)
+async def retrieve_series_metadata(ask: Asked, study: str, series: str) -> Response:
+    """The metadata of every instance of a series."""
+    return await _metadata(ask, target_of(study, series))
+
+
+@router.get("/studies/{study}/series/{series}/instances/{instance}/metadata", responses=_METADATA)
+async def retrieve_instance_metadata(
+    ask: Asked, study: str, series: str, instance: str
+) -> Response:
+    """The metadata of one instance, in an array of its own."""
+    media_type = _media_type(ask)
+    found = await find_instance_metadata(
+        ask.archive, ask.visibility, target_of(study, series, instance)
+    )
+    etag = strong_etag(instance_validator(found, f"{media_type} {ask.base}"))
+    unchanged = not_modified(ask.request, etag)
+    if unchanged is not None:
+        return unchanged
+    return await dicom_json(
+        ask.request,
+        await instance_json(found, ask.base),
+        media_type=media_type,
+        etag=etag,
+        headers={"Last-Modified": format_datetime(found.created_at, usegmt=True)},
+    )
+
+
+async def _metadata(ask: Ask, target: Target) -> Response:
+    media_type = _media_type(ask)
+    metadata = await find_metadata(ask.archive, ask.visibility, target, ask.base)
+    return await metadata_response(ask.request, ask.archive, ask.visibility, metadata, media_type)
+
+
+def _media_type(ask: Ask) -> str:
+    offer = choose(ask.accepted, METADATA_OFFERS)
+    if offer is None:
+        raise NotAcceptable("Metadata is sent as application/dicom+json.")
+    return offer.media_type
