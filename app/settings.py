@@ -4,6 +4,7 @@ Built once where the program starts and passed in from there; there is no global
 `HILUM_PORT=9000` sets `port`, `HILUM_LIMITS__INSTANCE_BYTES=1000000` sets `limits.instance_bytes`.
 """
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,6 +14,14 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 KIB = 1024
 MIB = 1024 * KIB
 GIB = 1024 * MIB
+
+
+class Duplicates(StrEnum):
+    """What becomes of an instance whose UID is stored already, with other content."""
+
+    REJECT = "reject"
+    REPLACE = "replace"
+    KEEP = "keep"
 
 
 class Limits(BaseModel):
@@ -91,6 +100,8 @@ class Settings(BaseSettings):
     """`file:///folder`, `memory://` or `s3://bucket/prefix`; without it the data folder"""
     admin_token: SecretStr | None = None
     """the first administrator's access token, used at the first start; without it one is made"""
+    duplicates: Duplicates = Duplicates.REJECT
+    """other content under a stored UID: `reject`, `replace` by a new version, or `keep` the old"""
     cors_origins: list[str] = ["*"]
     """origins of browser viewers; * for any"""
     log_format: Literal["console", "json"] = "console"

@@ -47,7 +47,7 @@ WARNING_COERCED = 0xB000
 """Values have been changed."""
 
 WARNING_DISCARDED = 0xB006
-"""Elements have been left out."""
+"""Elements have been left out, or a whole instance, since another one was to stay."""
 
 WARNING_DOES_NOT_MATCH_SOP_CLASS = 0xB007
 """Values are against the standard; they are kept as they came."""

@@ -15,6 +15,12 @@ class Stored:
     sop_instance_uid: str
     warnings: tuple[Problem, ...] = ()
     """What is wrong with it, by attribute; it is stored all the same."""
+    replaced: int | None = None
+    """The version whose place it has taken."""
+    kept: bool = False
+    """Whether another instance was stored under its UID and stays, and this one was passed over."""
+    differences: tuple[Problem, ...] = ()
+    """Attributes in which the two of them differ, if there are two."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@
 
 Each sequence is there only if it has items: clients take an empty one for a failure. An item that
 is warned about or refused names each attribute at fault in Failed Attributes Sequence, whose items
-hold an Error Comment, `(gggg,eeee) why`.
+hold an Error Comment, `(gggg,eeee) why`. In the same way an item names the attributes in which an
+instance differs from the one that was stored before it under its UID.
 """
 
 from collections.abc import Iterable, Sequence
@@ -26,7 +27,7 @@ def status_of(outcomes: Sequence[Outcome]) -> int:
     stored = [outcome for outcome in outcomes if isinstance(outcome, Stored)]
     if not stored:
         return 409
-    if len(stored) < len(outcomes) or any(outcome.warnings for outcome in stored):
+    if len(stored) < len(outcomes) or any(_warning_reason(outcome) for outcome in stored):
         return 202
     return 200
 
@@ -63,10 +64,21 @@ def _stored_item(stored: Stored, base_url: str) -> dict[str, Any]:
         "00081155": _element("UI", stored.sop_instance_uid),
         "00081190": _element("UR", url),
     }
-    if stored.warnings:
-        item["00081196"] = _element("US", reasons.WARNING_DOES_NOT_MATCH_SOP_CLASS)
-        item["00741048"] = _attributes(stored.warnings)
+    if reason := _warning_reason(stored):
+        item["00081196"] = _element("US", reason)
+    if stored.kept:
+        item["00000902"] = _comment("other content is stored under this UID, and stays")
+    elif stored.replaced is not None:
+        item["00000902"] = _comment(f"it takes the place of version {stored.replaced}")
+    if named := stored.warnings + stored.differences:
+        item["00741048"] = _attributes(named)
     return item
+
+
+def _warning_reason(stored: Stored) -> int | None:
+    if stored.kept:
+        return reasons.WARNING_DISCARDED
+    return reasons.WARNING_DOES_NOT_MATCH_SOP_CLASS if stored.warnings else None
 
 
 def _failed_item(refusal: Refusal) -> dict[str, Any]:

@@ -1,45 +1,22 @@
 """POST /studies and POST /studies/{study}: the Store transaction over HTTP (PS3.18 10.5)."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi import APIRouter, Request, Response
 
-from app.archive import Archive
+from app.audit.event import Action
 from app.dicom import jsonmodel, nativexml
-from app.dicom.mediatypes import DICOM_XML, REPORT_OFFERS, acceptable, choose
-from app.dicom.uids import valid_uid
-from app.errors import InvalidParameter, NotAcceptable
+from app.dicom.mediatypes import DICOM_XML, REPORT_OFFERS
 from app.store import service
+from app.store.asking import Ask, Asked, StudyOfUrl
 from app.store.message import DICOM, MULTIPART, parts_of
 from app.store.outcomes import Outcome, Stored
 from app.store.response import report, status_of
-from app.web.dependencies import ArchiveOf, BaseUrl, Storer
 from app.web.limits import Gate
 from app.web.responses import dicom_json
 
 router = APIRouter(tags=["Store"])
 
-
-async def answer_type(request: Request) -> str:
-    """The media type of the answer; raises `NotAcceptable` before a byte of the body is read."""
-    ranges = acceptable(request.query_params.getlist("accept"), request.headers.get("accept"))
-    offer = choose(ranges, REPORT_OFFERS)
-    if offer is None:
-        raise NotAcceptable
-    return offer.media_type
-
-
-async def study_of_url(
-    study_instance_uid: Annotated[str, Path(description="Study Instance UID")],
-) -> str:
-    """The UID in the path; raises `InvalidParameter` if it is none."""
-    if not valid_uid(study_instance_uid):
-        raise InvalidParameter("study", study_instance_uid, "is no UID")
-    return study_instance_uid
-
-
-AnswerType = Annotated[str, Depends(answer_type)]
-StudyOfUrl = Annotated[str, Depends(study_of_url)]
 
 _FILE = {"schema": {"type": "string", "format": "binary"}}
 _REPORT: dict[str, Any] = {offer.media_type: {} for offer in REPORT_OFFERS}
@@ -68,46 +45,34 @@ _DOCUMENTED: dict[str, Any] = {
 
 
 @router.post("/studies", **_DOCUMENTED)
-async def store_instances(
-    request: Request, caller: Storer, archive: ArchiveOf, base: BaseUrl, answer: AnswerType
-) -> Response:
+async def store_instances(ask: Asked) -> Response:
     """Store instances of any studies."""
-    return await _store(request, caller.partition_id, archive, base, answer, None)
+    return await _store(ask, None)
 
 
 @router.post("/studies/{study_instance_uid}", **_DOCUMENTED)
-async def store_instances_of_study(
-    request: Request,
-    caller: Storer,
-    archive: ArchiveOf,
-    base: BaseUrl,
-    answer: AnswerType,
-    study: StudyOfUrl,
-) -> Response:
+async def store_instances_of_study(ask: Asked, study: StudyOfUrl) -> Response:
     """Store instances of one study; those of others are refused."""
-    return await _store(request, caller.partition_id, archive, base, answer, study)
+    return await _store(ask, study)
 
 
-async def _store(
-    request: Request,
-    partition_id: int,
-    archive: Archive,
-    base: str,
-    answer: str,
-    study: str | None,
-) -> Response:
+async def _store(ask: Ask, study: str | None) -> Response:
+    request = ask.request
     parts = parts_of(
         request.headers.get("content-type"),
         request.stream(),
-        most=archive.settings.limits.request_parts,
+        most=ask.archive.settings.limits.request_parts,
     )
     gate: Gate = request.app.state.gates.stores
     async with gate.turn():
-        outcomes = await service.store(archive, partition_id, parts, study)
+        outcomes = await service.store(ask.archive, ask.partition_id, parts, study, ask.duplicates)
     _note(request, outcomes)
-    write = nativexml.dumps if answer == DICOM_XML else jsonmodel.dumps
+    write = nativexml.dumps if ask.answer_type == DICOM_XML else jsonmodel.dumps
     return await dicom_json(
-        request, write(report(outcomes, base)), status=status_of(outcomes), media_type=answer
+        request,
+        write(report(outcomes, ask.base)),
+        status=status_of(outcomes),
+        media_type=ask.answer_type,
     )
 
 
@@ -115,6 +80,8 @@ def _note(request: Request, outcomes: list[Outcome]) -> None:
     """Tell the audit what was stored, as far as it is one study, one series, one instance."""
     stored = [outcome for outcome in outcomes if isinstance(outcome, Stored)]
     note = request.state.audit
+    if any(outcome.replaced is not None for outcome in stored):
+        note.action = Action.UPDATE
     for name in ("study_instance_uid", "series_instance_uid", "sop_instance_uid"):
         uids = {getattr(outcome, name) for outcome in stored}
         if len(uids) == 1:

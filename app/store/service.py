@@ -11,8 +11,10 @@ Rules:
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import nullcontext
+from dataclasses import replace as changed
+from operator import itemgetter
 
 import structlog
 
@@ -23,8 +25,9 @@ from app.blobs.spool import Spool, spool_directory
 from app.dicom import reasons
 from app.dicom.dataset import Problem
 from app.errors import ArchiveError, Unavailable
-from app.index.instances import Added, Differs, Identical, Misplaced
+from app.index.instances import Added, Differs, Identical, Misplaced, NewInstance, Replaced, replace
 from app.index.instances import Outcome as Answer
+from app.settings import Duplicates
 from app.store.differences import differences
 from app.store.intake import Intake, identified, read, receive
 from app.store.outcomes import Outcome, Refusal
@@ -47,14 +50,16 @@ async def store(
     partition_id: int,
     parts: AsyncIterator[Part | Refusal],
     study_instance_uid: str | None = None,
+    duplicates: Duplicates = Duplicates.REJECT,
 ) -> list[Outcome]:
     """Store the parts and tell what became of each, in their order.
 
     With a `study_instance_uid`, instances of other studies are refused. A `Refusal` among the parts
-    is one whose bytes could not even be read. Raises `Unavailable` if nothing could be stored for
-    want of space, blobs or database, and whatever reading the parts raises.
+    is one whose bytes could not even be read. `duplicates`: what becomes of those whose UID is
+    stored with other content. Raises `Unavailable` if nothing could be stored for want of space,
+    blobs or database, and whatever reading the parts raises.
     """
-    batch = _Batch(archive, partition_id, study_instance_uid)
+    batch = _Batch(archive, partition_id, study_instance_uid, duplicates)
     try:
         async for part in parts:
             await batch.take(part)
@@ -68,12 +73,15 @@ async def store(
 class _Batch:
     """The instances of one request."""
 
-    def __init__(self, archive: Archive, partition_id: int, study: str | None) -> None:
+    def __init__(
+        self, archive: Archive, partition_id: int, study: str | None, duplicates: Duplicates
+    ) -> None:
         self._archive = archive
         self._limits = archive.settings.limits
         self._spools = spool_directory(archive.settings.data_dir)
         self._partition_id = partition_id
         self._study = study
+        self._duplicates = duplicates
         self._outcomes: list[Outcome | None] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._places = asyncio.Semaphore(PARTS_AT_ONCE)
@@ -157,16 +165,16 @@ class _Batch:
     async def _commit(self) -> None:
         """Commit every row that waits, and note the outcomes."""
         async with self._committing:
-            waiting, self._waiting = self._waiting, []
+            waiting, self._waiting = sorted(self._waiting, key=itemgetter(0)), []
             if not waiting:
                 return
             intakes = [intake for _, intake in waiting]
-            try:
-                outcomes = await _add(self._archive, self._partition_id, intakes)
-            except Unavailable as lack:
-                outcomes = [self._refusal_for(lack, intake) for intake in intakes]
-            for (number, _), outcome in zip(waiting, outcomes, strict=True):
-                self._outcomes[number] = outcome
+            found = await _add(self._archive, self._partition_id, intakes, self._duplicates)
+            for (number, intake), outcome in zip(waiting, found, strict=True):
+                if isinstance(outcome, Unavailable):
+                    self._outcomes[number] = self._refusal_for(outcome, intake)
+                else:
+                    self._outcomes[number] = outcome
 
     def _refusal_for(self, lack: Unavailable, intake: Intake | None = None) -> Refusal:
         """What is said of an instance that could not be stored for what the archive lacks."""
@@ -189,27 +197,64 @@ async def _put(archive: Archive, intake: Intake, spool: Spool) -> Intake:
     return intake
 
 
-async def _add(archive: Archive, partition_id: int, intakes: list[Intake]) -> list[Outcome]:
-    """Commit the rows of durable instances; delete the blobs that turn out not to be needed."""
+async def _add(
+    archive: Archive, partition_id: int, intakes: list[Intake], duplicates: Duplicates
+) -> list[Outcome | Unavailable]:
+    """Commit the rows of durable instances; delete the blobs that turn out not to be needed.
+
+    `Unavailable` stands for what may be committed or not.
+    """
     rows = [intake.instance for intake in intakes]
-    answers = await archive.writer.add(partition_id, rows)
-    outcomes: list[Outcome] = []
+    answers: list[Answer | Unavailable]
+    try:
+        answers = [*await archive.writer.add(partition_id, rows)]
+    except Unavailable as lack:
+        return [lack] * len(rows)
+    if duplicates is Duplicates.REPLACE:
+        await _replace(archive, partition_id, rows, answers)
+    outcomes: list[Outcome | Unavailable] = []
     for intake, answer in zip(intakes, answers, strict=True):
-        outcomes.append(_outcome(intake, answer))
-        if not isinstance(answer, Added):
+        if isinstance(answer, Unavailable):
+            outcomes.append(answer)
+            continue
+        outcomes.append(_outcome(intake, answer, duplicates))
+        if not isinstance(answer, Added | Replaced):
             await _delete_unneeded(archive, intake.instance.blob_key, answer)
     return outcomes
 
 
-def _outcome(intake: Intake, answer: Answer) -> Outcome:
+async def _replace(
+    archive: Archive,
+    partition_id: int,
+    rows: list[NewInstance],
+    answers: list[Answer | Unavailable],
+) -> None:
+    """Put those that differ in the place of what is stored, and change their answers."""
+    places = [place for place, answer in enumerate(answers) if isinstance(answer, Differs)]
+    offered = [rows[place] for place in places]
+    found: Sequence[Answer | Unavailable] = ()
+    try:
+        if offered:
+            found = await archive.transact(lambda c: replace(c, partition_id, offered))
+    except Unavailable as lack:
+        found = [lack] * len(offered)
+    for place, answer in zip(places, found, strict=True):
+        answers[place] = answer
+
+
+def _outcome(intake: Intake, answer: Answer, duplicates: Duplicates) -> Outcome:
     match answer:
         case Added() | Identical():
             return intake.stored()
+        case Replaced():
+            differing = differences(answer.metadata_json, intake.instance.metadata_json)
+            return changed(intake.stored(), replaced=answer.version - 1, differences=differing)
         case Differs():
+            differing = differences(answer.metadata_json, intake.instance.metadata_json)
+            if duplicates is Duplicates.KEEP:
+                return changed(intake.stored(), warnings=(), kept=True, differences=differing)
             return intake.refused(
-                reasons.DUPLICATE_INSTANCE,
-                "it is stored already, with other content",
-                differences(answer.metadata_json, intake.instance.metadata_json),
+                reasons.DUPLICATE_INSTANCE, "it is stored already, with other content", differing
             )
         case Misplaced():
             same_study = answer.study_instance_uid == intake.instance.study_instance_uid

@@ -1,7 +1,8 @@
 """Instances: how they get into the index, and how what is stored of them is found again.
 
 values     what goes in, what is answered, what comes out
-adding     `add`, the one way in
+adding     `add`, the way in
+replacing  `replace`, the way in for those that take the place of others
 locating   `locate` and the other readings, all of what a caller may see
 """
 
@@ -15,6 +16,7 @@ from app.index.instances.locating import (
     locate_metadata,
     metadata_of,
 )
+from app.index.instances.replacing import replace
 from app.index.instances.values import (
     Added,
     Differs,
@@ -23,6 +25,7 @@ from app.index.instances.values import (
     Misplaced,
     NewInstance,
     Outcome,
+    Replaced,
     StoredInstance,
     StoredMetadata,
 )
@@ -36,6 +39,7 @@ __all__ = [
     "Misplaced",
     "NewInstance",
     "Outcome",
+    "Replaced",
     "StoredInstance",
     "StoredMetadata",
     "add",
@@ -45,4 +49,5 @@ __all__ = [
     "locate",
     "locate_metadata",
     "metadata_of",
+    "replace",
 ]

@@ -20,7 +20,7 @@ from sqlalchemy.types import Text
 
 from app.index import changes
 from app.index.changes import Action, NewChange
-from app.index.instances.parents import Parents, count, parents_of
+from app.index.instances.parents import count, parents_of
 from app.index.instances.racing import find_or_make
 from app.index.instances.values import Added, Differs, Identical, Misplaced, NewInstance, Outcome
 from app.index.statements import (
@@ -132,13 +132,15 @@ async def _outcome(connection: Connection, offered: NewInstance, stored: _Stored
     return Added()
 
 
-_COLUMNS = tuple(
+COLUMNS = tuple(
     column.name
     for column in _INSTANCE
     if column.name not in {"id", "version", "created_at", "removed_at", "removed_by"}
 )
+"""The columns that a new row is given; its version, if it is not the first one, comes on top."""
+
 _INSERT = prepare_insert(
-    rows_into(Instance, *_COLUMNS)
+    rows_into(Instance, *COLUMNS)
     .on_conflict_do_nothing(
         index_elements=["partition_id", "sop_instance_uid"],
         index_where=_INSTANCE.removed_at.is_(None),
@@ -152,7 +154,10 @@ async def _insert(
 ) -> list[NewInstance]:
     """Add those whose UIDs are free, and return them."""
     parents = await parents_of(connection, partition_id, instances)
-    rows = [_row(partition_id, parents, instance) for instance in instances]
+    rows = [
+        row_of(partition_id, parents.study_id(instance), parents.series_id(instance), instance)
+        for instance in instances
+    ]
     rows.sort(key=lambda row: row["sop_instance_uid"])
     sequences: dict[str, int] = {}
     for portion in _portions(rows):
@@ -164,12 +169,15 @@ async def _insert(
     return added
 
 
-def _row(partition_id: int, parents: Parents, instance: NewInstance) -> dict[str, Any]:
+def row_of(
+    partition_id: int, study_id: int, series_id: int, instance: NewInstance
+) -> dict[str, Any]:
+    """The values of `COLUMNS` for an instance below the rows of its study and series."""
     bulk = [[v.path, v.vr, v.span.offset, v.span.length] for v in instance.bulk]
-    return {name: getattr(instance, name, None) for name in _COLUMNS} | {
+    return {name: getattr(instance, name, None) for name in COLUMNS} | {
         "partition_id": partition_id,
-        "study_id": parents.study_id(instance),
-        "series_id": parents.series_id(instance),
+        "study_id": study_id,
+        "series_id": series_id,
         "bulk": dumps(bulk).decode(),
     }
 

@@ -30,6 +30,16 @@ _COMPUTED = {
     *("id", "modalities", "sop_classes", "number_of_series", "number_of_instances"),
     *("revision", "created_at", "updated_at"),
 }
+_GIVEN_TO_STUDY = [column.name for column in _STUDY.c if column.name not in _COMPUTED]
+_GIVEN_TO_SERIES = [column.name for column in _SERIES.c if column.name not in _COMPUTED]
+_NAMING = {"partition_id", "study_instance_uid"}
+
+DESCRIBING_STUDY = [name for name in _GIVEN_TO_STUDY if name not in _NAMING]
+"""The columns of a study that an instance gives it."""
+DESCRIBING_SERIES = [
+    name for name in _GIVEN_TO_SERIES if name not in {*_NAMING, "study_id", "series_instance_uid"}
+]
+"""The columns of a series that an instance gives it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +80,7 @@ _FIND_STUDIES = prepare(
     )
 )
 _MAKE_STUDIES = prepare_insert(
-    rows_into(Study, *(column.name for column in _STUDY.c if column.name not in _COMPUTED))
+    rows_into(Study, *_GIVEN_TO_STUDY)
     .on_conflict_do_nothing(index_elements=["partition_id", "study_instance_uid"])
     .returning(_STUDY.c.study_instance_uid, _STUDY.c.id)
 )
@@ -103,7 +113,7 @@ _FIND_SERIES = prepare(
     )
 )
 _MAKE_SERIES = prepare_insert(
-    rows_into(Series, *(column.name for column in _SERIES.c if column.name not in _COMPUTED))
+    rows_into(Series, *_GIVEN_TO_SERIES)
     .on_conflict_do_nothing(index_elements=["study_id", "series_instance_uid"])
     .returning(_SERIES.c.study_id, _SERIES.c.series_instance_uid, _SERIES.c.id, _SERIES.c.modality)
 )
@@ -147,7 +157,7 @@ def _united(column: ColumnElement[Any], parameter: str) -> ColumnElement[Any]:
     return func.array(select(value).distinct().order_by(value).scalar_subquery())
 
 
-def _changed(columns: Any) -> dict[ColumnElement[Any], Any]:
+def changed(columns: Any) -> dict[ColumnElement[Any], Any]:
     """What every change of a study or series brings along. Time goes on even if clocks go back."""
     return {
         columns.revision: columns.revision + 1,
@@ -164,7 +174,7 @@ _COUNT_IN_STUDY = prepare(
             _STUDY.c.number_of_instances: _STUDY.c.number_of_instances + bindparam("instances"),
             _STUDY.c.modalities: _united(_STUDY.c.modalities, "modalities"),
             _STUDY.c.sop_classes: _united(_STUDY.c.sop_classes, "sop_classes"),
-            **_changed(_STUDY.c),
+            **changed(_STUDY.c),
         }
     )
 )
@@ -174,7 +184,7 @@ _COUNT_IN_SERIES = prepare(
     .values(
         {
             _SERIES.c.number_of_instances: _SERIES.c.number_of_instances + bindparam("instances"),
-            **_changed(_SERIES.c),
+            **changed(_SERIES.c),
         }
     )
 )

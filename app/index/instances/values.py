@@ -78,7 +78,17 @@ class Misplaced:
     series_instance_uid: str
 
 
-Outcome = Added | Identical | Differs | Misplaced
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """The instance has taken the place of another, which stays as an old version."""
+
+    version: int
+    """Of the instance; the version that it replaced is one less."""
+    metadata_json: bytes
+    """Of the one that it replaced, to tell what differs."""
+
+
+Outcome = Added | Identical | Differs | Misplaced | Replaced
 
 
 @dataclass(frozen=True, slots=True)

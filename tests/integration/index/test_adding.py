@@ -82,7 +82,7 @@ async def test_every_column_of_an_instance_is_kept(database: Database) -> None:
         frame_table=b"t" * 32,
     )
     await add(database, new)
-    names = [n for n in adding._COLUMNS if n not in {"partition_id", "study_id", "series_id"}]
+    names = [n for n in adding.COLUMNS if n not in {"partition_id", "study_id", "series_id"}]
     (stored,) = await rows(database, f"SELECT {', '.join(names)}, version FROM instance")
     kept = dict(zip(names, stored, strict=False))
     assert kept.pop("bulk") == [["7FE00010", "OW", 2000, 4096]]

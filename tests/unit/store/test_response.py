@@ -13,6 +13,12 @@ STORED = Stored("1.1", "1.1.1", "1.2.840.10008.5.1.4.1.1.2", "1.1.1.1")
 WARNED = Stored(
     "1.1", "1.1.1", "1.2.840.10008.5.1.4.1.1.2", "1.1.1.2", (Problem("00080020", "is no date"),)
 )
+REPLACING = Stored(
+    "1.1", "1.1.1", "1.2.3", "1.1.1.4", replaced=3, differences=(Problem("00100010", "differs"),)
+)
+KEPT = Stored(
+    "1.1", "1.1.1", "1.2.3", "1.1.1.5", kept=True, differences=(Problem("00100010", "differs"),)
+)
 REFUSED = Refusal(reasons.DUPLICATE_INSTANCE, "it is stored already", "1.2.3", "1.1.1.3")
 UNREADABLE = Refusal(reasons.CANNOT_UNDERSTAND, "no DICOM file")
 
@@ -24,6 +30,8 @@ UNREADABLE = Refusal(reasons.CANNOT_UNDERSTAND, "no DICOM file")
         ([STORED, STORED], 200),
         ([WARNED], 202),
         ([STORED, WARNED], 202),
+        ([REPLACING], 200),
+        ([STORED, KEPT], 202),
         ([STORED, REFUSED], 202),
         ([STORED, UNREADABLE], 202),
         ([WARNED, REFUSED], 202),
@@ -64,6 +72,23 @@ def test_a_warning_names_the_attribute() -> None:
         "vr": "SQ",
         "Value": [{"00000902": {"vr": "LO", "Value": ["(0008,0020) is no date"]}}],
     }
+
+
+def test_what_differed_is_told_of_one_that_replaced_another() -> None:
+    item = report([REPLACING], BASE)["00081199"]["Value"][0]
+    assert item["00000902"]["Value"] == ["it takes the place of version 3"]
+    assert item["00741048"]["Value"] == [
+        {"00000902": {"vr": "LO", "Value": ["(0010,0010) differs"]}}
+    ]
+    assert "00081196" not in item
+
+
+def test_one_that_was_passed_over_is_warned_about() -> None:
+    item = report([KEPT], BASE)["00081199"]["Value"][0]
+    assert item["00081196"] == {"vr": "US", "Value": [0xB006]}
+    assert item["00741048"]["Value"] == [
+        {"00000902": {"vr": "LO", "Value": ["(0010,0010) differs"]}}
+    ]
 
 
 def test_a_refused_instance_is_named_with_its_reason() -> None:
