@@ -4,8 +4,12 @@ Both sides of a match pass through here, so that a name is found whatever its ca
 a date whatever its notation (PS3.4 C.2.2.2.1). None means: not a value that can be matched.
 """
 
+import math
 import re
+import struct
 import unicodedata
+from collections.abc import Callable
+from typing import Any
 
 LONGEST = 256
 """Characters of a text value that are matched; what is returned is always whole."""
@@ -14,6 +18,8 @@ _DATE = re.compile(r"(\d{4})\.?(0[1-9]|1[0-2])\.?(0[1-9]|[12]\d|3[01])", re.ASCI
 _LETTERS = {0, 8}
 """Canonical combining classes that make a letter another one."""
 _INTEGER = re.compile(r"[+-]?[0-9]{1,32}")
+_DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
+_FLOAT = struct.Struct("<f")
 _TIME = re.compile(r"([01]\d|2[0-3])(?::?([0-5]\d)(?::?([0-5]\d|60)(?:\.(\d{1,6}))?)?)?", re.ASCII)
 
 
@@ -54,6 +60,25 @@ def integer(value: str) -> int | None:
     return number if -(2**63) <= number < 2**63 else None
 
 
+def decimal(value: str) -> float | None:
+    """DS FD: as a number, if it is a finite one."""
+    bare = value.strip(" \0")
+    number = float(bare) if len(bare) <= LONGEST and _DECIMAL.fullmatch(bare) else math.inf
+    return number if math.isfinite(number) else None
+
+
+def single(value: str) -> float | None:
+    """FL: as the nearest number of single precision, since 0.1 is not quite 0.1 there."""
+    number = decimal(value)
+    if number is None:
+        return None
+    try:
+        rounded: float = _FLOAT.unpack(_FLOAT.pack(number))[0]
+    except OverflowError:
+        return None
+    return rounded
+
+
 def folded(value: str) -> str:
     """Without case, accents and doubled spaces; the voicing of kana is no accent."""
     decomposed = unicodedata.normalize("NFKD", value)
@@ -74,3 +99,28 @@ def person_name(groups: dict[str, str]) -> str | None:
     """
     names = [name for name in map(name_group, groups.values()) if name]
     return f"={'='.join(names)}=" if names else None
+
+
+TEXTS = frozenset(["AE", "AS", "AT", "CS", "LO", "LT", "SH", "ST", "UC", "UI", "UR", "UT"])
+INTEGERS = frozenset(["IS", "SL", "SS", "SV", "UL", "US", "UV"])
+
+_FORMS: dict[str, Callable[[str], str | int | float | None]] = {
+    **dict.fromkeys(TEXTS, text),
+    **dict.fromkeys(INTEGERS, integer),
+    "DA": date,
+    "DS": decimal,
+    "FD": decimal,
+    "FL": single,
+    "TM": time,
+}
+
+
+def form(vr: str, value: Any) -> str | int | float | None:
+    """One value of the DICOM JSON model as what equals it; None also if the VR is not matched.
+
+    Of a name that is all its component groups, see `person_name`; of a DT, see `app.dicom.moments`.
+    """
+    if vr == "PN":
+        return person_name(value) if isinstance(value, dict) else None
+    make = _FORMS.get(vr)
+    return None if make is None or value is None or isinstance(value, dict) else make(str(value))

@@ -233,9 +233,11 @@ def _parts(name: str, match: Match) -> Parts:
             return _name(name, groups, words)
         case InOneItem(keys):
             return _item(name, keys)
+        case _:
+            raise TypeError(f"no column is matched like this: {match}")
 
 
-def _one_of(name: str, values: Sequence[str | int]) -> Parts:
+def _one_of(name: str, values: Sequence[str | int | float]) -> Parts:
     if name in _ARRAYS:
         return HasOne(name), [list(values)]
     if len(values) == 1:

@@ -16,7 +16,8 @@ from urllib.parse import parse_qsl
 
 from app.dicom.attributes import ATTRIBUTES, REQUEST_ATTRIBUTES, Attribute, Level, level_of
 from app.dicom.dictionary import tag_of, vr_of
-from app.dicom.query import InOneItem, Key, Query, Unmatchable, combined, match
+from app.dicom.keys import combined, match
+from app.dicom.query import InOneItem, Key, Kinds, Query, Unmatchable
 from app.errors import BadRequest, InvalidParameter
 
 MOST_PARAMETERS = 1000
@@ -143,7 +144,7 @@ def _keys(attributes: _Attributes, level: Level, *, fuzzy: bool) -> list[Key]:
             continue
         vr = _matched_vr(path, given, level)
         try:
-            found = match(vr, given.values, fuzzy=fuzzy)
+            found = match(vr, given.values, Kinds(fuzzy=fuzzy))
         except Unmatchable as error:
             raise given.refused(str(error)) from None
         if found is not None:

@@ -5,18 +5,22 @@ import time
 
 import pytest
 
+from app.dicom.keys import combined, match
 from app.dicom.query import (
+    AllOf,
     Between,
     BetweenMoments,
+    ByItsVr,
+    Empty,
     InOneItem,
     Key,
+    Kinds,
     Match,
     OneOf,
+    Overlaps,
     PersonName,
     Unmatchable,
     Wildcard,
-    combined,
-    match,
 )
 
 STUDY_DATE, STUDY_TIME = "00080020", "00080030"
@@ -65,6 +69,40 @@ def test_an_empty_value_and_a_lone_asterisk_match_everything(vr: str, value: str
         ("TM", "10-1130", Between("100000.000000", "113060.999999")),
         ("TM", "10-", Between("100000.000000", None)),
         ("TM", "-10", Between(None, "105960.999999")),
+        ("AT", "0028abcd", OneOf(("0028ABCD",))),
+        ("AS", "042Y", OneOf(("042Y",))),
+        ("DS", "5.0", OneOf((5.0,))),
+        ("DS", " 0.50e1 ", OneOf((5.0,))),
+        ("FL", "0.1", OneOf((0.10000000149011612,))),
+        ("FD", "-.5", OneOf((-0.5,))),
+        ("LT", "a*", Wildcard(("a*",))),
+        (
+            "DT",
+            "202401",
+            Overlaps(("20240101000000.000000", None), ("20240131235960.999999", None)),
+        ),
+        (
+            "DT",
+            "20240229101112.5+0100",
+            Overlaps(("20240229101112.500000", 60), ("20240229101112.500000", 60)),
+        ),
+        (
+            "DT",
+            "20240101-0500-20240301-0500",
+            Overlaps(("20240101000000.000000", -300), ("20240301235960.999999", -300)),
+        ),
+        (
+            "DT",
+            "2024-1130",
+            Overlaps(("20240101000000.000000", -690), ("20241231235960.999999", -690)),
+        ),
+        (
+            "DT",
+            "2024-2025",
+            Overlaps(("20240101000000.000000", None), ("20251231235960.999999", None)),
+        ),
+        ("DT", "2024-", Overlaps(("20240101000000.000000", None), None)),
+        ("DT", "-2024+0200", Overlaps(None, ("20241231235960.999999", 120))),
         ("PN", "Doe^John", PersonName((("doe^john",),))),
         ("PN", "DOE ^ Jöhn^^", PersonName((("doe^john",),))),
         ("PN", "doe*", PersonName((("doe*",),))),
@@ -92,7 +130,7 @@ def test_what_a_value_means(vr: str, value: str, meaning: Match | None) -> None:
     ],
 )
 def test_fuzzy_matching_adds_the_words_of_a_name(value: str, words: tuple[str, ...]) -> None:
-    meaning = match("PN", [value], fuzzy=True)
+    meaning = match("PN", [value], Kinds(fuzzy=True))
     assert isinstance(meaning, PersonName)
     assert meaning.words == words
     assert meaning.groups, "what is found literally must still be found"
@@ -136,6 +174,19 @@ def test_repeated_uids_are_one_list() -> None:
         ("IS", "9" * 10_000),
         ("IS", "1*"),
         ("US", "x"),
+        ("DS", "1\\2"),
+        ("DS", "nan"),
+        ("DS", "1e999"),
+        ("DS", "1*"),
+        ("FL", "1e39"),
+        ("AS", "04*"),
+        ("AT", "0028????"),
+        ("DT", "24"),
+        ("DT", "-"),
+        ("DT", "2024-2025-2026"),
+        ("DT", "20241301"),
+        ("OB", "x"),
+        ("UN", "x"),
         ("PN", "^"),
         ("PN", "="),
         ("PN", "a=b=c=d"),
@@ -155,7 +206,7 @@ def test_only_uids_and_codes_may_be_given_more_than_once() -> None:
 
 def test_a_name_of_very_many_words_is_refused_when_matched_fuzzily() -> None:
     with pytest.raises(Unmatchable, match="words"):
-        match("PN", [" ".join("abcdefghijklmnopq")], fuzzy=True)
+        match("PN", [" ".join("abcdefghijklmnopq")], Kinds(fuzzy=True))
 
 
 @pytest.mark.parametrize(
@@ -215,5 +266,43 @@ def test_reading_takes_linear_time(vr: str, piece: str) -> None:
     begin = time.perf_counter()
     for fuzzy in (False, True):
         with contextlib.suppress(Unmatchable):
-            match(vr, [piece * 100_000], fuzzy=fuzzy)
+            match(vr, [piece * 100_000], Kinds(fuzzy=fuzzy))
     assert time.perf_counter() - begin < 1
+
+
+@pytest.mark.parametrize("vr", ["PN", "LO", "UI", "DA", "IS", "SQ", "OB", None])
+def test_two_quotation_marks_are_no_value_if_that_is_asked_for(vr: str | None) -> None:
+    assert match(vr, ['""'], Kinds(empty_values=True)) == Empty()
+
+
+def test_two_quotation_marks_are_themselves_otherwise() -> None:
+    assert match("LO", ['""']) == OneOf(('""',))
+
+
+@pytest.mark.parametrize(
+    ("vr", "value", "meaning"),
+    [
+        ("CS", "CT\\PT", AllOf((OneOf(("CT",)), OneOf(("PT",))))),
+        ("LO", "a\\b\\a", AllOf((OneOf(("a",)), OneOf(("b",))))),
+        ("PN", "Doe\\Roe", AllOf((PersonName((("doe",),)), PersonName((("roe",),))))),
+        ("CS", "CT,PT", OneOf(("CT", "PT"))),
+        ("UI", "1.2\\1.3", OneOf(("1.2", "1.3"))),
+        ("LT", "a\\b", OneOf(("a\\b",))),
+    ],
+)
+def test_several_values_must_all_be_there_if_that_is_asked_for(
+    vr: str, value: str, meaning: Match
+) -> None:
+    assert match(vr, [value], Kinds(multiple_values=True)) == meaning
+
+
+def test_several_values_take_no_wild_cards() -> None:
+    with pytest.raises(Unmatchable, match="wild"):
+        match("CS", ["C*\\PT"], Kinds(multiple_values=True))
+
+
+def test_what_a_private_attribute_is_asked_for_is_left_to_its_vr() -> None:
+    assert match(None, ["1*"]) == ByItsVr(("1*",), Kinds())
+    assert match(None, ["*"]) is None
+    with pytest.raises(Unmatchable):
+        match(None, ["x" * 300])
