@@ -15,6 +15,7 @@ from app.audit.trail import Trail
 from app.retrieve.metadata_routes import router as metadata
 from app.retrieve.rendered_routes import router as rendered
 from app.retrieve.routes import router as retrieve
+from app.retrieve.versions import router as versions
 from app.retrieve.wado_uri_routes import router as wado_uri
 from app.search.routes import router as search
 from app.settings import Settings
@@ -30,7 +31,7 @@ from app.web.limits import Gates, RequestLimits
 from app.web.log import RequestLog, configure_log
 from app.web.openapi import DocumentedApp
 
-ROOMS: tuple[APIRouter, ...] = (store, search, retrieve, metadata, rendered)
+ROOMS: tuple[APIRouter, ...] = (store, search, retrieve, metadata, rendered, versions)
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:

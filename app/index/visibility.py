@@ -7,7 +7,7 @@ names, and every call binds `visibility.parameters`.
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, literal_column
+from sqlalchemy import ColumnElement, and_, bindparam, exists, literal_column, or_
 from sqlmodel import SQLModel
 
 from app.index.statements import table
@@ -30,6 +30,21 @@ def visible(model: type[SQLModel]) -> ColumnElement[bool]:
     """True of the rows of a table that a caller may see; what was removed, nobody sees."""
     rows = table(model).c
     return and_(rows.partition_id == bindparam("visible_partition"), *_there(model))
+
+
+def visible_version() -> ColumnElement[bool]:
+    """True of the instances that a caller may see, and of those whose place they have taken."""
+    rows, live = table(Instance).c, table(Instance).alias("live").c
+    there = exists().where(
+        live.partition_id == rows.partition_id,
+        live.sop_instance_uid == rows.sop_instance_uid,
+        live.removed_at.is_(None),
+    )
+    replaced = and_(rows.removed_by == literal_column("'replaced'"), there)
+    return and_(
+        rows.partition_id == bindparam("visible_partition"),
+        or_(rows.removed_at.is_(None), replaced),
+    )
 
 
 def _there(model: type[SQLModel]) -> list[ColumnElement[bool]]:

@@ -16,6 +16,7 @@ from app.index.instances import (
     Outcome,
     Replaced,
     locate,
+    locate_versions,
 )
 from app.index.recount import miscounted
 from app.index.visibility import Visibility
@@ -57,6 +58,26 @@ async def test_the_new_one_is_read_and_the_old_one_stays(database: Database) -> 
         (located,) = await locate(connection, HERE, old.study_instance_uid)
     assert (located.blob_key, located.version) == (new.blob_key, 2)
     await assert_counted(database)
+
+
+async def test_old_versions_are_seen_for_as_long_as_the_instance_is(database: Database) -> None:
+    old = new_instance()
+    await add(database, old)
+    await replace(database, new := instead_of(old))
+    uids = old.study_instance_uid, old.series_instance_uid, old.sop_instance_uid
+
+    async def keys(visibility: Visibility) -> list[str]:
+        async with database.reading() as connection:
+            found = await locate_versions(connection, visibility, *uids)
+        return [version.blob_key for version in found]
+
+    assert await keys(HERE) == [new.blob_key, old.blob_key]
+    assert await keys(Visibility(PARTITION + 1)) == []
+    async with database.transaction() as connection:
+        await connection.execute(
+            "UPDATE instance SET removed_at = now(), removed_by = 'deleted' WHERE version = 2"
+        )
+    assert await keys(HERE) == []
 
 
 async def test_what_is_replaced_is_told_of_in_the_log_of_changes(database: Database) -> None:

@@ -1,0 +1,99 @@
+"""Instances that were replaced can be retrieved by their version."""
+
+import hashlib
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from pydicom import Dataset
+
+from tests.factories import ct_dataset, multipart, part10
+from tests.fixtures.server import Server
+from tests.messages import parts_of
+
+
+@pytest.fixture
+async def editor(shared_server: Server) -> AsyncIterator[httpx.AsyncClient]:
+    async with shared_server.client("read", "store", "delete") as http:
+        yield http
+
+
+async def stored_versions(editor: httpx.AsyncClient, names: list[str]) -> tuple[str, list[bytes]]:
+    """An instance that was stored with each of the names in turn: its path, and the bytes."""
+    dataset: Dataset = ct_dataset()
+    files = []
+    for name in names:
+        dataset.PatientName = name
+        files.append(part10(dataset))
+        body, content_type = multipart(files[-1:])
+        headers = {"Content-Type": content_type}
+        answer = await editor.post("/studies?duplicates=replace", content=body, headers=headers)
+        assert answer.status_code == 200
+    path = (
+        f"/studies/{dataset.StudyInstanceUID}/series/{dataset.SeriesInstanceUID}"
+        f"/instances/{dataset.SOPInstanceUID}"
+    )
+    return path, files
+
+
+async def test_every_version_is_listed_and_comes_back_as_it_was_stored(
+    editor: httpx.AsyncClient, shared_server: Server
+) -> None:
+    path, files = await stored_versions(editor, ["A", "B", "C"])
+    listed = (await editor.get(f"{path}/versions")).json()
+    assert [each["version"] for each in listed] == [3, 2, 1]
+    for each, file in zip(listed, reversed(files), strict=True):
+        assert each["length"] == len(file)
+        assert each["sha256"] == hashlib.sha256(file).hexdigest()
+        assert each["url"].startswith(shared_server.dicomweb)
+        answer = await editor.get(
+            each["url"], headers={"Accept": "application/dicom; transfer-syntax=*"}
+        )
+        assert answer.content == file
+        assert answer.headers["content-location"] == each["url"]
+
+
+async def test_a_version_is_negotiated_as_an_instance_is(editor: httpx.AsyncClient) -> None:
+    path, files = await stored_versions(editor, ["A", "B"])
+    answer = await editor.get(f"{path}/versions/1")
+    assert parts_of(answer) == files[:1]
+    etag = answer.headers["etag"]
+    again = await editor.get(f"{path}/versions/1", headers={"If-None-Match": etag})
+    assert again.status_code == 304
+    headers = {"Accept": "application/dicom", "Range": "bytes=128-131"}
+    assert (await editor.get(f"{path}/versions/1", headers=headers)).content == b"DICM"
+    refused = await editor.get(f"{path}/versions/1", headers={"Accept": "text/html"})
+    assert refused.status_code == 406
+    assert (await editor.get(f"{path}/versions", headers={"Accept": "a/b"})).status_code == 406
+
+
+async def test_an_instance_that_was_never_replaced_has_one_version(
+    editor: httpx.AsyncClient,
+) -> None:
+    path, files = await stored_versions(editor, ["A"])
+    assert len((await editor.get(f"{path}/versions")).json()) == 1
+    assert parts_of(await editor.get(f"{path}/versions/1")) == files
+
+
+@pytest.mark.parametrize(
+    ("version", "status"), [("3", 404), ("0", 400), ("-1", 400), ("x", 400), ("9" * 30, 400)]
+)
+async def test_there_is_no_other_version(
+    editor: httpx.AsyncClient, version: str, status: int
+) -> None:
+    path, _ = await stored_versions(editor, ["A", "B"])
+    assert (await editor.get(f"{path}/versions/{version}")).status_code == status
+
+
+async def test_versions_of_what_cannot_be_seen_are_not_found(
+    editor: httpx.AsyncClient, shared_server: Server
+) -> None:
+    path, _ = await stored_versions(editor, ["A", "B"])
+    token = await shared_server.token("read", partition="another")
+    for resource in ("versions", "versions/1", "versions/2"):
+        answer = await editor.get(
+            f"{path}/{resource}", headers={"Authorization": f"Bearer {token}"}
+        )
+        assert answer.status_code == 404
+    assert (await editor.get("/studies/1.2/series/1.2/instances/1.2/versions")).status_code == 404
+    assert (await editor.get("/studies/1.2/series/x/instances/1.2/versions")).status_code == 400
