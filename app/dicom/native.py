@@ -13,6 +13,9 @@ from app.errors import Unprocessable
 
 Samples = NDArray[Any]
 
+_PIXELS_AT_ONCE = 64 * 1024
+"""That are converted to RGB: their floats find place in the processor's cache."""
+
 
 def native_frame(data: bytes, description: PixelDescription, first_bit: int = 0) -> Samples:
     """The samples of a frame that is not compressed, beginning with bit `first_bit` of `data`.
@@ -104,7 +107,15 @@ def as_rgb(samples: Samples, description: PixelDescription) -> Samples:
     """
     if description.photometric_interpretation not in ("YBR_FULL", "YBR_FULL_422"):
         return samples
-    most = (1 << description.bits_stored) - 1
+    rgb = np.empty(samples.shape, samples.dtype)
+    rows = max(1, _PIXELS_AT_ONCE // samples.shape[1])
+    for top in range(0, samples.shape[0], rows):
+        strip = slice(top, top + rows)
+        rgb[strip] = _strip_as_rgb(samples[strip], (1 << description.bits_stored) - 1)
+    return rgb
+
+
+def _strip_as_rgb(samples: Samples, most: int) -> Samples:
     y, cb, cr = np.moveaxis(samples.astype(np.float32), 2, 0)
     cb -= (most + 1) // 2
     cr -= (most + 1) // 2

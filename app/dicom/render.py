@@ -24,6 +24,9 @@ JPEG, PNG = "image/jpeg", "image/png"
 
 DEFAULT_QUALITY = 90
 
+VALUES_AT_ONCE = 256 * 1024
+"""That go through the stages by themselves, where no table has all of them: 2 MiB of floats."""
+
 
 def render(
     samples: Samples,
@@ -87,7 +90,11 @@ def _grey(samples: Samples, presentation: Presentation, voi: Window | LookupTabl
         return 255 - samples if presentation.inverted else samples
     voi = voi or _full_range(samples, presentation)
     if samples.dtype.itemsize > 2:
-        return _shown(samples, presentation.modality, voi, inverted=presentation.inverted)
+        rows = max(1, VALUES_AT_ONCE // samples.shape[1])
+        strips = (samples[top : top + rows] for top in range(0, samples.shape[0], rows))
+        return np.concatenate(
+            [_shown(strip, presentation.modality, voi, presentation.inverted) for strip in strips]
+        )
     table = _table(samples.dtype.str, presentation.modality, voi, presentation.inverted)
     shown: Image = table[samples.view(f"u{samples.dtype.itemsize}")]
     return shown
@@ -100,14 +107,13 @@ def _table(
     """What is shown for each value of the type, in the order of their bit patterns."""
     size = np.dtype(dtype).itemsize
     every = np.arange(1 << 8 * size, dtype=f"u{size}").view(dtype)
-    return _shown(every, modality, voi, inverted=inverted)
+    return _shown(every, modality, voi, inverted)
 
 
 def _shown(
     samples: Samples,
     modality: Rescale | LookupTable | None,
     voi: Window | LookupTable,
-    *,
     inverted: bool,
 ) -> Image:
     with np.errstate(all="ignore"):
