@@ -1,7 +1,7 @@
 """The attributes by which the bytes of a frame are read: `PixelDescription` (PS3.3 C.7.6.3)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from app.dicom.uids import transfer_syntax
@@ -89,6 +89,14 @@ def describe(attributes: Mapping[str, Any], transfer_syntax_uid: str) -> PixelDe
         transfer_syntax_uid=transfer_syntax_uid,
         floating=floating,
         words=attributes.get("7FE00010", {}).get("vr") != "OB",
+    )
+
+
+def whole_cells(description: PixelDescription) -> PixelDescription:
+    """As if all the bits of a cell were those of its value."""
+    allocated = description.bits_allocated
+    return replace(
+        description, bits_stored=allocated, high_bit=allocated - 1, pixel_representation=0
     )
 
 

@@ -8,8 +8,9 @@ found out what it is.
 
 from dataclasses import dataclass
 
-from app.dicom.description import PixelDescription
+from app.dicom.description import PixelDescription, whole_cells
 from app.dicom.frames import join_fragments
+from app.dicom.native import Samples
 from app.dicom.pixels import LARGEST_FRAME, decode_frame, is_plain_jpeg
 from app.dicom.presentation import Presentation, Window
 from app.dicom.render import JPEG, encode, render, shown_as_stored
@@ -41,13 +42,23 @@ def draw(data: bytes, drawing: Drawing) -> bytes:
     `data`: its native bytes, or the items of its fragments. Raises `TooLarge`, `Unprocessable`,
     `NotAcceptable`, and `InvalidParameter` for a viewport that sees nothing of it.
     """
-    samples = decode_frame(
-        _codestream(data, drawing.description),
-        drawing.description,
-        first_bit=drawing.first_bit,
-        largest=drawing.largest,
+    stored = _codestream(data, drawing.description)
+
+    def decoded(description: PixelDescription) -> Samples:
+        return decode_frame(
+            stored, description, first_bit=drawing.first_bit, largest=drawing.largest
+        )
+
+    samples, cells = decoded(drawing.description), None
+    if any(overlay.cell_bit is not None for overlay in drawing.presentation.overlays):
+        cells = decoded(whole_cells(drawing.description))
+    image = render(
+        samples,
+        drawing.presentation,
+        window=drawing.window,
+        viewport=drawing.viewport,
+        cells=cells,
     )
-    image = render(samples, drawing.presentation, window=drawing.window, viewport=drawing.viewport)
     return encode(image, drawing.media_type, drawing.quality)
 
 

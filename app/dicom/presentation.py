@@ -3,8 +3,9 @@
     presentation_of(attributes, frame_number) -> Presentation
 
 The stages are those of PS3.4 N.2: Modality LUT, VOI LUT, then inversion of MONOCHROME1, or the
-palette of colour. An enhanced multi-frame image says them in its functional groups, of one frame
-or shared by all (PS3.3 C.7.6.16); elsewhere they stand at the top level.
+palette of colour; overlays lie over that. An enhanced multi-frame image says the first two in its
+functional groups, of one frame or shared by all (PS3.3 C.7.6.16); elsewhere they stand at the top
+level.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,6 +15,7 @@ from math import isfinite
 from typing import Any
 
 from app.dicom.lookup import LookupTable, Palette, bulk_path, read_table
+from app.dicom.overlays import Overlay, overlay_paths, overlays_of
 from app.errors import InvalidParameter, Unprocessable
 
 Attributes = Mapping[str, Any]
@@ -80,6 +82,7 @@ class Presentation:
     inverted: bool = False
     palette: Palette | None = None
     bits_stored: int = 8
+    overlays: tuple[Overlay, ...] = ()
     padding: tuple[float, float] | None = None
     """The stored values, from and to, that are no part of the image (PS3.3 C.7.5.1.1.2)."""
 
@@ -107,21 +110,23 @@ def presentation_of(
     photometric = str(_first(attributes, "00280004") or "").strip()
     signed = _first(attributes, "00280103") == 1
     bits = _first(attributes, "00280101") or _first(attributes, "00280100") or 8
+    overlays = overlays_of(attributes, frame_number, bulk)
     if photometric == "PALETTE COLOR":
-        return Presentation(palette=_palette(attributes, bulk), bits_stored=bits)
+        return Presentation(palette=_palette(attributes, bulk), overlays=overlays, bits_stored=bits)
     modality = _modality(attributes, frame_number, bulk, signed=signed)
     below_zero = signed or (isinstance(modality, Rescale) and modality.intercept < 0)
     return Presentation(
         modality=modality,
         voi=_voi(attributes, frame_number, bulk, signed=below_zero),
         inverted=photometric == "MONOCHROME1",
+        overlays=overlays,
         bits_stored=bits,
         padding=_padding(attributes),
     )
 
 
 def lookup_paths(attributes: Attributes, frame_number: int) -> list[str]:
-    """The paths of the lookup table data of this frame that lie outside the JSON."""
+    """The paths of the lookup tables and overlays of this frame that lie outside the JSON."""
     elements = [attributes.get(tag, {}) for tag in (*_PALETTE_DATA, *_PALETTE_SEGMENTS)]
     for sequence, group in (
         (_MODALITY_LUT_SEQUENCE, _PIXEL_VALUE_TRANSFORMATION),
@@ -132,7 +137,8 @@ def lookup_paths(attributes: Attributes, frame_number: int) -> list[str]:
             for place in _places(attributes, frame_number, group)
             for item in _items(place, sequence)[:1]
         ]
-    return [path for element in elements if (path := bulk_path(element)) is not None]
+    tables = [path for element in elements if (path := bulk_path(element)) is not None]
+    return [*tables, *overlay_paths(attributes)]
 
 
 def _places(attributes: Attributes, frame_number: int, group: str) -> Iterator[Attributes]:

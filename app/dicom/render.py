@@ -1,6 +1,6 @@
 """A decoded frame to what a screen shows, and that to JPEG or PNG.
 
-    samples -> Modality LUT -> VOI LUT -> inversion or palette -> viewport -> bytes
+    samples -> Modality LUT -> VOI LUT -> inversion or palette -> overlays -> viewport -> bytes
 
 8-bit samples of grey that have neither a Modality nor a VOI LUT are shown as they are; others
 without a VOI are spread over the full range from the least to the greatest of them. An image of 16
@@ -34,11 +34,12 @@ def render(
     *,
     window: Window | None = None,
     viewport: Viewport | None = None,
+    cells: Samples | None = None,
 ) -> Image:
     """The pixels to show: rows x columns of grey, and x 3 of red, green and blue.
 
     `samples` are those of `app.dicom.pixels.decode_frame`. `window` replaces that of the image and
-    means nothing where the image is one of colour.
+    means nothing where the image is one of colour. `cells`: for overlays that lie in them.
     """
     if presentation.palette is not None:
         image = presentation.palette.apply(samples)
@@ -46,6 +47,10 @@ def render(
         image = to_eight_bits(samples, presentation.bits_stored)
     else:
         image = _grey(samples, presentation, window or presentation.voi)
+    if presentation.overlays:
+        image = np.array(image)  # it may be the samples themselves
+        for overlay in presentation.overlays:
+            overlay.burn(image, cells)
     return viewport.apply(image) if viewport else image
 
 
@@ -74,7 +79,7 @@ def encode(image: Image, media_type: str, quality: int | None = None) -> bytes:
 
 def shown_as_stored(presentation: Presentation, *, colour: bool) -> bool:
     """Whether 8-bit unsigned samples of such an image are what is shown."""
-    if presentation.palette is not None or presentation.bits_stored != 8:
+    if presentation.palette is not None or presentation.bits_stored != 8 or presentation.overlays:
         return False
     if presentation.modality is None and presentation.voi is None:
         return colour or not presentation.inverted

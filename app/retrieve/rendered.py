@@ -34,7 +34,7 @@ from app.retrieve.service import Target, locate_target, require_frames
 from app.retrieve.stream import Reader, reworked
 from app.span import Span
 
-_LARGEST_TABLE = 1024 * 1024  # twice that of 65,536 entries for each of three colours
+_LARGEST_TABLE = 16 * 1024 * 1024  # an overlay over as many pixels as are rendered has half of that
 _SPARE_BYTES = 1024 * 1024
 _LONG_BYTES = 64 * 1024  # of compressed JSON: reading it would hold up the event loop
 _VERSION = version("hilum")
@@ -104,13 +104,13 @@ async def render_frame(
 
 
 _Tables = dict[str, tuple[Span, int]]
-"""Where the data of lookup tables lie, and the bytes of a word in which they are reversed."""
+"""Where lookup tables and overlays lie, and the bytes of a word in which they are reversed."""
 
 
 async def _located(
     archive: Archive, visibility: Visibility, frame: Frame
 ) -> tuple[dict[str, Any], Span, _Tables]:
-    """The instance's DICOM JSON, the items of a compressed frame, and the lookup tables."""
+    """The instance's DICOM JSON, the items of a compressed frame, the tables and overlays."""
     instance = frame.instance
     big_endian = transfer_syntax(instance.transfer_syntax_uid).big_endian
     span = Span(0, 0)
@@ -124,6 +124,8 @@ async def _located(
             (span,) = await frame_entries(connection, visibility, instance.id, [frame.number])
         for path in lookup_paths(attributes, frame.number):
             value = await bulk_value(connection, visibility, instance.id, path)
+            if value.span.length > _LARGEST_TABLE:
+                continue  # as if it were empty
             tables[path] = value.span, WORD_BYTES.get(value.vr, 1) if big_endian else 1
     return attributes, span, tables
 
@@ -158,8 +160,6 @@ def _check_size(span: Span, description: PixelDescription, largest: int) -> None
 
 
 async def _table(reader: Reader, key: str, span: Span, word: int) -> bytes:
-    """The data of a lookup table, as little endian."""
-    if span.length > _LARGEST_TABLE:
-        raise Unprocessable("A lookup table is larger than any can be.")
+    """The data of a lookup table or an overlay, as little endian."""
     data = await reader.read(key, span)
     return reworked(data, word, 0, 8 * len(data))
