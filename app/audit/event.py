@@ -15,11 +15,14 @@ says, a room adds to the request's `Note`.
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from enum import IntEnum, StrEnum
 from urllib.parse import parse_qsl, quote
 
 from app.dicom.dictionary import tag_of, vr_of
 
+NOBODY = 0
+"""The partition of records of callers whom nobody knows."""
 PATH_CHARACTERS = 1024
 QUERY_CHARACTERS = 4096
 
@@ -67,9 +70,13 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class AuditEvent:
-    """One record: fields as the columns of `app.index.tables.Audit`."""
+    """One record: fields as the columns of `app.index.tables.Audit`.
 
-    partition_id: int | None
+    Every field is covered by the hashes of the chain, so one that is added changes them.
+    """
+
+    partition_id: int
+    at: datetime
     request_id: str
     event: str
     action: str
@@ -135,19 +142,20 @@ def _uid(text: str | None) -> str | None:
 def audit_event(
     note: Note,
     *,
+    at: datetime,
     status: int,
     request_id: str,
     method: str,
     path: str,
     query: bytes,
     client_address: str | None,
-    partition_id: int | None,
+    partition_id: int,
     principal: str | None,
 ) -> AuditEvent:
     """The record of a request that is answered with this status.
 
-    `query` is the query string as it came; `partition_id` and `principal` are the caller's, if one
-    is known.
+    `query` is the query string as it came; `partition_id` and `principal` are the caller's, or
+    `NOBODY` and None.
     """
     event, action = note.event, note.action
     if status == 401:
@@ -156,6 +164,7 @@ def audit_event(
         event, action = EventId.SECURITY_ALERT, Action.EXECUTE
     return AuditEvent(
         partition_id=partition_id,
+        at=at,
         request_id=request_id,
         event=event,
         action=action,

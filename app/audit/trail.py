@@ -1,19 +1,22 @@
 """`Trail`: writes the records of the audit. What it has not written has not happened.
 
 A record is in the database when `record` returns, or `AuditUnavailable` is raised and the request
-must not be answered as if nothing were wrong. Requests that run at the same time share a commit:
-while one batch is being written, the next one gathers.
+must not be answered as if nothing were wrong. Requests that run at the same time in one partition
+share a commit: while one batch is being written, the next one gathers.
 """
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 
 import structlog
 
 from app.archive import Archive
+from app.audit import chain
 from app.audit.event import AuditEvent
 from app.errors import Unavailable
 from app.index import audits
+from app.index.database import Connection
 
 BATCH = 256
 WAITING = 4096
@@ -59,9 +62,9 @@ class Trail:
             try:
                 async with self._archive.writing() as connection:
                     while self._waiting:
-                        batch = self._take(BATCH)
+                        batch = self._take_of_one_partition()
                         async with asyncio.timeout(WRITE_SECONDS):
-                            await audits.add(connection, [event for event, _ in batch])
+                            await _append(connection, [event for event, _ in batch])
                         _settle(batch, None)
             # Whatever it was: the records are not there, and the next ones would fare no better.
             except Exception as error:
@@ -69,8 +72,25 @@ class Trail:
                 _settle(batch + self._take(WAITING), AuditUnavailable)
         self._writer = None
 
+    def _take_of_one_partition(self) -> list[_Waiting]:
+        """Those that can be appended together; the others keep their order."""
+        partition_id = self._waiting[0][0].partition_id
+        batch: list[_Waiting] = []
+        others: deque[_Waiting] = deque()
+        while self._waiting and len(batch) < BATCH:
+            one = self._waiting.popleft()
+            (batch if one[0].partition_id == partition_id else others).append(one)
+        self._waiting.extendleft(reversed(others))
+        return batch
+
     def _take(self, most: int) -> list[_Waiting]:
         return [self._waiting.popleft() for _ in range(min(len(self._waiting), most))]
+
+
+async def _append(connection: Connection, events: Sequence[AuditEvent]) -> None:
+    partition_id = events[0].partition_id
+    digests = [chain.digest(event) for event in events]
+    await audits.append(connection, partition_id, chain.genesis(partition_id), events, digests)
 
 
 def _settle(batch: list[_Waiting], failure: type[AuditUnavailable] | None) -> None:

@@ -1,34 +1,149 @@
-"""The audit, append-only: this module inserts and does nothing else to it."""
+"""The audit: appended to, read, and nothing else. Records of a partition form a chain of hashes.
 
-from collections.abc import Sequence
+Rules:
+- What is appended continues the chain of its partition, under a lock on the chain's head that lasts
+  from the statement to its commit. It is one statement, so that no process that is busy with other
+  things ever holds the lock: all of them together write as fast as the disk takes commits.
+- The database refuses to change or remove what is written (see the migrations), even for us.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from app.index.database import Connection
 
-_COLUMNS = (
-    "partition_id",
-    "request_id",
-    "event",
-    "action",
-    "outcome",
-    "principal",
-    "client_address",
-    "method",
-    "path",
-    "query",
-    "status",
-    "study_instance_uid",
-    "series_instance_uid",
-    "sop_instance_uid",
+_COLUMNS = {
+    "at": "timestamptz",
+    "request_id": "text",
+    "event": "text",
+    "action": "text",
+    "outcome": "smallint",
+    "principal": "text",
+    "client_address": "text",
+    "method": "text",
+    "path": "text",
+    "query": "text",
+    "status": "smallint",
+    "study_instance_uid": "text",
+    "series_instance_uid": "text",
+    "sop_instance_uid": "text",
+}
+_NAMES = ", ".join(_COLUMNS)
+_ARRAYS = ", ".join(f"${n}::{kind}[]" for n, kind in enumerate(_COLUMNS.values(), 3))
+
+_APPEND = f"""
+WITH RECURSIVE head AS (
+    SELECT sequence, hash FROM audit_chain WHERE partition_id = $1 FOR UPDATE
+), link (number, sequence, hash) AS (
+    SELECT 0, sequence, hash FROM head
+  UNION ALL
+    SELECT number + 1, sequence + 1, sha256(hash || ($2::bytea[])[number + 1])
+    FROM link WHERE number < cardinality($2::bytea[])
+), advanced AS (
+    UPDATE audit_chain SET sequence = link.sequence, hash = link.hash
+    FROM link WHERE partition_id = $1 AND number = cardinality($2::bytea[])
+), appended AS (
+    INSERT INTO audit (partition_id, sequence, hash, {_NAMES})
+    SELECT $1, sequence, hash, {_NAMES}
+    FROM link JOIN unnest({_ARRAYS}) WITH ORDINALITY AS new ({_NAMES}, number) USING (number)
+    RETURNING 1
 )
-_INSERT = (
-    f"INSERT INTO audit ({', '.join(_COLUMNS)})"
-    f" VALUES ({', '.join(f'${n}' for n in range(1, len(_COLUMNS) + 1))})"
+SELECT count(*) FROM appended
+"""
+_BEGIN = (
+    "INSERT INTO audit_chain (partition_id, sequence, hash) VALUES ($1, 0, $2)"
+    " ON CONFLICT (partition_id) DO NOTHING"
 )
 
 
-async def add(connection: Connection, records: Sequence[Any]) -> None:
-    """Append records, each with an attribute for every column; all of them or none."""
-    await connection.executemany(
-        _INSERT, [[getattr(record, column) for column in _COLUMNS] for record in records]
-    )
+@dataclass(frozen=True, slots=True)
+class End:
+    """Where the chain of a partition ends."""
+
+    partition_id: int
+    sequence: int
+    """Of the last record that was appended; 0 without any."""
+    hash: bytes | None
+    """Of that record; None if nothing is known of the chain."""
+    last: int
+    """Of the last record that is there; another number is a sign of tampering."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRecord:
+    """A record as it lies in the index."""
+
+    partition_id: int
+    sequence: int
+    hash: bytes
+    at: datetime
+    request_id: str
+    event: str
+    action: str
+    outcome: int
+    principal: str | None
+    client_address: str | None
+    method: str
+    path: str
+    query: str | None
+    status: int
+    study_instance_uid: str | None
+    series_instance_uid: str | None
+    sop_instance_uid: str | None
+
+
+async def append(
+    connection: Connection,
+    partition_id: int,
+    genesis: bytes,
+    records: Sequence[Any],
+    digests: Sequence[bytes],
+) -> None:
+    """Append records to the chain of a partition; all of them or none.
+
+    Each has an attribute for every column, and a digest; `genesis` begins a chain that is new.
+    """
+    columns = [[getattr(record, name) for record in records] for name in _COLUMNS]
+    if not await connection.fetchval(_APPEND, partition_id, digests, *columns):
+        await connection.execute(_BEGIN, partition_id, genesis)
+        await connection.fetchval(_APPEND, partition_id, digests, *columns)
+
+
+_ENDS = """
+WITH RECURSIVE found AS (
+    SELECT min(partition_id) AS partition_id FROM audit
+  UNION ALL
+    SELECT (SELECT min(partition_id) FROM audit WHERE partition_id > found.partition_id)
+    FROM found WHERE partition_id IS NOT NULL
+)
+SELECT partition_id, coalesce(audit_chain.sequence, 0), audit_chain.hash, coalesce(
+    (SELECT max(sequence) FROM audit WHERE partition_id = found.partition_id), 0
+)
+FROM (SELECT * FROM found WHERE partition_id IS NOT NULL) AS found
+FULL JOIN audit_chain USING (partition_id)
+ORDER BY partition_id
+"""
+
+
+async def ends(connection: Connection) -> list[End]:
+    """The ends of all chains at this moment, by partition."""
+    return [End(*row) for row in await connection.fetch(_ENDS)]
+
+
+_RECORDS = (
+    f"SELECT partition_id, sequence, hash, {_NAMES} FROM audit"
+    " WHERE partition_id = $1 AND sequence > $2 ORDER BY sequence LIMIT $3"
+)
+_PAGE = 2000
+
+
+async def records(
+    connection: Connection, partition_id: int, after: int = 0
+) -> AsyncIterator[StoredRecord]:
+    """The records of a partition behind a place in its chain, in their order."""
+    while page := await connection.fetch(_RECORDS, partition_id, after, _PAGE):
+        for row in page:
+            yield StoredRecord(*row)
+        after = page[-1]["sequence"]

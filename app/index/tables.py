@@ -3,7 +3,7 @@
     partition ─┬─ study ── series ─┬─ instance    what is stored (live rows and their old versions)
                │                   └─ series_metadata        what is sent of a series, kept ready
                ├─ change                           what happened, in commit order
-               ├─ audit                            who asked for what, refusals included
+               ├─ audit, audit_chain               who asked for what, refusals included
                └─ token                            who may ask
 
 Every table but `partition` carries `partition_id`: partitions (tenants) never share a row, and
@@ -290,9 +290,15 @@ class Audit(SQLModel, table=True):
 
     __table_args__ = (Index("audit_at", "partition_id", "at"),)
 
-    id: int | None = _identity()
-    partition_id: int | None = None
-    at: datetime = _now()
+    partition_id: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    """The caller's; 0 if nobody is known."""
+    sequence: int = Field(
+        sa_type=BigInteger, primary_key=True, sa_column_kwargs={"autoincrement": False}
+    )
+    """Its place in the chain of the partition, from 1, without a gap."""
+    hash: bytes = Field(sa_type=LargeBinary)
+    """Over this record and all before it (see `app.audit.chain`)."""
+    at: datetime = Field(sa_type=DateTime(timezone=True))
     request_id: str = Field(sa_type=Text)
     event: str = Field(sa_type=Text)
     """The DICOM code (PS3.16 CID 400) of what was asked, for example 110112 Query."""
@@ -310,6 +316,16 @@ class Audit(SQLModel, table=True):
     study_instance_uid: str | None = Field(default=None, sa_type=Text)
     series_instance_uid: str | None = Field(default=None, sa_type=Text)
     sop_instance_uid: str | None = Field(default=None, sa_type=Text)
+
+
+class AuditChain(SQLModel, table=True):
+    """How far the records of a partition go. Whoever appends holds its row until the commit."""
+
+    __tablename__ = "audit_chain"
+
+    partition_id: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    sequence: int = Field(sa_type=BigInteger)
+    hash: bytes = Field(sa_type=LargeBinary)
 
 
 class Token(SQLModel, table=True):

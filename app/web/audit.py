@@ -5,10 +5,12 @@ The start of the answer is held back until the record is written; if it cannot b
 caller went away or a room failed, is recorded all the same.
 """
 
+from datetime import UTC, datetime
+
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.access.principal import Principal
-from app.audit.event import audit_event, note_of
+from app.audit.event import NOBODY, audit_event, note_of
 from app.audit.trail import AuditUnavailable, Trail
 from app.web.authentication import OPEN_PATHS
 from app.web.dependencies import DICOMWEB
@@ -61,13 +63,14 @@ class _Record:
         caller: Principal | None = scope["state"].get("principal")
         event = audit_event(
             self._note,
+            at=datetime.now(UTC),
             status=status,
             request_id=scope["state"]["request_id"],
             method=scope["method"],
             path=scope["path"],
             query=scope["query_string"],
             client_address=scope["client"][0] if scope.get("client") else None,
-            partition_id=caller.partition_id if caller else None,
+            partition_id=caller.partition_id if caller else NOBODY,
             principal=caller.name if caller else None,
         )
         try:

@@ -134,7 +134,7 @@ async def test_the_audit_says_what_was_read(
     async with index.reading() as connection:
         row = await connection.fetchrow(
             "SELECT event, action, query, sop_instance_uid, series_instance_uid,"
-            " study_instance_uid FROM audit WHERE path = '/wado' ORDER BY id DESC LIMIT 1"
+            " study_instance_uid FROM audit WHERE path = '/wado' ORDER BY sequence DESC LIMIT 1"
         )
     await index.close()
     assert (row["event"], row["action"]) == ("110104", "R")

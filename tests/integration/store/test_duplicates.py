@@ -208,7 +208,8 @@ async def test_that_something_was_replaced_is_in_the_audit(
     await store(editor, part10(dataset), "replace")
     async with archive.reading() as connection:
         rows = await connection.fetch(
-            "SELECT action, query, sop_instance_uid FROM audit WHERE method = 'POST' ORDER BY id"
+            "SELECT action, query, sop_instance_uid FROM audit WHERE method = 'POST'"
+            " ORDER BY sequence"
         )
     assert [tuple(row) for row in rows] == [
         ("C", None, dataset.SOPInstanceUID),

@@ -118,7 +118,10 @@ async def records(server: Server) -> list[dict[str, Any]]:
     """The whole audit, oldest first."""
     connection = await asyncpg.connect(server.database_url)
     try:
-        return [dict(row) for row in await connection.fetch("SELECT * FROM audit ORDER BY id")]
+        rows = await connection.fetch(
+            "SELECT *, xmin::text AS transaction FROM audit ORDER BY partition_id, sequence"
+        )
+        return [dict(row) for row in rows]
     finally:
         await connection.close()
 

@@ -1,5 +1,6 @@
 """What the audit says of a request follows from the request, and names no person."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -67,6 +68,7 @@ def test_the_outcome_follows_from_the_status(status: int, outcome: Outcome) -> N
 def event(**values: Any) -> AuditEvent:
     given: dict[str, Any] = {
         "status": 200,
+        "at": datetime(2026, 1, 2, 3, 4, 5, 678900, tzinfo=UTC),
         "request_id": "r1",
         "method": "GET",
         "path": "/dicomweb/studies/1.2",

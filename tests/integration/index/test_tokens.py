@@ -1,13 +1,12 @@
-"""Tokens, partitions and the audit on a real PostgreSQL."""
+"""Tokens and partitions on a real PostgreSQL."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from app.errors import Unavailable
-from app.index import audits, partitions, tokens
+from app.index import partitions, tokens
 from app.index.database import Database
 
 
@@ -16,24 +15,6 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     database = await Database.open(database_url, connections=4, statement_seconds=5)
     yield database
     await database.close()
-
-
-@dataclass(frozen=True)
-class Record:
-    partition_id: int | None = 1
-    request_id: str = "r"
-    event: str = "110112"
-    action: str = "E"
-    outcome: int = 0
-    principal: str | None = "viewer"
-    client_address: str | None = "127.0.0.1"
-    method: str = "GET"
-    path: str = "/dicomweb/studies"
-    query: str | None = None
-    status: int = 200
-    study_instance_uid: str | None = None
-    series_instance_uid: str | None = None
-    sop_instance_uid: str | None = None
 
 
 async def test_a_token_is_found_by_its_hash_until_it_is_revoked(database: Database) -> None:
@@ -72,16 +53,6 @@ async def test_a_partition_is_made_once(database: Database) -> None:
         first = await partitions.ensure(connection, "north")
         assert await partitions.ensure(connection, "north") == first
         assert await partitions.ensure(connection, "default") != first
-
-
-async def test_audit_records_are_kept_column_by_column(database: Database) -> None:
-    async with database.transaction() as connection:
-        await audits.add(connection, [Record(), Record(status=401, outcome=4, partition_id=None)])
-    async with database.snapshot() as connection:
-        rows = await connection.fetch("SELECT * FROM audit ORDER BY id")
-    names = [field.name for field in fields(Record)]
-    assert [rows[0][name] for name in names] == [getattr(Record(), name) for name in names]
-    assert (rows[1]["status"], rows[1]["partition_id"]) == (401, None)
 
 
 async def test_a_transaction_that_fails_leaves_nothing(database: Database) -> None:
