@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from app.blobs.contract import BlobStore
+from app.blobs.keys import fresh_stem
 from app.blobs.open import open_blobs
 from app.errors import Unavailable
 from app.index.database import Connection, Database
 from app.index.embedded import running_url
+from app.index.reservations import Reservations
 from app.index.totals import Totals
 from app.index.writer import Writer
 from app.sandbox.pool import Allowance, Sandbox
@@ -31,6 +33,8 @@ class Archive:
     database: Database
     writer: Writer
     """Adds instances, those of requests that come together in one transaction."""
+    reservations: Reservations
+    """Keys for new blobs."""
     sandbox: Sandbox
     """Where frames are decoded."""
     totals: Totals = field(default_factory=Totals)
@@ -62,6 +66,7 @@ class Archive:
     async def close(self) -> None:
         """Let go of every connection, file and child process."""
         await self.sandbox.close()
+        await self.reservations.close()
         await self.blobs.close()
         await self.database.close()
 
@@ -79,7 +84,14 @@ async def open_archive(settings: Settings) -> Archive:
         queue_seconds=settings.limits.queue_seconds,
     )
     blobs = open_blobs(settings.blobs_url, settings.data_dir)
-    return Archive(settings, blobs, database, Writer(database), _sandbox(settings.limits))
+    return Archive(
+        settings,
+        blobs,
+        database,
+        Writer(database),
+        Reservations(database, fresh_stem),
+        _sandbox(settings.limits),
+    )
 
 
 def _sandbox(limits: Limits) -> Sandbox:

@@ -20,6 +20,7 @@ from app.retrieve.wado_uri_routes import router as wado_uri
 from app.search.routes import router as search
 from app.settings import Settings
 from app.store.routes import router as store
+from app.upkeep.sweep import Sweeper
 from app.web import errors, health
 from app.web.audit import AuditTrail
 from app.web.authentication import Authentication
@@ -82,9 +83,11 @@ def _lifespan(
         app.state.trail = trail
         app.state.gates = Gates.of(settings.limits)
         app.state.readiness = health.Readiness(archive)
+        sweeper = Sweeper(archive)
         try:
             yield
         finally:
+            await sweeper.close()
             await trail.close()
             await archive.close()
 

@@ -1,9 +1,12 @@
 """The names of blobs: how a fresh one is made, and what a name may look like.
 
-p1/20240229/a/abcd…    48 hex digits, made from nothing that a caller sent
+p1/20240229/a/abcd…-0    48 hex digits, made from nothing that a caller sent, and a number
 │  │        └── the first digit again, so that no folder grows beyond what a disk likes
 │  └── the day of its making (UTC): a new folder is dear, since it has to be made durable too
 └── whose it is; a partition's blobs are all under its own prefix
+
+Keys are reserved many at a time (`app.index.reservations`): those have all but the number in
+common, which is their stem.
 """
 
 import re
@@ -14,10 +17,10 @@ _KEY = re.compile(r"[A-Za-z0-9_-]+(?:/[A-Za-z0-9_-]+)*")
 _LONGEST = 200
 
 
-def fresh_key(owner: str) -> str:
-    """A key under the prefix `owner` that no blob has had and none will have again."""
+def fresh_stem(partition_id: int) -> str:
+    """What keys of a partition's blobs begin with that no others have begun with, or ever will."""
     name = secrets.token_hex(24)
-    return checked(f"{owner}/{datetime.now(UTC):%Y%m%d}/{name[0]}/{name}")
+    return f"p{partition_id}/{datetime.now(UTC):%Y%m%d}/{name[0]}/{name}"
 
 
 def checked(key: str) -> str:

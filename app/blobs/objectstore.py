@@ -6,13 +6,13 @@ Rules:
 - Nothing is held whole: beyond `SINGLE_BYTES` bytes go out in parts, and come in as a stream.
 - Small blobs are put create-only by one conditional request. Large ones go in parts, which cannot
   be conditional, so the key is claimed first by a conditional put of an empty object beside it.
-  The claim is removed after success; after a failure it stays, and the key is never used.
+  The claim is removed after success; after a failure it stays until the key is deleted.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -160,10 +160,9 @@ class ObjectStoreBlobs:
             raise _too_short(key, size, span)
 
     def _delete(self, key: str) -> None:
-        try:
-            obstore.delete(self._store, key)
-        except FileNotFoundError:
-            return
+        for path in (key, key + _CLAIM):
+            with suppress(FileNotFoundError):
+                obstore.delete(self._store, path)
 
     def _check(self) -> None:
         next(iter(obstore.list(self._store, chunk_size=1)), None)

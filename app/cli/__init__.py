@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from app.cli import demo, schema, serve, tokens
+from app.cli import demo, schema, serve, tokens, upkeep
 from app.errors import ArchiveError
 
 commands = typer.Typer(
@@ -17,6 +17,7 @@ commands.command("serve")(serve.serve)
 commands.command("demo")(demo.demo)
 commands.command("migrate")(schema.migrate)
 commands.command("openapi")(schema.openapi)
+commands.command("sweep")(upkeep.sweep)
 commands.add_typer(tokens.commands, name="token")
 
 

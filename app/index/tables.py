@@ -2,6 +2,7 @@
 
     partition ─┬─ study ── series ─┬─ instance    what is stored (live rows and their old versions)
                │                   └─ series_metadata        what is sent of a series, kept ready
+               ├─ upload                     keys of blobs that may not be in the index yet
                ├─ change                           what happened, in commit order
                ├─ audit, audit_chain               who asked for what, refusals included
                └─ token                            who may ask
@@ -188,6 +189,7 @@ class Instance(SQLModel, table=True):
             unique=True,
             postgresql_where=text("removed_at IS NULL"),
         ),
+        Index("instance_of_blob", "blob_key"),
         Index("instance_of_series", "series_id", postgresql_where=text("removed_at IS NULL")),
         Index("instance_of_study", "study_id", postgresql_where=text("removed_at IS NULL")),
     )
@@ -253,6 +255,26 @@ class SeriesMetadata(SQLModel, table=True):
     """Of the JSON, in bytes."""
     crc32: int = Field(sa_type=BigInteger)
     """Of the JSON."""
+
+
+class Upload(SQLModel, table=True):
+    """Keys that one process may give to blobs: committed before a blob has any of them.
+
+    As long as there may be a blob that is not in the index, its key is one of these.
+    """
+
+    id: int | None = _identity()
+    partition_id: int
+    key_stem: str = Field(sa_type=Text, unique=True)
+    """What the keys have in common: each is the stem, a hyphen and a number, counted from 0."""
+    number_of_keys: int
+    lease_until: datetime = Field(
+        sa_type=DateTime(timezone=True), sa_column_kwargs={"nullable": False}
+    )
+    """Until then, by the clock of the database, no sweeper takes it from its process."""
+    fence: int = _number(0)
+    """How often a sweeper has taken it; after the first time no instance is added under it."""
+    created_at: datetime = _now()
 
 
 class Change(SQLModel, table=True):

@@ -16,6 +16,7 @@ from app.dicom.dataset import Problem
 from app.dicom.instance import SopInstance
 from app.dicom.jsonmodel import dumps, level_attributes, pack
 from app.index.instances import NewInstance
+from app.index.reservations import ReservedKey
 
 Json = Mapping[str, Any]
 """A data set in the DICOM JSON model: elements by tag."""
@@ -24,7 +25,7 @@ _SMALLEST, _LARGEST = -(2**31), 2**31 - 1
 
 
 def new_instance(
-    sop: SopInstance, *, blob_key: str, length: int, sha256: bytes
+    sop: SopInstance, *, key: ReservedKey, length: int, sha256: bytes
 ) -> tuple[NewInstance, tuple[Problem, ...]]:
     """The row of an instance, and what is wrong with the values that are matched."""
     attributes = sop.dataset.attributes
@@ -42,7 +43,8 @@ def new_instance(
         sop_instance_uid=sop.sop_instance_uid,
         sop_class_uid=sop.sop_class_uid,
         transfer_syntax_uid=sop.transfer_syntax.uid,
-        blob_key=blob_key,
+        blob_key=key.blob_key,
+        upload_id=key.upload_id,
         length=length,
         sha256=sha256,
         metadata_json=pack(attributes),

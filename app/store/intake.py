@@ -20,6 +20,7 @@ from app.dicom.instance import read_instance
 from app.dicom.part10 import read_file_meta
 from app.dicom.uids import valid_uid
 from app.index.instances import NewInstance
+from app.index.reservations import ReservedKey
 from app.settings import Limits
 from app.store.columns import new_instance
 from app.store.outcomes import Refusal, Stored
@@ -50,9 +51,15 @@ class Intake:
         table = self.instance.frame_table or b""
         return len(self.instance.metadata_json) + len(table) + 100 * len(self.instance.bulk)
 
-    def under(self, blob_key: str) -> "Intake":
+    @property
+    def key(self) -> ReservedKey:
+        """Under which its bytes are put."""
+        return ReservedKey(self.instance.upload_id, self.instance.blob_key)
+
+    def under(self, key: ReservedKey) -> "Intake":
         """The same with its bytes under another key."""
-        return replace(self, instance=replace(self.instance, blob_key=blob_key))
+        changed = replace(self.instance, upload_id=key.upload_id, blob_key=key.blob_key)
+        return replace(self, instance=changed)
 
     def stored(self) -> Stored:
         """What to say of it once it is."""
@@ -105,10 +112,10 @@ async def receive(
 
 
 async def read(
-    spool: Spool, blob_key: str, limits: Limits, study_instance_uid: str | None
+    spool: Spool, key: ReservedKey, limits: Limits, study_instance_uid: str | None
 ) -> Intake | Refusal:
     """Walk what was received and make its row; refused if it is of another study than the given."""
-    return await _run(spool.size, _read, spool, blob_key, limits, study_instance_uid)
+    return await _run(spool.size, _read, spool, key, limits, study_instance_uid)
 
 
 def identified(refusal: Refusal, spool: Spool) -> Refusal:
@@ -124,15 +131,13 @@ def identified(refusal: Refusal, spool: Spool) -> Refusal:
 
 
 def _read(
-    spool: Spool, blob_key: str, limits: Limits, study_instance_uid: str | None
+    spool: Spool, key: ReservedKey, limits: Limits, study_instance_uid: str | None
 ) -> Intake | Refusal:
     try:
         sop = read_instance(spool, _walk_limits(limits), spool.beside)
     except Unreadable as error:
         return identified(Refusal(error.reason, str(error), attributes=_at_fault(error)), spool)
-    instance, unmatched = new_instance(
-        sop, blob_key=blob_key, length=spool.size, sha256=spool.sha256
-    )
+    instance, unmatched = new_instance(sop, key=key, length=spool.size, sha256=spool.sha256)
     intake = Intake(instance, _once_an_attribute(sop.problems + unmatched))
     if study_instance_uid is not None and sop.study_instance_uid != study_instance_uid:
         other = Problem("0020000D", "is not the study of the URL")

@@ -4,8 +4,9 @@ Rules:
 - Walk first, blob second, row third; an instance is `Stored` only after the commit of its row.
 - Each instance is by itself: one that is refused, or a message that is cut, costs no other its
   place. What was received whole is kept, whoever is left to hear of it.
-- A blob whose row was not written is deleted only if that is certain: the key was made here, and
-  the transaction told that it has no use for it. After a commit of unknown outcome it stays.
+- A blob whose row was not written is deleted only if that is certain: the key is ours, and the
+  transaction told that it has no use for it. After a commit of unknown outcome it stays. A key of
+  which all is known is settled; the others are found by a sweeper (`app.index.reservations`).
 - What the archive lacks (space, its database) is told by an exception as long as nothing has been
   stored, and by refusals of the rest after that.
 """
@@ -20,13 +21,22 @@ import structlog
 
 from app.archive import Archive
 from app.blobs.contract import BlobExists, BlobsFull
-from app.blobs.keys import fresh_key
 from app.blobs.spool import Spool, spool_directory
 from app.dicom import reasons
 from app.dicom.dataset import Problem
 from app.errors import ArchiveError, Unavailable
-from app.index.instances import Added, Differs, Identical, Misplaced, NewInstance, Replaced, replace
+from app.index.instances import (
+    Added,
+    Differs,
+    Identical,
+    Lapsed,
+    Misplaced,
+    NewInstance,
+    Replaced,
+    replace,
+)
 from app.index.instances import Outcome as Answer
+from app.index.reservations import Loan
 from app.settings import Duplicates
 from app.store.differences import differences
 from app.store.intake import Intake, identified, read, receive
@@ -41,6 +51,10 @@ PARTS_AT_ONCE = 4
 ROWS_OF_COMMIT = 64
 BYTES_OF_COMMIT = 4 * 1024 * 1024
 """Rows of one request wait for one another until they are so many, or so large."""
+
+TOO_SLOW = "It took so long that its bytes may have been given up; try again."
+
+_Found = Added | Identical | Differs | Misplaced | Replaced
 
 log = structlog.get_logger()
 
@@ -59,14 +73,15 @@ async def store(
     stored with other content. Raises `Unavailable` if nothing could be stored for want of space,
     blobs or database, and whatever reading the parts raises.
     """
-    batch = _Batch(archive, partition_id, study_instance_uid, duplicates)
-    try:
-        async for part in parts:
-            await batch.take(part)
-            if batch.hopeless:
-                break
-    finally:
-        await batch.finish()
+    with archive.reservations.lend(partition_id) as keys:
+        batch = _Batch(archive, keys, study_instance_uid, duplicates)
+        try:
+            async for part in parts:
+                await batch.take(part)
+                if batch.hopeless:
+                    break
+        finally:
+            await batch.finish()
     return batch.outcomes()
 
 
@@ -74,12 +89,12 @@ class _Batch:
     """The instances of one request."""
 
     def __init__(
-        self, archive: Archive, partition_id: int, study: str | None, duplicates: Duplicates
+        self, archive: Archive, keys: Loan, study: str | None, duplicates: Duplicates
     ) -> None:
         self._archive = archive
+        self._keys = keys
         self._limits = archive.settings.limits
         self._spools = spool_directory(archive.settings.data_dir)
-        self._partition_id = partition_id
         self._study = study
         self._duplicates = duplicates
         self._outcomes: list[Outcome | None] = []
@@ -149,12 +164,16 @@ class _Batch:
                 return identified(failure, spool)
             case BlobsFull():
                 return identified(self._refusal_for(failure), spool)
-        key = fresh_key(f"p{self._partition_id}")
+        try:
+            key = await self._keys.take()
+        except Unavailable as lack:
+            return identified(self._refusal_for(lack), spool)
         taken = await read(spool, key, self._limits, self._study)
         if isinstance(taken, Refusal):
+            self._keys.settle(key)
             return taken
         try:
-            return await _put(self._archive, taken, spool)
+            return await _put(self._archive, self._keys, taken, spool)
         except Unavailable as lack:
             return self._refusal_for(lack, taken)
 
@@ -169,7 +188,7 @@ class _Batch:
             if not waiting:
                 return
             intakes = [intake for _, intake in waiting]
-            found = await _add(self._archive, self._partition_id, intakes, self._duplicates)
+            found = await _add(self._archive, self._keys, intakes, self._duplicates)
             for (number, intake), outcome in zip(waiting, found, strict=True):
                 if isinstance(outcome, Unavailable):
                     self._outcomes[number] = self._refusal_for(outcome, intake)
@@ -184,42 +203,45 @@ class _Batch:
         return intake.refused(reason, str(lack)) if intake else Refusal(reason, str(lack))
 
 
-async def _put(archive: Archive, intake: Intake, spool: Spool) -> Intake:
+async def _put(archive: Archive, keys: Loan, intake: Intake, spool: Spool) -> Intake:
     """Put the blob of an instance; the intake then has the key under which it lies."""
     try:
-        await archive.blobs.put(intake.instance.blob_key, spool)
+        await archive.blobs.put(intake.key.blob_key, spool)
     except BlobExists:
         # Nobody else has the key: an answer was lost and the put repeated on the way. What lies
         # there may be half of it, so it is left to be swept.
-        owner = intake.instance.blob_key.partition("/")[0]
-        intake = intake.under(fresh_key(owner))
-        await archive.blobs.put(intake.instance.blob_key, spool)
+        intake = intake.under(await keys.take())
+        await archive.blobs.put(intake.key.blob_key, spool)
     return intake
 
 
 async def _add(
-    archive: Archive, partition_id: int, intakes: list[Intake], duplicates: Duplicates
+    archive: Archive, keys: Loan, intakes: list[Intake], duplicates: Duplicates
 ) -> list[Outcome | Unavailable]:
     """Commit the rows of durable instances; delete the blobs that turn out not to be needed.
 
-    `Unavailable` stands for what may be committed or not.
+    `Unavailable` stands for what may be committed or not, or is not and can be tried again.
     """
     rows = [intake.instance for intake in intakes]
     answers: list[Answer | Unavailable]
     try:
-        answers = [*await archive.writer.add(partition_id, rows)]
+        answers = [*await archive.writer.add(keys.partition_id, rows)]
     except Unavailable as lack:
         return [lack] * len(rows)
     if duplicates is Duplicates.REPLACE:
-        await _replace(archive, partition_id, rows, answers)
+        await _replace(archive, keys.partition_id, rows, answers)
     outcomes: list[Outcome | Unavailable] = []
     for intake, answer in zip(intakes, answers, strict=True):
         if isinstance(answer, Unavailable):
             outcomes.append(answer)
             continue
+        if isinstance(answer, Lapsed):
+            keys.lose(intake.key)
+            outcomes.append(Unavailable(TOO_SLOW))
+            continue
         outcomes.append(_outcome(intake, answer, duplicates))
-        if not isinstance(answer, Added | Replaced):
-            await _delete_unneeded(archive, intake.instance.blob_key, answer)
+        if await _without_waste(archive, intake.key.blob_key, answer):
+            keys.settle(intake.key)
     return outcomes
 
 
@@ -242,7 +264,7 @@ async def _replace(
         answers[place] = answer
 
 
-def _outcome(intake: Intake, answer: Answer, duplicates: Duplicates) -> Outcome:
+def _outcome(intake: Intake, answer: _Found, duplicates: Duplicates) -> Outcome:
     match answer:
         case Added() | Identical():
             return intake.stored()
@@ -266,10 +288,16 @@ def _outcome(intake: Intake, answer: Answer, duplicates: Duplicates) -> Outcome:
             )
 
 
-async def _delete_unneeded(archive: Archive, key: str, answer: Answer) -> None:
-    if isinstance(answer, Identical | Differs) and answer.blob_key == key:
-        return  # the very blob is in use: an earlier commit of this row had succeeded unheard
+async def _without_waste(archive: Archive, key: str, answer: _Found) -> bool:
+    """Delete a blob that is not needed; whether it is certain that none is left."""
+    match answer:
+        case Added() | Replaced():
+            return True
+        case Identical(blob_key) | Differs(blob_key) if blob_key == key:
+            return True  # it is needed: an earlier commit of this row had succeeded unheard
     try:
         await archive.blobs.delete(key)
     except ArchiveError as error:
         log.warning("blob_left_behind", key=key, error=repr(error))
+        return False
+    return True

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from app.blobs.contract import CHUNK, BlobExists, BlobMissing, BlobStore
-from app.blobs.keys import fresh_key
+from app.blobs.keys import fresh_stem
 from app.blobs.spool import Spool
 from app.span import Span
 
@@ -29,7 +29,7 @@ class BlobStoreContract:
 
     @pytest.fixture
     def key(self) -> str:
-        return fresh_key("p1")
+        return fresh_stem(1)
 
     @pytest.fixture
     def spooled(self, tmp_path: Path) -> Iterator["Spooled"]:
@@ -103,7 +103,7 @@ class BlobStoreContract:
         self, store: BlobStore, spooled: "Spooled"
     ) -> None:
         for _ in range(2):
-            key = fresh_key("race")
+            key = fresh_stem(1)
             contents = [bytes([48 + writer]) * 1000 for writer in range(8)]
             results = await asyncio.gather(
                 *(store.put(key, spooled(content)) for content in contents), return_exceptions=True
@@ -119,7 +119,7 @@ class BlobStoreContract:
         await store.put(key, spooled(SMALL))
         await store.delete(key)
         await store.delete(key)
-        await store.delete(fresh_key("never"))
+        await store.delete(fresh_stem(1))
         with pytest.raises(BlobMissing):
             await store.read(key, Span(0, 1))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.blobs.contract import BlobMissing, BlobsFull, BlobStore, BlobsUnavailable
-from app.blobs.keys import fresh_key
+from app.blobs.keys import fresh_stem
 from app.blobs.local import LocalBlobs
 from app.span import Span
 from tests.contracts.blobs import BlobStoreContract, Spooled
@@ -75,7 +75,7 @@ class TestLocalBlobs(BlobStoreContract):
 
         monkeypatch.setattr(os, step, fail)
         with pytest.raises(error):
-            await store.put(fresh_key("p1"), spooled(b"bytes"))
+            await store.put(fresh_stem(1), spooled(b"bytes"))
         assert list((tmp_path / "blobs/.incoming").iterdir()) == []
 
     async def test_bytes_of_another_file_system_are_copied(

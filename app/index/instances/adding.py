@@ -4,8 +4,9 @@ Rules:
 - What is there already is found by reading: to store it again writes nothing and waits for nobody.
 - Of several who add the same row at once, a unique index lets one through; the others wait for the
   end of its transaction and then find its row.
-- Everybody takes locks in the same order, so that nobody waits in a circle: new studies, new
-  series, new instances, counts of studies, counts of series, and among each of these by key.
+- An upload that a sweeper has taken adds nothing any more: its blobs may be gone.
+- Everybody takes locks in the same order, so that nobody waits in a circle: uploads, new studies,
+  new series, new instances, counts of studies, counts of series, and among each of these by key.
 - Counts come last, since whoever has changed them holds up the others of the study until the end.
   They are changed by differences, so that no order of events can make them wrong.
 """
@@ -18,11 +19,19 @@ from orjson import dumps
 from sqlalchemy import bindparam, select
 from sqlalchemy.types import Text
 
-from app.index import changes
+from app.index import changes, uploads
 from app.index.changes import Action, NewChange
 from app.index.instances.parents import count, parents_of
 from app.index.instances.racing import find_or_make
-from app.index.instances.values import Added, Differs, Identical, Misplaced, NewInstance, Outcome
+from app.index.instances.values import (
+    Added,
+    Differs,
+    Identical,
+    Lapsed,
+    Misplaced,
+    NewInstance,
+    Outcome,
+)
 from app.index.statements import (
     Connection,
     any_of,
@@ -47,11 +56,17 @@ async def add(
     With an instance come its study and series, if it is their first, the counts of both and an
     entry in the log of changes. The connection is in a transaction, and nothing counts before its
     commit. An instance whose very blob is in the index already is `Added`: a commit of unknown
-    outcome can be tried again.
+    outcome can be tried again. One whose upload was taken by a sweeper is `Lapsed`, unless it is
+    in the index already.
     """
+    held = await uploads.hold(connection, {instance.upload_id for instance in instances})
     offered: dict[str, NewInstance] = {}
+    lapsed: set[str] = set()
     for instance in instances:
-        offered.setdefault(instance.sop_instance_uid, instance)
+        if instance.upload_id in held:
+            offered.setdefault(instance.sop_instance_uid, instance)
+        else:
+            lapsed.add(instance.sop_instance_uid)
 
     async def find(uids: Collection[str]) -> dict[str, _Stored]:
         rows = await _FIND.fetch(connection, partition_id=partition_id, uids=list(uids))
@@ -64,8 +79,10 @@ async def add(
 
     found, made = await find_or_make(offered, find, make)
     stored = found | made
+    if unknown := lapsed - stored.keys():
+        stored |= await find(unknown)
     return [
-        await _outcome(connection, instance, stored[instance.sop_instance_uid])
+        await _outcome(connection, instance, stored.get(instance.sop_instance_uid))
         for instance in instances
     ]
 
@@ -118,7 +135,9 @@ _FIND = prepare(
 _METADATA = prepare(select(_INSTANCE.metadata_json).where(_INSTANCE.id == bindparam("id")))
 
 
-async def _outcome(connection: Connection, offered: NewInstance, stored: _Stored) -> Outcome:
+async def _outcome(connection: Connection, offered: NewInstance, stored: _Stored | None) -> Outcome:
+    if stored is None:
+        return Lapsed()
     uids = offered.study_instance_uid, offered.series_instance_uid
     if uids != (stored.study_instance_uid, stored.series_instance_uid):
         return Misplaced(stored.study_instance_uid, stored.series_instance_uid)

@@ -5,7 +5,8 @@ Rules:
   Both changes are one transaction, so that at every moment there is one live row to be read.
 - Of several who replace the same instance at once each waits for the one before and replaces that
   one's version.
-- Locks are taken in the order of `adding`: instances, studies, series, and among each by key.
+- Locks are taken in the order of `adding`: uploads, instances, studies, series, and among each by
+  key.
 - Study and series are described as the last instance that replaced another gives them: who corrects
   the name of a patient in every image wants to find it corrected.
 """
@@ -18,13 +19,14 @@ from typing import Any
 from sqlalchemy import ColumnElement, bindparam, func, literal_column, select, update
 from sqlalchemy.types import Text
 
-from app.index import changes
+from app.index import changes, uploads
 from app.index.changes import Action, NewChange
 from app.index.instances.adding import COLUMNS, add, row_of
 from app.index.instances.parents import DESCRIBING_SERIES, DESCRIBING_STUDY, changed
 from app.index.instances.values import (
     Added,
     Identical,
+    Lapsed,
     Misplaced,
     NewInstance,
     Outcome,
@@ -40,8 +42,10 @@ async def replace(
     """Put the instances in the place of those stored under their UIDs; outcomes in their order.
 
     Of the same bytes, or in another study or series, nothing is replaced. What is not stored any
-    more is added. The connection is in a transaction, and nothing counts before its commit.
+    more is added. What is of an upload that a sweeper has taken is `Lapsed`. The connection is in a
+    transaction, and nothing counts before its commit.
     """
+    held = await uploads.hold(connection, {instance.upload_id for instance in instances})
     live = await _locked(connection, partition_id, {i.sop_instance_uid for i in instances})
     outcomes: list[Outcome] = []
     entries: list[NewChange] = []
@@ -52,6 +56,8 @@ async def replace(
             outcomes += await add(connection, partition_id, [instance])
             continue
         outcome = _outcome(stored, instance)
+        if isinstance(outcome, Replaced) and instance.upload_id not in held:
+            outcome = Lapsed()
         outcomes.append(outcome)
         if not isinstance(outcome, Replaced):
             continue

@@ -30,6 +30,8 @@ class NewInstance:
     sop_class_uid: str
     transfer_syntax_uid: str
     blob_key: str
+    upload_id: int
+    """The row of `app.index.tables.Upload` that its key is from."""
     length: int
     sha256: bytes
     metadata_json: bytes
@@ -88,7 +90,12 @@ class Replaced:
     """Of the one that it replaced, to tell what differs."""
 
 
-Outcome = Added | Identical | Differs | Misplaced | Replaced
+@dataclass(frozen=True, slots=True)
+class Lapsed:
+    """A sweeper has taken the upload, and with it perhaps the blob; nothing was changed."""
+
+
+Outcome = Added | Identical | Differs | Misplaced | Replaced | Lapsed
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,9 @@ from app.index.instances import NewInstance
 PARTITION = 1
 """The default partition, which the first migration makes."""
 
+UPLOAD = 1
+"""An upload that is always there: the fixture `database` makes it."""
+
 _numbers = count(1)
 
 
@@ -36,6 +39,7 @@ def new_instance(*, content: bytes | None = None, **fields: Any) -> NewInstance:
         "sop_class_uid": "1.2.840.10008.5.1.4.1.1.2",
         "transfer_syntax_uid": "1.2.840.10008.1.2.1",
         "blob_key": f"p1/{number:08x}",
+        "upload_id": UPLOAD,
         "length": len(content),
         "sha256": hashlib.sha256(content).digest(),
         "metadata_json": b"packed " + content,

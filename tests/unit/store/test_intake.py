@@ -11,6 +11,7 @@ import pytest
 
 from app.blobs.contract import BlobsFull
 from app.blobs.spool import Spool
+from app.index.reservations import ReservedKey
 from app.settings import Limits
 from app.store.intake import PIECE_BYTES, CutShort, Intake, identified, read, receive
 from app.store.outcomes import Refusal
@@ -36,7 +37,7 @@ async def chunks(*data: bytes, then: Exception | None = None) -> AsyncIterator[b
 
 async def taken_in(spool: Spool, data: bytes, study: str | None = None) -> Intake | Refusal:
     assert await receive(chunks(data), spool, len(data)) is None
-    return await read(spool, "p1/key", LIMITS, study)
+    return await read(spool, ReservedKey(1, "p1/key"), LIMITS, study)
 
 
 @pytest.mark.parametrize("size", [0, 1, PIECE_BYTES, 3 * PIECE_BYTES + 5])
