@@ -1,27 +1,19 @@
 """What the index keeps of an instance: the columns that Search matches, and all that is returned.
 
-Rules:
-- Which attribute goes into which column is a matter of `app.dicom.attributes` alone.
-- Of several values the first is matched; what is returned is always all of them.
-- A value that has no normal form (a date of 99999999) is stored and returned, but not matched, and
-  whoever stored it hears of it.
+What is matched is in the normal forms of `app.dicom.matched`, what is returned is as it was stored.
+A value that has no normal form (a date of 99999999) is returned all the same, and whoever stored
+it hears of it.
 """
 
-from collections.abc import Callable, Mapping
 from typing import Any
 
-from app.dicom import normal
-from app.dicom.attributes import ATTRIBUTES, REQUEST_ATTRIBUTES, Attribute, Level
+from app.dicom.attributes import Level
 from app.dicom.dataset import Problem
 from app.dicom.instance import SopInstance
 from app.dicom.jsonmodel import dumps, level_attributes, pack
+from app.dicom.matched import Json, level_columns
 from app.index.instances import NewInstance
 from app.index.reservations import ReservedKey
-
-Json = Mapping[str, Any]
-"""A data set in the DICOM JSON model: elements by tag."""
-
-_SMALLEST, _LARGEST = -(2**31), 2**31 - 1
 
 
 def new_instance(
@@ -64,80 +56,3 @@ def new_instance(
 
 def _whole(attributes: Json, level: Level) -> dict[str, Any]:
     return {"attributes": dumps(level_attributes(attributes, level))}
-
-
-def level_columns(attributes: Json, level: Level) -> tuple[dict[str, Any], list[Problem]]:
-    """The columns of one level by name, and the values among them that cannot be matched.
-
-    What the archive computes (counts, modalities of a study) and the UIDs are not among them.
-    """
-    columns: dict[str, Any] = {}
-    problems: list[Problem] = []
-    for attribute in _MATCHED[level]:
-        assert attribute.column is not None
-        if attribute.vr == "SQ":
-            columns[attribute.column] = request_attributes(attributes.get(attribute.tag))
-            continue
-        value = first_value(attributes.get(attribute.tag))
-        form = None if value is None else _NORMAL[attribute.vr](value)
-        columns[attribute.column] = form
-        if form is None and value not in (None, ""):
-            problems.append(Problem(attribute.tag, f"no {attribute.vr} that can be searched for"))
-    return columns, problems
-
-
-def first_value(element: Mapping[str, Any] | None) -> Any:
-    """The first value of a DICOM JSON element; None if it has none."""
-    values = (element or {}).get("Value")
-    return values[0] if values else None
-
-
-def request_attributes(element: Mapping[str, Any] | None) -> list[dict[str, str]]:
-    """Of each item of Request Attributes Sequence, the values that can be matched, by tag."""
-    items = []
-    for item in (element or {}).get("Value") or []:
-        matched = {tag: _text(first_value((item or {}).get(tag))) for tag in REQUEST_ATTRIBUTES}
-        items.append({tag: value for tag, value in matched.items() if value is not None})
-    return [item for item in items if item]
-
-
-def _text(value: Any) -> str | None:
-    return None if value is None else normal.text(str(value))
-
-
-def _person_name(value: Any) -> str | None:
-    return normal.person_name(value) if isinstance(value, dict) else None
-
-
-def _integer(value: Any) -> int | None:
-    return normal.integer(str(value))
-
-
-def _small(value: Any) -> int | None:
-    number = _integer(value)
-    return number if number is not None and _SMALLEST <= number <= _LARGEST else None
-
-
-_NORMAL: dict[str, Callable[[Any], Any]] = {
-    "AE": _text,
-    "CS": _text,
-    "LO": _text,
-    "SH": _text,
-    "DA": lambda value: normal.date(str(value)),
-    "TM": lambda value: normal.time(str(value)),
-    "PN": _person_name,
-    "IS": _integer,
-    "US": _small,
-}
-
-_MATCHED: dict[Level, list[Attribute]] = {
-    level: [
-        attribute
-        for attribute in ATTRIBUTES.values()
-        if attribute.level is level
-        and attribute.column
-        and not attribute.computed
-        and attribute.vr != "UI"
-    ]
-    for level in Level
-}

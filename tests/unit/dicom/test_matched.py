@@ -1,4 +1,4 @@
-"""What the index keeps of an instance."""
+"""The values of a data set that the index matches."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import pytest
 
 from app.dicom.attributes import Level
 from app.dicom.dataset import Problem
-from app.store.columns import level_columns, request_attributes
+from app.dicom.matched import level_columns, request_attributes
 
 
 def element(vr: str, *values: Any) -> dict[str, Any]:

@@ -1,0 +1,96 @@
+"""The values of a data set that the index matches, in the normal forms that it matches them in.
+
+Rules:
+- Which attribute goes into which column is a matter of `app.dicom.attributes` alone.
+- Of several values the first is matched.
+- A value that has no normal form (a date of 99999999) is not matched.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from app.dicom import normal
+from app.dicom.attributes import ATTRIBUTES, REQUEST_ATTRIBUTES, Attribute, Level
+from app.dicom.dataset import Problem
+
+Json = Mapping[str, Any]
+"""A data set in the DICOM JSON model: elements by tag."""
+
+_SMALLEST, _LARGEST = -(2**31), 2**31 - 1
+
+
+def level_columns(attributes: Json, level: Level) -> tuple[dict[str, Any], list[Problem]]:
+    """The columns of one level by name, and the values among them that cannot be matched.
+
+    What the archive computes (counts, modalities of a study) and the UIDs are not among them.
+    """
+    columns: dict[str, Any] = {}
+    problems: list[Problem] = []
+    for attribute in _MATCHED[level]:
+        assert attribute.column is not None
+        if attribute.vr == "SQ":
+            columns[attribute.column] = request_attributes(attributes.get(attribute.tag))
+            continue
+        value = first_value(attributes.get(attribute.tag))
+        form = None if value is None else _NORMAL[attribute.vr](value)
+        columns[attribute.column] = form
+        if form is None and value not in (None, ""):
+            problems.append(Problem(attribute.tag, f"no {attribute.vr} that can be searched for"))
+    return columns, problems
+
+
+def first_value(element: Mapping[str, Any] | None) -> Any:
+    """The first value of a DICOM JSON element; None if it has none."""
+    values = (element or {}).get("Value")
+    return values[0] if values else None
+
+
+def request_attributes(element: Mapping[str, Any] | None) -> list[dict[str, str]]:
+    """Of each item of Request Attributes Sequence, the values that can be matched, by tag."""
+    items = []
+    for item in (element or {}).get("Value") or []:
+        matched = {tag: _text(first_value((item or {}).get(tag))) for tag in REQUEST_ATTRIBUTES}
+        items.append({tag: value for tag, value in matched.items() if value is not None})
+    return [item for item in items if item]
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else normal.text(str(value))
+
+
+def _person_name(value: Any) -> str | None:
+    return normal.person_name(value) if isinstance(value, dict) else None
+
+
+def _integer(value: Any) -> int | None:
+    return normal.integer(str(value))
+
+
+def _small(value: Any) -> int | None:
+    number = _integer(value)
+    return number if number is not None and _SMALLEST <= number <= _LARGEST else None
+
+
+_NORMAL: dict[str, Callable[[Any], Any]] = {
+    "AE": _text,
+    "CS": _text,
+    "LO": _text,
+    "SH": _text,
+    "DA": lambda value: normal.date(str(value)),
+    "TM": lambda value: normal.time(str(value)),
+    "PN": _person_name,
+    "IS": _integer,
+    "US": _small,
+}
+
+_MATCHED: dict[Level, list[Attribute]] = {
+    level: [
+        attribute
+        for attribute in ATTRIBUTES.values()
+        if attribute.level is level
+        and attribute.column
+        and not attribute.computed
+        and attribute.vr != "UI"
+    ]
+    for level in Level
+}
