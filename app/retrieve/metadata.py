@@ -77,27 +77,25 @@ async def find_metadata(
     archive: Archive, visibility: Visibility, target: Target, base: str
 ) -> Metadata:
     """What is to be sent of the study or the series, with URLs below `base`. Raises `NotFound`."""
-    study, series = target.study_instance_uid, target.series_instance_uid
     async with archive.reading() as connection:
-        found = await locate_series(connection, visibility, _form(base), study, series)
+        found = await locate_series(connection, visibility, _form(base), *target.uids)
     members: dict[int, list[Member]] = {}
     if not all(one.kept for one in found):
         async with archive.snapshot() as connection:
-            found = await locate_series(connection, visibility, _form(base), study, series)
+            found = await locate_series(connection, visibility, _form(base), *target.uids)
             missing = [one.id for one in found if one.kept is None]
             members = await members_of(connection, visibility, missing)
     if not found:
         raise NotFound
-    return Metadata(study, base, found, members)
+    return Metadata(target.study_instance_uid, base, found, members)
 
 
 async def find_instance_metadata(
     archive: Archive, visibility: Visibility, target: Target
 ) -> StoredMetadata:
     """The metadata of the instance. Raises `NotFound`."""
-    uids = target.study_instance_uid, target.series_instance_uid, target.sop_instance_uid
     async with archive.reading() as connection:
-        found = await locate_metadata(connection, visibility, *uids)
+        found = await locate_metadata(connection, visibility, *target.uids)
     if not found:
         raise NotFound
     return found[0]

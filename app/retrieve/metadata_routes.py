@@ -21,9 +21,11 @@ from app.retrieve.metadata import (
 )
 from app.retrieve.metadata_response import metadata_response
 from app.retrieve.service import Target
+from app.web.dependencies import DICOMWEB
+from app.web.plain_route import PlainRoute
 from app.web.responses import dicom_json, not_modified, strong_etag
 
-router = APIRouter(tags=["Retrieve"])
+router = APIRouter(prefix=DICOMWEB, tags=["Retrieve"], route_class=PlainRoute)
 
 _METADATA = answers("An array with an object for each instance", DICOM_JSON, JSON)
 

@@ -23,10 +23,12 @@ from app.retrieve.rendering import FRAME_OFFERS, SET_OFFERS, Rendering
 from app.retrieve.representative import representative_frame
 from app.retrieve.service import Target
 from app.retrieve.stream import ahead
+from app.web.dependencies import DICOMWEB
 from app.web.multipart import Writer
+from app.web.plain_route import PlainRoute
 from app.web.responses import StreamingResponse, not_modified, strong_etag
 
-router = APIRouter(tags=["Retrieve"])
+router = APIRouter(prefix=DICOMWEB, tags=["Retrieve"], route_class=PlainRoute)
 
 _SERIES = "/studies/{study}/series/{series}"
 _INSTANCE = _SERIES + "/instances/{instance}"

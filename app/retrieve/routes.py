@@ -21,8 +21,10 @@ from app.retrieve import service
 from app.retrieve.asking import RANGES, Ask, Asked, answers, frame_numbers, target_of
 from app.retrieve.response import plan_response
 from app.retrieve.service import Target
+from app.web.dependencies import DICOMWEB
+from app.web.plain_route import PlainRoute
 
-router = APIRouter(tags=["Retrieve"])
+router = APIRouter(prefix=DICOMWEB, tags=["Retrieve"], route_class=PlainRoute)
 
 _MULTIPART_DICOM = f'{MULTIPART}; type="{DICOM}"'
 _OBJECTS = answers("A part for each instance", _MULTIPART_DICOM)

@@ -20,9 +20,9 @@ from app.index.instances import (
     BulkValue,
     StoredInstance,
     bulk_value,
-    frame_entries,
     frame_table,
     locate,
+    locate_frames,
     metadata_of,
 )
 from app.index.visibility import Visibility
@@ -51,6 +51,12 @@ class Target:
     series_instance_uid: str | None = None
     sop_instance_uid: str | None = None
 
+    @property
+    def uids(self) -> list[str]:
+        """Those that are named, of the study first."""
+        uids = self.study_instance_uid, self.series_instance_uid, self.sop_instance_uid
+        return [uid for uid in uids if uid is not None]
+
 
 async def retrieve_instances(
     archive: Archive, visibility: Visibility, target: Target, accepted: Sequence[MediaRange]
@@ -69,16 +75,17 @@ async def retrieve_frames(
 ) -> Plan:
     """Frames of an instance, by their 1-based numbers. Raises `NotFound`, `NotAcceptable`."""
     async with archive.reading() as connection:
-        (instance,) = await _locate(connection, visibility, target)
+        found = await locate_frames(connection, visibility, numbers, *target.uids)
+        if found is None:
+            raise NotFound
+        instance, entries = found
         require_frames(instance, max(numbers))
-        entries: Sequence[Span] = ()
         word = 1
-        if instance.encapsulated:
-            entries = await frame_entries(connection, visibility, instance.id, numbers)
-        elif TRANSFER_SYNTAXES[instance.transfer_syntax_uid].big_endian:
+        if TRANSFER_SYNTAXES[instance.transfer_syntax_uid].big_endian:
             element = await _pixel_element(connection, visibility, instance)
             word = word_of_pixels(instance, element["vr"])
-    return plan_frames(instance, numbers, entries, accepted, word)
+    spans = [entries[number] for number in numbers] if instance.encapsulated else ()
+    return plan_frames(instance, numbers, spans, accepted, word)
 
 
 async def retrieve_bulk_value(
@@ -123,13 +130,7 @@ async def locate_target(
 async def _locate(
     connection: Connection, visibility: Visibility, target: Target
 ) -> list[StoredInstance]:
-    found = await locate(
-        connection,
-        visibility,
-        target.study_instance_uid,
-        target.series_instance_uid,
-        target.sop_instance_uid,
-    )
+    found = await locate(connection, visibility, *target.uids)
     if not found:
         raise NotFound
     return found

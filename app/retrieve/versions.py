@@ -21,9 +21,11 @@ from app.index.instances import StoredInstance, locate_versions
 from app.retrieve.asking import RANGES, Ask, Asked, answers, target_of
 from app.retrieve.plan import instance_path, plan_instances
 from app.retrieve.response import plan_response
+from app.web.dependencies import DICOMWEB
+from app.web.plain_route import PlainRoute
 from app.web.responses import dicom_json
 
-router = APIRouter(tags=["Retrieve"])
+router = APIRouter(prefix=DICOMWEB, tags=["Retrieve"], route_class=PlainRoute)
 
 _VERSIONS = "/studies/{study}/series/{series}/instances/{instance}/versions"
 

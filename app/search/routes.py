@@ -16,10 +16,11 @@ from app.dicom.uids import valid_uid
 from app.errors import BadRequest, NotAcceptable
 from app.search.params import read_query_string
 from app.search.service import search_for
-from app.web.dependencies import ArchiveOf, BaseUrl, Reader
+from app.web.dependencies import DICOMWEB, ArchiveOf, BaseUrl, Reader
+from app.web.plain_route import PlainRoute
 from app.web.responses import dicom_json, warning
 
-router = APIRouter(tags=["Search"])
+router = APIRouter(prefix=DICOMWEB, tags=["Search"], route_class=PlainRoute)
 
 
 @router.get("/studies")

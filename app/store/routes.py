@@ -12,10 +12,11 @@ from app.store.asking import Ask, Asked, StudyOfUrl
 from app.store.message import DICOM, MULTIPART, parts_of
 from app.store.outcomes import Outcome, Stored
 from app.store.response import report, status_of
+from app.web.dependencies import DICOMWEB
 from app.web.limits import Gate
 from app.web.responses import dicom_json
 
-router = APIRouter(tags=["Store"])
+router = APIRouter(prefix=DICOMWEB, tags=["Store"])
 
 
 _FILE = {"schema": {"type": "string", "format": "binary"}}

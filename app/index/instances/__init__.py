@@ -4,14 +4,14 @@ values     what goes in, what is answered, what comes out
 adding     `add`, the way in
 replacing  `replace`, the way in for those that take the place of others
 locating   `locate` and the other readings, all of what a caller may see
+framing    where the frames of an instance lie
 """
 
 from app.dicom.dataset import BulkValue
 from app.index.instances.adding import add
+from app.index.instances.framing import frame_entries, frame_table, locate_frames
 from app.index.instances.locating import (
     bulk_value,
-    frame_entries,
-    frame_table,
     locate,
     locate_metadata,
     metadata_of,
@@ -50,6 +50,7 @@ __all__ = [
     "frame_entries",
     "frame_table",
     "locate",
+    "locate_frames",
     "locate_metadata",
     "locate_versions",
     "metadata_of",

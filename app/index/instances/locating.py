@@ -3,49 +3,43 @@
 Every function is one statement, so `Database.reading` is enough for each.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
-    Integer,
     Select,
     any_,
     bindparam,
     cast,
-    column,
     func,
     literal_column,
     select,
-    true,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONPATH
 from sqlalchemy.types import Text
 
 from app.dicom.dataset import BulkValue
 from app.errors import NotFound
-from app.index.instances.values import ENTRY, FrameTable, StoredInstance, StoredMetadata
+from app.index.instances.values import StoredInstance, StoredMetadata
 from app.index.statements import Connection, Prepared, prepare, table
 from app.index.tables import Instance, Series, Study
 from app.index.visibility import Visibility, visible
 from app.span import Span
 
-_NEAR = 2000
-"""Bytes between two entries that are read along: PostgreSQL fetches so many at a time anyway."""
-
 _STUDY, _SERIES, _INSTANCE = table(Study).c, table(Series).c, table(Instance).c
 _UIDS = (_STUDY.study_instance_uid, _SERIES.series_instance_uid, _INSTANCE.sop_instance_uid)
 
 
-def _columns(kind: type[StoredInstance | StoredMetadata]) -> list[ColumnElement[Any]]:
+def columns_of(kind: type[StoredInstance | StoredMetadata]) -> list[ColumnElement[Any]]:
     """The columns that fill the fields of a value, in their order."""
     uids = {uid.name: uid for uid in _UIDS}
     return [uids[f.name] if f.name in uids else _INSTANCE[f.name] for f in fields(kind)]
 
 
-def _located(columns: Sequence[ColumnElement[Any]], levels: int) -> Select[Any]:
+def located(columns: Sequence[ColumnElement[Any]], levels: int) -> Select[Any]:
     """What may be seen below the UIDs of so many levels, in the order of a study's images."""
     return (
         select(*columns)
@@ -66,7 +60,7 @@ def _located(columns: Sequence[ColumnElement[Any]], levels: int) -> Select[Any]:
 
 
 def _by_level(kind: type[StoredInstance | StoredMetadata]) -> dict[int, Prepared]:
-    return {levels: prepare(_located(_columns(kind), levels)) for levels in (1, 2, 3)}
+    return {levels: prepare(located(columns_of(kind), levels)) for levels in (1, 2, 3)}
 
 
 _LOCATE = _by_level(StoredInstance)
@@ -132,87 +126,6 @@ def _given(*uids: str | None) -> dict[str, str]:
             break
         given[of_level.name] = uid
     return given
-
-
-_RUN = (
-    func.unnest(
-        bindparam("offsets", type_=ARRAY(Integer())), bindparam("lengths", type_=ARRAY(Integer()))
-    )
-    .table_valued(column("offset", Integer()), column("length", Integer()), name="run")
-    .render_derived()
-)
-_RUNS_OF_FRAME_TABLE = prepare(
-    select(
-        _RUN.c.offset,
-        func.substring(_INSTANCE.frame_table, _RUN.c.offset + literal_column("1"), _RUN.c.length),
-    )
-    .select_from(table(Instance))
-    .join(_RUN, true())
-    .where(visible(Instance), _INSTANCE.id == bindparam("instance_id"))
-)
-
-
-async def frame_entries(
-    connection: Connection, visibility: Visibility, instance_id: int, numbers: Sequence[int]
-) -> list[Span]:
-    """Where the items of frames lie, counted from the first byte of the instance.
-
-    `instance_id`: of a `StoredInstance` that is `encapsulated`; `numbers`: 1-based, none beyond its
-    `number_of_frames`. Only their part of the frame table is read. Raises `NotFound`.
-    """
-    runs = list(_runs(numbers))
-    rows = await _RUNS_OF_FRAME_TABLE.fetch(
-        connection,
-        **visibility.parameters,
-        instance_id=instance_id,
-        offsets=[run.offset for run in runs],
-        lengths=[run.length for run in runs],
-    )
-    entries = {
-        (offset + at) // ENTRY.size + 1: Span(*ENTRY.unpack_from(run, at))
-        for offset, run in rows
-        for at in range(0, len(run or b""), ENTRY.size)
-    }
-    if missing := set(numbers) - entries.keys():
-        raise NotFound(f"There is no frame {min(missing)}.")
-    return [entries[number] for number in numbers]
-
-
-_FRAME_TABLE = prepare(
-    select(_INSTANCE.frame_table)
-    .select_from(table(Instance))
-    .where(visible(Instance), _INSTANCE.id == bindparam("instance_id"))
-)
-
-
-async def frame_table(
-    connection: Connection, visibility: Visibility, instance_id: int
-) -> FrameTable:
-    """Where the items of every frame lie, of a `StoredInstance` that is `encapsulated`.
-
-    Raises `NotFound` if it cannot be seen.
-    """
-    packed = await _FRAME_TABLE.fetchval(
-        connection, **visibility.parameters, instance_id=instance_id
-    )
-    if packed is None:
-        raise NotFound("There are no compressed frames.")
-    return FrameTable(packed)
-
-
-def _runs(numbers: Sequence[int]) -> Iterator[Span]:
-    """The parts of a frame table with the entries of these frames, near ones in one part."""
-    run: Span | None = None
-    for number in sorted(set(numbers)):
-        entry = Span((number - 1) * ENTRY.size, ENTRY.size)
-        if run is not None and entry.offset - run.end <= _NEAR:
-            run = Span(run.offset, entry.end - run.offset)
-            continue
-        if run is not None:
-            yield run
-        run = entry
-    if run is not None:
-        yield run
 
 
 _BULK_VALUE = prepare(
