@@ -21,8 +21,8 @@ from app.web.responses import (
     VARY,
     StreamingResponse,
     accepts_gzip,
+    etag_of_json,
     not_modified,
-    strong_etag,
 )
 
 AT_LEAST = 16 * 1024
@@ -34,8 +34,7 @@ async def metadata_response(
 ) -> Response:
     """The answer with the metadata as this media type, or 304. Raises `NotFound`."""
     compressed = accepts_gzip(request.headers.get("accept-encoding"))
-    validator = metadata.validator(media_type)
-    etag = strong_etag(validator, "gzip") if compressed else strong_etag(validator)
+    etag = etag_of_json(request, metadata.validator(media_type))
     unchanged = not_modified(request, etag)
     if unchanged is not None:
         return unchanged

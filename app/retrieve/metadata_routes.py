@@ -23,7 +23,7 @@ from app.retrieve.metadata_response import metadata_response
 from app.retrieve.service import Target
 from app.web.dependencies import DICOMWEB
 from app.web.plain_route import PlainRoute
-from app.web.responses import dicom_json, not_modified, strong_etag
+from app.web.responses import dicom_json, etag_of_json, not_modified
 
 router = APIRouter(prefix=DICOMWEB, tags=["Retrieve"], route_class=PlainRoute)
 
@@ -51,7 +51,7 @@ async def retrieve_instance_metadata(
     found = await find_instance_metadata(
         ask.archive, ask.visibility, target_of(study, series, instance)
     )
-    etag = strong_etag(instance_validator(found, f"{media_type} {ask.base}"))
+    etag = etag_of_json(ask.request, instance_validator(found, f"{media_type} {ask.base}"))
     unchanged = not_modified(ask.request, etag)
     if unchanged is not None:
         return unchanged

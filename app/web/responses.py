@@ -44,6 +44,13 @@ def strong_etag(*parts: object) -> str:
     return f'"{"-".join(map(str, parts))}"'
 
 
+def etag_of_json(request: Request, validator: str) -> str:
+    """The validator of JSON that is sent compressed to who takes that: of other bytes, another."""
+    if accepts_gzip(request.headers.get("accept-encoding")):
+        return strong_etag(validator, "gzip")
+    return strong_etag(validator)
+
+
 def not_modified(request: Request, etag: str) -> Response | None:
     """304 if the caller already has the representation with this validator, else None."""
     known = request.headers.get("if-none-match")
@@ -67,7 +74,7 @@ async def dicom_json(
 ) -> Response:
     """JSON that is in memory, compressed if the caller takes that and it is worth it.
 
-    `warnings` are values of Warning headers, made by `warning`.
+    `warnings` are values of Warning headers, made by `warning`; `etag` is made by `etag_of_json`.
     """
     accepted = accepts_gzip(request.headers.get("accept-encoding"))
     compressed = len(body) >= GZIP_FROM_BYTES and accepted
@@ -78,8 +85,6 @@ async def dicom_json(
     response.headers.setdefault("Vary", VARY)
     if compressed:
         response.headers["Content-Encoding"] = "gzip"
-        # The same JSON in other bytes, which is what a weak validator says.
-        etag = etag and f"W/{etag.removeprefix('W/')}"
     if etag:
         response.headers["ETag"] = etag
     for value in warnings:

@@ -97,11 +97,11 @@ async def test_what_has_not_changed_is_not_sent_again(
     (path,) = await store(viewer, slices[0])
     for resource in (series_of(path), study_of(path), path):
         etag = (await get(viewer, resource, encoding)).headers["etag"]
-        assert etag.startswith('"') or resource == path
+        assert etag.startswith('"')
         known = {"If-None-Match": etag, "Accept-Encoding": encoding}
         unchanged = await viewer.get(f"{resource}/metadata", headers=known)
         assert (unchanged.status_code, unchanged.content) == (304, b"")
-        assert unchanged.headers["etag"] == etag.removeprefix("W/")
+        assert unchanged.headers["etag"] == etag
     known = {"If-None-Match": (await get(viewer, series_of(path), encoding)).headers["etag"]}
     await store(viewer, slices[1])
     changed = await viewer.get(
