@@ -41,18 +41,27 @@ class Unreadable(ArchiveError):
         """Where in the file it was found, if at one place."""
 
 
+def unreadable(
+    reason: int, why: str, *, tag: int | None = None, at: int | None = None
+) -> Unreadable:
+    """The error that says why bytes are refused."""
+    return Unreadable(why, reason=reason, tag=None if tag is None else f"{tag:08X}", offset=at)
+
+
 @dataclass(frozen=True, slots=True)
 class WalkLimits:
     """What reading one instance may cost. Beyond it the instance is refused."""
 
     header_bytes: int = 64 * MIB
-    """What the DICOM JSON takes in memory; bulk values are not in it."""
+    """The DICOM JSON of the instance, about; values that are in it count, bulk values do not."""
     nesting: int = 64
     """Sequences in sequences."""
     elements_per_level: int = 20_000
     """Data elements of one data set or item, together with those around it."""
     elements: int = 4_000_000
-    """Data elements, or fragments, of one instance."""
+    """Data elements of one instance."""
+    fragments: int = 4_000_000
+    """Fragments of the pixel data."""
     items_per_sequence: int = 250_000
     inflated_bytes: int = 4 * GIB
     """Length of a deflated data set once it is inflated."""
@@ -98,8 +107,8 @@ class DataSet:
     """A data set that was read to its end and found whole."""
 
     attributes: Attributes
-    """The DICOM JSON model with relative BulkDataURIs, tags ascending, for `jsonmodel.dumps`.
-    Of a data set with a large header, items deep in it may be `orjson.Fragment`s: finished JSON."""
+    """The DICOM JSON model with relative BulkDataURIs, tags ascending, for `jsonmodel.pack`.
+    A sequence of more than 64 KiB, or beyond 256 KiB of them, has finished JSON under `PACKED`."""
     bulk: tuple[BulkValue, ...]
     pixel_data: PixelData | None
     problems: tuple[Problem, ...]

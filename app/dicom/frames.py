@@ -28,6 +28,7 @@ from app.span import Span
 
 _ITEM_HEAD = struct.Struct("<HHI")
 _FLOAT_BITS = {"7FE00008": 32, "7FE00009": 64}
+_MOST_FRAMES = 2**31 - 1
 _BEGINNINGS = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51", b"\x00\x00\x00\x0cjP  ", b"\xff\x0a")
 """Of a JPEG or JPEG-LS image, a JPEG 2000 codestream, a JP2 file, a JPEG XL codestream."""
 
@@ -62,7 +63,7 @@ def map_frames(source: Source, dataset: DataSet) -> FrameMap | None:
     )
     if _value(dataset.attributes, "00280004") == "YBR_FULL_422":
         bits = bits * 2 // 3
-    there = min(wanted, pixels.span.length * 8 // bits) if bits > 0 else 0
+    there = min(wanted, pixels.span.length * 8 // bits, _MOST_FRAMES) if bits > 0 else 0
     return FrameMap(there, pixels.span.offset, pixels.span.length, bits, None)
 
 
@@ -88,10 +89,10 @@ def join_fragments(items: bytes) -> bytes:
 def _encapsulated(source: Source, dataset: DataSet, pixels: PixelData, wanted: int) -> FrameMap:
     fragments, end = pixels.items[1:-1], pixels.span.end
     starts: Sequence[int] = ()
-    if fragments:
+    if wanted <= len(fragments):
         starts = (
-            _by_table(_extended_offsets(source, dataset), fragments, wanted)
-            or _by_table(_basic_offsets(source, pixels), fragments, wanted)
+            _by_table(_extended_offsets(source, dataset, wanted), fragments)
+            or _by_table(_basic_offsets(source, pixels, wanted), fragments)
             or _by_count(fragments, wanted)
             or _by_beginning(source, fragments, wanted)
         )
@@ -114,9 +115,9 @@ def _turned(numbers: "array[int]", order: str) -> "array[int]":
     return numbers
 
 
-def _by_table(offsets: Sequence[int], fragments: Sequence[int], wanted: int) -> Sequence[int]:
+def _by_table(offsets: Sequence[int], fragments: Sequence[int]) -> Sequence[int]:
     """Where the frames begin by a table of offsets from the first fragment; empty if it lies."""
-    if len(offsets) != wanted or offsets[0] != 0 or offsets[-1] > fragments[-1]:
+    if not offsets or offsets[0] != 0 or offsets[-1] > fragments[-1]:
         return ()
     if any(later <= earlier for earlier, later in pairwise(offsets)):
         return ()
@@ -144,20 +145,22 @@ def _by_beginning(source: Source, fragments: Sequence[int], wanted: int) -> Sequ
     return starts if len(starts) == wanted and starts[0] == fragments[0] else ()
 
 
-def _basic_offsets(source: Source, pixels: PixelData) -> Sequence[int]:
+def _basic_offsets(source: Source, pixels: PixelData, wanted: int) -> Sequence[int]:
+    """The Basic Offset Table; empty if it is not of as many frames as there are."""
     item, after = pixels.items[0], pixels.items[1]
-    count = (after - item - 8) // 4
-    return _turned(array("I", source.read_at(item + 8, count * 4)), "little")
+    if after - item - 8 != 4 * wanted:
+        return ()
+    return _turned(array("I", source.read_at(item + 8, 4 * wanted)), "little")
 
 
-def _extended_offsets(source: Source, dataset: DataSet) -> Sequence[int]:
-    """Extended Offset Table (7FE0,0001); empty if there is none."""
+def _extended_offsets(source: Source, dataset: DataSet, wanted: int) -> Sequence[int]:
+    """Extended Offset Table (7FE0,0001); empty if it is not of as many frames as there are."""
     element = dataset.attributes.get("7FE00001", {})
     raw = base64.b64decode(element.get("InlineBinary", ""))
     for value in dataset.bulk:
-        if value.path == "7FE00001":
+        if value.path == "7FE00001" and value.span.length == 8 * wanted:
             raw = source.read_at(value.span.offset, value.span.length)
-    return _turned(array("Q", raw[: len(raw) // 8 * 8]), "little")
+    return _turned(array("Q", raw), "little") if len(raw) == 8 * wanted else ()
 
 
 def _value(attributes: Mapping[str, Any], tag: str) -> Any:

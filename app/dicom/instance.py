@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.dicom import reasons
-from app.dicom.dataset import DataSet, Problem, WalkLimits
+from app.dicom.dataset import DataSet, Problem, WalkLimits, unreadable
 from app.dicom.deflate import inflate
 from app.dicom.frames import FrameMap, map_frames
 from app.dicom.part10 import FileMeta, read_file_meta
 from app.dicom.source import GrowingSource, Source, WritableSource
 from app.dicom.uids import TRANSFER_SYNTAXES, TransferSyntax, valid_uid
-from app.dicom.walker import read_dataset, unreadable
+from app.dicom.walker import read_dataset
 
 _IDENTITY = {
     "00080016": "SOPClassUID",

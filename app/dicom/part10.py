@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from app.dicom import reasons
+from app.dicom.dataset import unreadable
 from app.dicom.source import Source
-from app.dicom.walker import unreadable
 
 _START = 132
 _LONG = {b"OB", b"OW", b"UN", b"UT", b"SQ"}
@@ -41,6 +41,8 @@ def read_file_meta(source: Source) -> FileMeta:
             )
         found[element] = head[value_at : value_at + length].decode("latin-1").strip(" \0")
         at = value_at + length
+    if not found:
+        raise unreadable(reasons.CANNOT_UNDERSTAND, "File Meta is not there", at=at)
     if not found.get(0x10):
         raise unreadable(reasons.MISSING_ATTRIBUTE, "no transfer syntax", tag=0x00020010, at=at)
     return FileMeta(found[0x10], found.get(0x02), found.get(0x03), at)

@@ -3,11 +3,17 @@
 import math
 import struct
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from pydicom.charset import convert_encodings, decode_bytes
 from pydicom.datadict import DicomDictionary, get_entry, private_dictionary_VR
 
+from app.dicom.encoding import Order
+
+LONGEST = 0xFFFE
+"""Bytes of the longest value of a VR whose length has 16 bits. Beyond it the value is UN (PS3.5
+6.2.2), so that no text of any length has to be in memory."""
 OPAQUE = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
 """VRs whose value is sent as InlineBinary or as bulk data, never as numbers."""
 BINARY = OPAQUE | {
@@ -29,17 +35,18 @@ BINARY = OPAQUE | {
 """VRs that BulkDataURI may stand for."""
 DEFAULT_CHARSETS = ["iso8859"]
 
-_NUMBERS = {"FD": "d", "FL": "f", "SL": "i", "SS": "h", "SV": "q", "UL": "I", "US": "H", "UV": "Q"}
 _WORDS = {"OD": 8, "OF": 4, "OL": 4, "OV": 8, "OW": 2}
-_PLAIN = frozenset({"AE", "AS", "CS", "DA", "DT", "TM", "UI"})
-_SPLIT = frozenset({"LO", "SH", "UC"})
 _ESCAPE = b"\x1b"
 _DELIMITERS = {0x0A, 0x0C, 0x0D}
 _GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
+_DIGITS = 18
+"""Digits of an integer that JSON can surely hold."""
 
 Converted = tuple[list[Any], str | None]
+Converter = Callable[[bytes, Order, list[str]], Converted]
 
 
+@lru_cache(maxsize=20_000)
 def vr_of(tag: int, *, signed: bool, creator: str | None = None) -> str:
     """The VR of an element that came without one (PS3.5 A.1, PS3.6).
 
@@ -70,12 +77,6 @@ def _private_vr(tag: int, creator: str) -> str:
         return "UN"
 
 
-def creator_of(tag: int, attributes: Mapping[str, Any]) -> str | None:
-    """Who made a private element, by the data set that it stands in (PS3.5 7.8.1)."""
-    element = attributes.get(f"{tag >> 16:04X}00{tag >> 8 & 0xFF:02X}", {})
-    return next(iter(element.get("Value", ())), None) if tag >> 16 & 1 else None
-
-
 def charsets_of(element: Mapping[str, Any]) -> list[str]:
     """Python's names of the character sets in Specific Character Set (0008,0005)."""
     terms = [term or "" for term in element.get("Value") or [""]]
@@ -94,30 +95,41 @@ def little_endian(raw: bytes, vr: str) -> bytes:
     return b"".join(raw[i : i + size][::-1] for i in range(0, len(raw), size))
 
 
-def convert(vr: str, raw: bytes, order: str, charsets: list[str]) -> Converted:
+def convert(vr: str, raw: bytes, order: Order, charsets: list[str]) -> Converted:
     """The values, and what is wrong with them if anything is."""
-    if vr in _NUMBERS:
-        return _numbers(vr, raw, order)
-    if vr == "AT":
-        return _tags(raw, order)
-    text, problem = _decode(raw, charsets if vr not in _PLAIN else DEFAULT_CHARSETS)
-    if vr in {"DS", "IS"}:
-        return _decimal(text, int if vr == "IS" else float, problem)
-    if vr == "PN":
-        return [_person_name(name) for name in text.split("\\")], problem
-    if vr in _PLAIN or vr in _SPLIT:
-        parts = [part.strip(" \0") or None for part in text.split("\\")]
-        return ([] if parts == [None] else parts), problem
+    return _CONVERTERS[vr](raw, order, charsets)
+
+
+def _plain(raw: bytes, _: Order, __: list[str]) -> Converted:
+    """Values of the default repertoire."""
+    return _split(raw.decode("latin-1"), " \0"), None
+
+
+def _strings(raw: bytes, _: Order, charsets: list[str]) -> Converted:
+    text, problem = _decode(raw, charsets)
+    return _split(text, " \0"), problem
+
+
+def _text(raw: bytes, _: Order, charsets: list[str]) -> Converted:
+    """One value, in which a backslash is a character and leading spaces count."""
+    text, problem = _decode(raw, charsets)
     text = text.rstrip(" \0")
     return ([text] if text else []), problem
 
 
+def _split(text: str, padding: str) -> list[Any]:
+    if "\\" not in text:
+        text = text.strip(padding)
+        return [text] if text else []
+    return [part.strip(padding) or None for part in text.split("\\")]
+
+
 def _decode(raw: bytes, charsets: list[str]) -> tuple[str, str | None]:
-    extended = _ESCAPE in raw and (len(charsets) > 1 or charsets[0].startswith("iso2022"))
-    if raw.isascii() and not extended:
+    escaped = _ESCAPE in raw and (len(charsets) > 1 or charsets[0].startswith("iso2022"))
+    if not escaped and raw.isascii():
         return raw.decode("ascii"), None
     try:
-        if extended:
+        if escaped:
             return decode_bytes(raw, charsets, _DELIMITERS), None
         return raw.decode(charsets[0]), None
     # Of unknown escape sequences pydicom warns, and some have turned warnings into errors.
@@ -125,46 +137,110 @@ def _decode(raw: bytes, charsets: list[str]) -> tuple[str, str | None]:
         return raw.decode(charsets[0], "replace"), "not in its character set"
 
 
-def _numbers(vr: str, raw: bytes, order: str) -> Converted:
-    code = _NUMBERS[vr]
+def _numbers(code: str) -> Converter:
+    """The converter of binary numbers, by the code that `struct` has for them."""
     size = struct.calcsize("=" + code)
-    count, rest = divmod(len(raw), size)
-    sign = ">" if order == "big" else "<"
-    found: list[Any] = list(struct.unpack(f"{sign}{count}{code}", raw[: count * size]))
-    if code in "df":
-        found = [_finite(number) for number in found]
-    return found, (f"{len(raw)} bytes are no whole number of values" if rest else None)
+    single = {"little": struct.Struct("<" + code), "big": struct.Struct(">" + code)}
+
+    def convert(raw: bytes, order: Order, _: list[str]) -> Converted:
+        if len(raw) == size:
+            return list(single[order].unpack(raw)), None
+        count, rest = divmod(len(raw), size)
+        sign = ">" if order == "big" else "<"
+        found = list(struct.unpack(f"{sign}{count}{code}", raw[: count * size]))
+        return found, (f"{len(raw)} bytes are no whole number of values" if rest else None)
+
+    return convert
+
+
+def _floats(code: str) -> Converter:
+    """The same of numbers of which JSON does not know all: these are written as strings."""
+    numbers = _numbers(code)
+
+    def convert(raw: bytes, order: Order, charsets: list[str]) -> Converted:
+        found, problem = numbers(raw, order, charsets)
+        if not all(map(math.isfinite, found)):
+            found = [_finite(number) for number in found]
+        return found, problem
+
+    return convert
 
 
 def _finite(number: float) -> float | str:
-    """JSON has no NaN and no infinity: they are written as strings."""
     if math.isfinite(number):
         return number
     return "NaN" if math.isnan(number) else "Infinity" if number > 0 else "-Infinity"
 
 
-def _tags(raw: bytes, order: str) -> Converted:
-    sign = ">" if order == "big" else "<"
-    words = struct.unpack(f"{sign}{len(raw) // 4 * 2}H", raw[: len(raw) // 4 * 4])
-    pairs = zip(words[::2], words[1::2], strict=True)
-    return [f"{group:04X}{element:04X}" for group, element in pairs], None
+def _tags(raw: bytes, order: Order, charsets: list[str]) -> Converted:
+    words, _ = _UNSIGNED(raw, order, charsets)
+    pairs = zip(words[::2], words[1::2], strict=False)
+    found = [f"{group:04X}{element:04X}" for group, element in pairs]
+    return found, (f"{len(raw)} bytes are no whole number of tags" if len(raw) % 4 else None)
 
 
-def _decimal(text: str, parse: Callable[[str], float], problem: str | None) -> Converted:
-    found: list[Any] = []
-    for part in text.split("\\"):
-        bare = part.strip(" \0")
+def _decimals(raw: bytes, _: Order, __: list[str]) -> Converted:
+    return _parsed(raw, float)
+
+
+def _integers(raw: bytes, _: Order, __: list[str]) -> Converted:
+    return _parsed(raw, _integer)
+
+
+def _integer(text: str) -> int:
+    if len(text) > _DIGITS:
+        raise ValueError
+    return int(text)
+
+
+def _parsed(raw: bytes, parse: Callable[[str], float]) -> Converted:
+    """Numbers written as text; those that are none, or none for JSON, stay text."""
+    found = _split(raw.decode("latin-1"), " \0")
+    problem = None
+    for place, part in enumerate(found):
+        if part is None:
+            continue
         try:
-            number = parse(bare) if bare else None
+            number = parse(part)
         except ValueError:
-            found.append(bare)
             problem = "not a number"
             continue
-        found.append(bare if number is not None and not math.isfinite(number) else number)
-    return ([] if found == [None] else found), problem
+        if "_" in part or not math.isfinite(number):
+            problem = "not a number"
+        else:
+            found[place] = number
+    return found, problem
+
+
+def _person_names(raw: bytes, _: Order, charsets: list[str]) -> Converted:
+    text, problem = _decode(raw, charsets)
+    names = [_person_name(name) for name in text.split("\\")]
+    return ([] if names == [None] else names), problem
 
 
 def _person_name(name: str) -> dict[str, str] | None:
-    groups = name.rstrip(" \0").split("=", maxsplit=2)
-    named = {key: group.rstrip(" ") for key, group in zip(_GROUPS, groups, strict=False) if group}
-    return named or None
+    if "=" not in name:
+        name = name.rstrip(" \0")
+        return {"Alphabetic": name} if name else None
+    groups = [group.rstrip(" \0") for group in name.split("=", maxsplit=2)]
+    return {key: group for key, group in zip(_GROUPS, groups, strict=False) if group} or None
+
+
+_UNSIGNED = _numbers("H")
+_CONVERTERS: dict[str, Converter] = {
+    **dict.fromkeys(("AE", "AS", "CS", "DA", "DT", "TM", "UI"), _plain),
+    **dict.fromkeys(("LO", "SH", "UC"), _strings),
+    **dict.fromkeys(("LT", "ST", "UR", "UT"), _text),
+    "AT": _tags,
+    "DS": _decimals,
+    "FD": _floats("d"),
+    "FL": _floats("f"),
+    "IS": _integers,
+    "PN": _person_names,
+    "SL": _numbers("i"),
+    "SS": _numbers("h"),
+    "SV": _numbers("q"),
+    "UL": _numbers("I"),
+    "US": _UNSIGNED,
+    "UV": _numbers("Q"),
+}

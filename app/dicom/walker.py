@@ -5,18 +5,42 @@ Rules:
   the last byte. What does not fit is `Unreadable`, which says where.
 - Nothing but a value's own bytes is held: values beyond `BULK` bytes are noted by their span and
   skipped, pixel data is never read, fragments are walked by their item headers.
-- Depth, elements and items are counted against `WalkLimits`.
+- What is found becomes JSON at once. Of the sequences, of which there may be millions of items, no
+  objects are made; long ones are compressed while they grow.
+- Depth, elements, items and what is held are counted against `WalkLimits`.
 - A value that cannot be understood is no reason to refuse the object: it is a `Problem`.
 """
 
 import base64
-from array import array
-from typing import Any, NamedTuple
+from typing import Any
+
+import orjson
 
 from app.dicom import reasons, values
-from app.dicom.dataset import BulkValue, DataSet, PixelData, Problem, Unreadable, WalkLimits
+from app.dicom.dataset import (
+    Attributes,
+    BulkValue,
+    DataSet,
+    PixelData,
+    Problem,
+    WalkLimits,
+    unreadable,
+)
+from app.dicom.encoding import (
+    EXPLICIT_LITTLE,
+    IMPLICIT_LITTLE,
+    LEAST,
+    Encoding,
+    Head,
+    Order,
+    encoding_of,
+    states_vr,
+)
+from app.dicom.fragments import walk_fragments
+from app.dicom.jsontext import LONG, PACKED, JsonText
 from app.dicom.source import Source
 from app.dicom.uids import TransferSyntax
+from app.dicom.window import Window
 from app.span import Span
 
 BULK = 1024
@@ -25,249 +49,343 @@ BULK = 1024
 _UNDEFINED = 0xFFFFFFFF
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _PIXEL_DATA = {0x7FE00008, 0x7FE00009, 0x7FE00010}
-_LONG = frozenset(
-    {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
-)
-_SHORT = frozenset(
-    {b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO", b"LT", b"PN"}
-    | {b"SH", b"SL", b"SS", b"ST", b"TM", b"UI", b"UL", b"US"}
-)
-_WINDOW = 256 * 1024
+_IN_FRAGMENTS = values.OPAQUE - {"UN"}
 _SPECIFIC_CHARACTER_SET, _PIXEL_REPRESENTATION = 0x00080005, 0x00280103
+_TRANSFER_SYNTAX, _TRAILING_PADDING = "00020010", "FFFCFFFC"
 
-
-class _Found(NamedTuple):
-    """The head of an element: tag, VR, length of the value, and where that begins."""
-
-    tag: int
-    vr: str
-    length: int
-    at: int
-
-
-def unreadable(
-    reason: int, why: str, *, tag: int | None = None, at: int | None = None
-) -> Unreadable:
-    """The error that says why bytes are refused."""
-    return Unreadable(why, reason=reason, tag=None if tag is None else f"{tag:08X}", offset=at)
+_BEGIN_ITEMS = b'{"vr":"SQ","Value":['
+_COST = 40
+"""Bytes of JSON around a value."""
+_COST_OF_BULK = 200
+_MOST_OBJECTS = 256 * 1024
+"""Bytes of JSON of the sequences that become objects."""
+_MOST_PROBLEMS = 100
 
 
 def read_dataset(
     source: Source, start: int, syntax: TransferSyntax, limits: WalkLimits | None = None
 ) -> DataSet:
     """Walk the data set that begins at `start`. Raises `Unreadable`."""
-    walk = _Walk(source, syntax, limits or WalkLimits())
-    attributes, _ = walk.level(start, source.size, values.DEFAULT_CHARSETS, "", depth=0)
-    return DataSet(attributes, tuple(walk.bulk), walk.pixel_data, tuple(walk.problems))
+    walk = _Walk(source, limits or WalkLimits())
+    walk.main(start, encoding_of(syntax))
+    return DataSet(
+        walk.attributes, tuple(walk.bulk), walk.pixel_data, tuple(walk.problems.values())
+    )
+
+
+class _Level:
+    """A data set that is being read: the main one, or an item in it."""
+
+    __slots__ = (
+        "charsets", "creators", "depth", "encoding", "highest", "path", "places", "seen", "signed",
+        "tags",
+    )  # fmt: skip
+
+    def __init__(
+        self, encoding: Encoding, charsets: list[str], path: str, depth: int, *, signed: bool
+    ) -> None:
+        self.encoding = encoding
+        self.charsets = charsets
+        self.path = path
+        self.depth = depth
+        self.signed = signed
+        """Whether Pixel Representation, here or further out, says that pixels are."""
+        self.tags: list[int] = []
+        self.places: list[int] = []
+        """Where the JSON of each element begins that became text."""
+        self.highest = -1
+        self.seen: set[int] = set()
+        """The tags, once one of them was out of order."""
+        self.creators: dict[int, str] = {}
+        """Whose the private blocks are, by the tags of their creators (PS3.5 7.8.1)."""
+
+    def item(self, key: str, number: int, encoding: Encoding) -> "_Level":
+        """An item of a sequence in it (PS3.3 C.12.1.1.2: what it inherits)."""
+        path = f"{self.path}{key}/{number}/"
+        return _Level(encoding, self.charsets, path, self.depth + 1, signed=self.signed)
+
+    def creator(self, tag: int) -> str | None:
+        """Who made this private element, if that is told."""
+        return self.creators.get(tag & 0xFFFF0000 | tag >> 8 & 0xFF) if self.creators else None
 
 
 class _Walk:
-    def __init__(self, source: Source, syntax: TransferSyntax, limits: WalkLimits) -> None:
-        self._source = source
+    def __init__(self, source: Source, limits: WalkLimits) -> None:
+        self._window = Window(source)
+        self._end = source.size
         self._limits = limits
-        self._implicit = syntax.implicit
-        self._order: Any = "big" if syntax.big_endian else "little"
-        self._buffer = b""
-        self._base = 0
         self._elements = 0
         self._held = 0
+        self._objects = 0
+        self._text = JsonText()
+        self.attributes: Attributes = {}
         self.bulk: list[BulkValue] = []
         self.pixel_data: PixelData | None = None
-        self.problems: list[Problem] = []
+        self.problems: dict[str, Problem] = {}
 
-    def _bytes(self, at: int, length: int) -> bytes:
-        begin = at - self._base
-        if begin < 0 or begin + length > len(self._buffer):
-            self._buffer = self._source.read_at(at, max(length, _WINDOW))
-            self._base, begin = at, 0
-            if len(self._buffer) < length:
-                raise unreadable(reasons.CANNOT_UNDERSTAND, "the data end too early", at=at)
-        return self._buffer[begin : begin + length]
+    def main(self, at: int, encoding: Encoding) -> None:
+        """Walk the data set that reaches from there to the end."""
+        raw = self._window.glance(at)
+        if encoding.order == "little" and len(raw) >= LEAST and encoding.implicit == states_vr(raw):
+            # Seen where a tool compressed the pixels and left the data set as it was.
+            encoding = EXPLICIT_LITTLE if encoding.implicit else IMPLICIT_LITTLE
+            self._note(_TRANSFER_SYNTAX, "the data set states VRs or not, against it")
+        level = _Level(encoding, values.DEFAULT_CHARSETS, "", 0, signed=False)
+        self._level(at, self._end, level)
+        if level.seen:
+            self.attributes = dict(sorted(self.attributes.items()))
 
-    def _tag(self, raw: bytes) -> int:
-        return int.from_bytes(raw[:2], self._order) << 16 | int.from_bytes(raw[2:4], self._order)
-
-    def _number(self, raw: bytes) -> int:
-        return int.from_bytes(raw, self._order)
-
-    def _head(self, at: int, end: int) -> tuple[int, str | None, int, int]:
-        """Tag, VR (None if implicit), length and where the value begins."""
-        if end - at < 8:
-            raise unreadable(reasons.CANNOT_UNDERSTAND, "the data end inside an element", at=at)
-        raw = self._bytes(at, 8)
-        tag = self._tag(raw)
-        if self._implicit or tag >> 16 == 0xFFFE:
-            return tag, None, self._number(raw[4:]), at + 8
-        vr = raw[4:6]
-        if vr in _SHORT:
-            return tag, vr.decode(), self._number(raw[6:]), at + 8
-        if vr not in _LONG:
-            raise unreadable(reasons.CANNOT_UNDERSTAND, f"{vr!r} is no VR", tag=tag, at=at)
-        if end - at < 12:
-            raise unreadable(reasons.CANNOT_UNDERSTAND, "the data end too early", tag=tag, at=at)
-        return tag, vr.decode(), self._number(self._bytes(at + 8, 4)), at + 12
-
-    def level(
-        self,
-        at: int,
-        end: int,
-        charsets: list[str],
-        path: str,
-        *,
-        depth: int,
-        signed: bool = False,
-        open_end: bool = False,
-    ) -> tuple[dict[str, dict[str, Any]], int]:
-        """One data set: the main one, or an item. With `open_end` it ends by its delimiter."""
-        if depth > self._limits.nesting:
-            raise unreadable(reasons.CANNOT_UNDERSTAND, "sequences are nested too deeply", at=at)
-        attributes: dict[str, dict[str, Any]] = {}
-        previous = -1
+    def _level(self, at: int, end: int, level: _Level, *, open_end: bool = False) -> int:
+        """Read a data set to its end; with `open_end` that is its delimiter."""
+        encoding = level.encoding
         while at < end:
-            tag, vr, length, value_at = self._head(at, end)
-            if tag == _ITEM_END and open_end:
-                return attributes, value_at
-            key = f"{tag:08X}"
-            self._check_tag(tag, previous, at, again=key in attributes)
-            self._count(len(attributes) + 1, at)
-            previous = tag
-            if tag == _PIXEL_REPRESENTATION and length == 2:
-                signed = self._number(self._bytes(value_at, 2)) == 1
-            outer = self._implicit, self._order
-            if vr == "UN":
-                # What its writer did not know is in Implicit VR Little Endian (PS3.5 6.2.2).
-                self._implicit, self._order = True, "little"
-            if vr is None or (vr == "UN" and length != _UNDEFINED):
-                creator = values.creator_of(tag, attributes)
-                vr = values.vr_of(tag, signed=signed, creator=creator)
-            element, at = self._element(
-                _Found(tag, vr, length, value_at), end, charsets, path, depth, signed=signed
-            )
-            self._implicit, self._order = outer
-            if tag == _SPECIFIC_CHARACTER_SET:
-                charsets = values.charsets_of(element)
-                element = {"vr": "CS", "Value": ["ISO_IR 192"]}
-            if tag & 0xFFFF:  # group lengths are not attributes
-                attributes[key] = element
+            raw = self._window.glance(at)
+            if end - at < LEAST:
+                self._check_padding(at, end, level)
+                return end
+            head = encoding.head(raw, at)
+            if head.strange or head.tag <= level.highest:
+                if head.tag == _ITEM_END and open_end:
+                    return at + head.size
+                if not head.tag:
+                    self._check_padding(at, end, level)
+                    return end
+                self._check_irregular(head, at, level)
+            else:
+                level.highest = head.tag
+            level.tags.append(head.tag)
+            self._count(level, at)
+            value_at = at + head.size
+            length = int.from_bytes(raw[head.length_at : head.size], encoding.order)
+            if value_at + (0 if length == _UNDEFINED else length) > end:
+                why = f"{length} bytes do not fit"
+                raise unreadable(reasons.CANNOT_UNDERSTAND, why, tag=head.tag, at=at)
+            at = self._element(head, value_at, length, end, level)
         if open_end:
             raise unreadable(reasons.CANNOT_UNDERSTAND, "an item has no end", at=at)
-        return attributes, at
+        return at
 
-    def _element(
-        self, found: _Found, end: int, charsets: list[str], path: str, depth: int, *, signed: bool
-    ) -> tuple[dict[str, Any], int]:
-        """An element in the DICOM JSON model, and where what follows it begins."""
-        tag, vr, length, at = found
-        key = f"{tag:08X}"
+    def _element(self, head: Head, at: int, length: int, end: int, level: _Level) -> int:
+        """Read the value of an element; returns where what follows begins."""
+        tag, vr, encoding = head.tag, head.vr, level.encoding
+        if vr == "UN":
+            # What its writer did not know is in Implicit VR Little Endian (PS3.5 6.2.2).
+            encoding = IMPLICIT_LITTLE
+        if vr is None or vr == "UN":
+            vr = self._vr_of(tag, at, length, level)
         if length == _UNDEFINED:
-            if tag in _PIXEL_DATA and depth == 0:
-                return self._encapsulated(key, vr, at, end)
-            if vr not in {"SQ", "UN"}:
+            if vr in _IN_FRAGMENTS:
+                return self._in_fragments(head, vr, at, end, level)
+            if vr != "SQ":
                 why = "an undefined length needs a sequence"
                 raise unreadable(reasons.CANNOT_UNDERSTAND, why, tag=tag, at=at)
-        elif at + length > end:
-            why = f"{length} bytes do not fit"
-            raise unreadable(reasons.CANNOT_UNDERSTAND, why, tag=tag, at=at)
-        path += key
-        if vr == "SQ" or length == _UNDEFINED:
-            items, after = self._sequence(
-                tag, at, length, end, charsets, path, depth, signed=signed
-            )
-            return ({"vr": "SQ", "Value": items} if items else {"vr": "SQ"}), after
-        return self._value(tag, vr, at, length, charsets, path, depth), at + length
+            return self._sequence(head, at, end, level, encoding, open_end=True)
+        if vr == "SQ":
+            return self._sequence(head, at, at + length, level, encoding)
+        element = self._value(head, vr, at, length, level, encoding.order)
+        if tag == _PIXEL_REPRESENTATION:
+            level.signed = element.get("Value", [0])[0] == 1
+        elif tag == _SPECIFIC_CHARACTER_SET:
+            level.charsets = values.charsets_of(element)
+            element = {"vr": "CS", "Value": ["ISO_IR 192"]}
+        elif tag & 0x1FF00 == 0x10000 and vr == "LO":
+            level.creators[tag] = next(iter(element.get("Value", ())), None) or ""
+        self._write(head, element, level)
+        return at + length
 
-    def _count(self, in_level: int, at: int) -> None:
-        self._elements += 1
-        if in_level > self._limits.elements_per_level or self._elements > self._limits.elements:
-            raise unreadable(reasons.CANNOT_UNDERSTAND, "there are too many elements", at=at)
-
-    def _check_tag(self, tag: int, previous: int, at: int, *, again: bool) -> None:
-        if again:
-            raise unreadable(
-                reasons.DOES_NOT_MATCH_SOP_CLASS, "the element is there twice", tag=tag, at=at
-            )
-        if tag >> 16 in {0x0000, 0x0002, 0xFFFE}:
-            raise unreadable(reasons.CANNOT_UNDERSTAND, "no place for this element", tag=tag, at=at)
-        if tag < previous:
-            self.problems.append(Problem(f"{tag:08X}", "out of order"))
+    def _vr_of(self, tag: int, at: int, length: int, level: _Level) -> str:
+        """The VR of an element that does not state it."""
+        vr = values.vr_of(tag, signed=level.signed, creator=level.creator(tag))
+        if length == _UNDEFINED:
+            return "OB" if tag in _PIXEL_DATA else "SQ"
+        if (
+            vr == "SQ"
+            and length
+            and EXPLICIT_LITTLE.tag(self._window.read(at, min(length, 4))) != _ITEM
+        ):
+            self._note(f"{tag:08X}", "it should be a sequence")
+            return "UN"
+        return vr
 
     def _value(
-        self, tag: int, vr: str, at: int, length: int, charsets: list[str], path: str, depth: int
+        self, head: Head, vr: str, at: int, length: int, level: _Level, order: Order
     ) -> dict[str, Any]:
-        if tag in _PIXEL_DATA and depth == 0:
-            self.pixel_data = PixelData(f"{tag:08X}", vr, Span(at, length), encapsulated=False)
-            return {"vr": vr, "BulkDataURI": f"bulkdata/{path}"}
+        """A value as an element of the DICOM JSON model."""
+        if length & 1:
+            self._note(head.key, "its length is odd")
+        if head.tag in _PIXEL_DATA and not level.depth:
+            self.pixel_data = PixelData(head.key, vr, Span(at, length), encapsulated=False)
+            return {"vr": vr, "BulkDataURI": f"bulkdata/{head.key}"}
+        if length > values.LONGEST and vr not in values.BINARY:
+            self._note(head.key, f"it is too long for {vr}")
+            vr = "UN"
+        if length > BULK and vr in values.BINARY:
+            return self._bulk(head, vr, Span(at, length), level)
         if length == 0:
             return {"vr": vr}
-        if length > BULK and vr in values.BINARY:
-            self.bulk.append(BulkValue(path, vr, Span(at, length)))
-            return {"vr": vr, "BulkDataURI": f"bulkdata/{path}"}
-        self._held += length
-        if self._held > self._limits.header_bytes:
-            raise unreadable(reasons.OUT_OF_RESOURCES, "the header is too long", tag=tag, at=at)
-        raw = self._bytes(at, length)
+        if not level.depth:
+            self._hold(_COST + 2 * length, at)
+        raw = self._window.read(at, length)
         if vr in values.OPAQUE:
-            swapped = values.little_endian(raw, vr) if self._order == "big" else raw
-            return {"vr": vr, "InlineBinary": base64.b64encode(swapped).decode()}
-        found, problem = values.convert(vr, raw, self._order, charsets)
+            if order == "big":
+                raw = values.little_endian(raw, vr)
+            return {"vr": vr, "InlineBinary": base64.b64encode(raw).decode()}
+        found, problem = values.convert(vr, raw, order, level.charsets)
         if problem:
-            self.problems.append(Problem(f"{tag:08X}", problem))
+            self._note(head.key, problem)
         return {"vr": vr, "Value": found} if found else {"vr": vr}
+
+    def _bulk(self, head: Head, vr: str, span: Span, level: _Level) -> dict[str, Any]:
+        self._hold(_COST_OF_BULK, span.offset)
+        path = level.path + head.key
+        self.bulk.append(BulkValue(path, vr, span))
+        return {"vr": vr, "BulkDataURI": f"bulkdata/{path}"}
+
+    def _write(self, head: Head, element: dict[str, Any], level: _Level) -> None:
+        """Take what was read to where it belongs."""
+        if not head.tag & 0xFFFF:
+            return  # group lengths are no attributes
+        if not level.depth:
+            self.attributes[head.key] = element
+            return
+        self._begin(head, level)
+        self._text.tail += orjson.dumps(element)
+        self._settle(head.tag)
+
+    def _begin(self, head: Head, level: _Level) -> None:
+        """Begin an element in the JSON of an item."""
+        text = self._text
+        text.tail += b"," if level.places else b"{"
+        level.places.append(len(text))
+        text.tail += head.member
 
     def _sequence(
         self,
-        tag: int,
+        head: Head,
         at: int,
-        length: int,
         end: int,
-        charsets: list[str],
-        path: str,
-        depth: int,
+        level: _Level,
+        encoding: Encoding,
         *,
-        signed: bool,
-    ) -> tuple[list[Any], int]:
-        """The items of a sequence, each a data set, and where what follows begins."""
-        stop = end if length == _UNDEFINED else at + length
-        items: list[Any] = []
-        while at < stop:
-            marker, _, item_length, item_at = self._head(at, stop)
-            if marker == _SEQUENCE_END and length == _UNDEFINED:
-                return items, item_at
-            if marker != _ITEM:
-                raise unreadable(reasons.CANNOT_UNDERSTAND, "an item was expected", tag=tag, at=at)
-            if len(items) >= self._limits.items_per_sequence:
-                raise unreadable(reasons.CANNOT_UNDERSTAND, "too many items", tag=tag, at=at)
-            open_end = item_length == _UNDEFINED
-            item_end = stop if open_end else item_at + item_length
-            if item_end > stop:
-                raise unreadable(reasons.CANNOT_UNDERSTAND, "an item does not fit", tag=tag, at=at)
-            item, at = self.level(
-                item_at,
-                item_end,
-                charsets,
-                f"{path}/{len(items)}/",
-                depth=depth + 1,
-                signed=signed,
-                open_end=open_end,
-            )
-            items.append(item)
-        if length == _UNDEFINED:
-            raise unreadable(reasons.CANNOT_UNDERSTAND, "a sequence has no end", tag=tag, at=at)
-        return items, at
+        open_end: bool = False,
+    ) -> int:
+        """Read a sequence; with `open_end` it ends by its delimiter."""
+        if level.depth == self._limits.nesting:
+            raise unreadable(reasons.CANNOT_UNDERSTAND, "sequences are nested too deeply", at=at)
+        if level.depth:
+            self._begin(head, level)
+            self._text.tail += _BEGIN_ITEMS
+            at = self._items(head, at, end, level, encoding, open_end=open_end)
+            if self._text.tail.endswith(_BEGIN_ITEMS):
+                self._text.tail[-len(_BEGIN_ITEMS) :] = b'{"vr":"SQ"}'
+            else:
+                self._text.tail += b"]}"
+            return at
+        self._text = JsonText()
+        self._text.tail += b"["
+        at = self._items(head, at, end, level, encoding, open_end=open_end)
+        self._text.tail += b"]"
+        self._write(head, self._finished(head), level)
+        return at
 
-    def _encapsulated(self, key: str, vr: str, at: int, end: int) -> tuple[dict[str, Any], int]:
-        """Encapsulated pixel data: its items are stepped over by their headers (PS3.5 A.4)."""
-        first = at
-        items = array("Q")
-        while True:
-            marker, _, length, value_at = self._head(at, end)
-            items.append(at)
-            if marker == _SEQUENCE_END:
-                span = Span(first, at - first)
-                self.pixel_data = PixelData(key, vr, span, encapsulated=True, items=items)
-                return {"vr": vr, "BulkDataURI": f"bulkdata/{key}"}, value_at
-            if marker != _ITEM or value_at + length > end or len(items) > self._limits.elements:
+    def _finished(self, head: Head) -> dict[str, Any]:
+        """A sequence of the main data set: a few of them become objects, long ones stay text."""
+        text = self._text
+        self._hold(len(text.tail), head.tag)
+        if len(text) == len(b"[]"):
+            return {"vr": "SQ"}
+        self._objects += len(text)
+        if text.settled or self._objects > _MOST_OBJECTS:
+            return {"vr": "SQ", PACKED: text.finish()}
+        return {"vr": "SQ", "Value": orjson.loads(text.tail)}
+
+    def _items(
+        self, head: Head, at: int, end: int, level: _Level, encoding: Encoding, *, open_end: bool
+    ) -> int:
+        number = 0
+        while at < end:
+            raw = self._window.glance(at)
+            marker, length = encoding.tag(raw), int.from_bytes(raw[4:LEAST], encoding.order)
+            item_at = at + LEAST
+            if marker == _SEQUENCE_END and open_end and item_at <= end:
+                return item_at
+            stop = end if length == _UNDEFINED else item_at + length
+            if marker != _ITEM or stop > end or item_at > end:
                 raise unreadable(
-                    reasons.CANNOT_UNDERSTAND, "no fragment here", tag=int(key, 16), at=at
+                    reasons.CANNOT_UNDERSTAND, "no whole item here", tag=head.tag, at=at
                 )
-            at = value_at + length
+            if number == self._limits.items_per_sequence:
+                raise unreadable(reasons.CANNOT_UNDERSTAND, "too many items", tag=head.tag, at=at)
+            if number:
+                self._text.tail += b","
+            item = level.item(head.key, number, encoding)
+            at = self._level(item_at, stop, item, open_end=length == _UNDEFINED)
+            self._close(item)
+            self._settle(at)
+            number += 1
+        if open_end:
+            raise unreadable(
+                reasons.CANNOT_UNDERSTAND, "a sequence has no end", tag=head.tag, at=at
+            )
+        return at
+
+    def _close(self, item: _Level) -> None:
+        """End the JSON of an item, and put it in order if it is not."""
+        text = self._text
+        text.tail += b"}" if item.places else b"{}"
+        if item.seen and item.places and item.places[0] > text.settled:
+            text.reorder(item.places)
+
+    def _in_fragments(self, head: Head, vr: str, at: int, end: int, level: _Level) -> int:
+        """Read encapsulated pixel data (PS3.5 A.4), which an icon may have as well."""
+        items, after = walk_fragments(self._window, at, end, self._limits.fragments)
+        span = Span(at, items[-1] - at)
+        if level.depth:
+            element = self._bulk(head, vr, span, level)
+        else:
+            self.pixel_data = PixelData(head.key, vr, span, encapsulated=True, items=items)
+            element = {"vr": vr, "BulkDataURI": f"bulkdata/{head.key}"}
+        self._write(head, element, level)
+        return after
+
+    def _settle(self, at: int) -> None:
+        if len(self._text.tail) > LONG:
+            self._hold(len(self._text.tail), at)
+            self._text.settle()
+
+    def _hold(self, length: int, at: int) -> None:
+        self._held += length
+        if self._held > self._limits.header_bytes:
+            raise unreadable(reasons.OUT_OF_RESOURCES, "the header is too long", at=at)
+
+    def _count(self, level: _Level, at: int) -> None:
+        self._elements += 1
+        limits = self._limits
+        if len(level.tags) > limits.elements_per_level or self._elements > limits.elements:
+            raise unreadable(reasons.CANNOT_UNDERSTAND, "there are too many elements", at=at)
+
+    def _note(self, key: str, why: str) -> None:
+        if len(self.problems) < _MOST_PROBLEMS:
+            self.problems.setdefault(key, Problem(key, why))
+
+    def _check_irregular(self, head: Head, at: int, level: _Level) -> None:
+        """What is against the standard: some of it can be read all the same."""
+        if head.strange and not head.problem:
+            why = "no place for this element"
+            raise unreadable(reasons.CANNOT_UNDERSTAND, why, tag=head.tag, at=at)
+        if head.problem:
+            self._note(head.key, head.problem)
+        if head.tag > level.highest:
+            level.highest = head.tag
+            return
+        level.seen.update(level.tags[len(level.seen) :])
+        if head.tag in level.seen:
+            why = "the element is there twice"
+            raise unreadable(reasons.DOES_NOT_MATCH_SOP_CLASS, why, tag=head.tag, at=at)
+        self._note(head.key, "out of order")
+
+    def _check_padding(self, at: int, end: int, level: _Level) -> None:
+        """Zeros may follow the main data set; whatever else does not fit is no element."""
+        if level.depth or not level.tags or not self._window.holds_zeros(at, end):
+            raise unreadable(reasons.CANNOT_UNDERSTAND, "the data end inside an element", at=at)
+        self._note(_TRAILING_PADDING, "zeros follow the data set")

@@ -158,6 +158,7 @@ def _walk_limits(limits: Limits) -> WalkLimits:
         nesting=limits.nesting,
         elements_per_level=limits.elements_per_level,
         elements=limits.elements,
+        fragments=limits.fragments,
         items_per_sequence=limits.items_per_sequence,
         inflated_bytes=limits.inflated_bytes,
     )

@@ -4,6 +4,7 @@ Numbers compare as numbers and text without padding. A value that ours links to 
 fetched, and compared with pydicom's bytes.
 """
 
+import base64
 import json
 import math
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ Bulk = Callable[[str], str]
 BINARY = {"OB", "OD", "OF", "OL", "OV", "OW", "UN"}
 PIXEL_DATA = "7FE00010"
 CHARACTER_SET = "00080005"
+_ITEM = b"\xfe\xff\x00\xe0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,12 @@ def _element(
     ours: dict[str, Any], element: DataElement, bulk: Bulk, where: str
 ) -> Iterator[Difference]:
     if ours.get("vr") != element.VR:
-        yield Difference(f"{where} is {ours.get('vr')}, pydicom says {element.VR}")
+        begins = base64.b64decode(ours.get("InlineBinary", ""))[:4]
+        text = element.VR == "SQ" and ours.get("vr") == "UN" and begins != _ITEM
+        yield Difference(
+            f"{where} is {ours.get('vr')}, pydicom says {element.VR}",
+            "its bytes are no sequence: ours keeps them as they are" if text else None,
+        )
         return
     if element.VR == "SQ":
         items = ours.get("Value", [])

@@ -186,7 +186,7 @@ def bad_instances() -> dict[str, tuple[bytes, int]]:
         "two bytes": (b"\x00\x01", 0xC000),
         "a page": (b"<html></html>", 0xC000),
         "an image": (b"\xff\xd8\xff\xe0" + bytes(500), 0xC000),
-        "a prefix": (bytes(128) + b"DICM", 0x0120),
+        "a prefix": (bytes(128) + b"DICM", 0xC000),
         "only a header": (good[:start], 0x0120),
         "no header": (good[start:], 0xC000),
         "cut in the pixels": (good[:-1], 0xC000),

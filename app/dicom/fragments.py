@@ -1,0 +1,31 @@
+"""The fragments of encapsulated pixel data, stepped over by their item headers (PS3.5 A.4)."""
+
+from array import array
+
+from app.dicom.dataset import Unreadable
+from app.dicom.encoding import EXPLICIT_LITTLE, LEAST
+from app.dicom.window import GLANCE, SIZE, Window
+
+_ITEM, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE0DD
+_SHORT = SIZE // 16
+
+
+def walk_fragments(window: Window, at: int, end: int, most: int) -> tuple["array[int]", int]:
+    """Where each item begins, offset table and delimiter included, and where what follows does.
+
+    Raises `Unreadable` if there is none, or none by `end`, or more than `most`.
+    """
+    items = array("Q")
+    ahead = SIZE
+    while at + LEAST <= end:
+        raw = window.glance(at, ahead)
+        marker, length = EXPLICIT_LITTLE.tag(raw), int.from_bytes(raw[4:LEAST], "little")
+        items.append(at)
+        if marker == _SEQUENCE_END:
+            return items, at + LEAST
+        if marker != _ITEM or len(items) > most:
+            why = "there are too many fragments" if marker == _ITEM else "no fragment here"
+            raise Unreadable(why, offset=at)
+        at += LEAST + length
+        ahead = SIZE if length < _SHORT else GLANCE
+    raise Unreadable("the fragments have no end", offset=min(at, end))
