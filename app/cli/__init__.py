@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from app.cli import demo, schema, serve, tokens, upkeep
+from app.cli import audit, demo, schema, serve, tokens, upkeep
 from app.errors import ArchiveError
 
 commands = typer.Typer(
@@ -19,6 +19,7 @@ commands.command("migrate")(schema.migrate)
 commands.command("openapi")(schema.openapi)
 commands.command("sweep")(upkeep.sweep)
 commands.add_typer(tokens.commands, name="token")
+commands.add_typer(audit.commands, name="audit")
 
 
 def main() -> None:

@@ -4,7 +4,7 @@
                │                   └─ series_metadata        what is sent of a series, kept ready
                ├─ upload                     keys of blobs that may not be in the index yet
                ├─ change                           what happened, in commit order
-               ├─ audit, audit_chain               who asked for what, refusals included
+               ├─ audit, audit_chain, audit_retention   who asked for what, refusals included
                └─ token                            who may ask
 
 Every table but `partition` carries `partition_id`: partitions (tenants) never share a row, and
@@ -348,6 +348,22 @@ class AuditChain(SQLModel, table=True):
     partition_id: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
     sequence: int = Field(sa_type=BigInteger)
     hash: bytes = Field(sa_type=LargeBinary)
+
+
+class AuditRetention(SQLModel, table=True):
+    """Up to which record the beginning of a chain may be removed. Append-only."""
+
+    __tablename__ = "audit_retention"
+
+    partition_id: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    sequence: int = Field(
+        sa_type=BigInteger, primary_key=True, sa_column_kwargs={"autoincrement": False}
+    )
+    """Of the last record that may go."""
+    hash: bytes = Field(sa_type=LargeBinary)
+    """Of that record: what is left of the chain goes on from it."""
+    signed: str = Field(sa_type=Text)
+    """The checkpoint that stands for what was removed (see `app.audit.checkpoint`)."""
 
 
 class Token(SQLModel, table=True):

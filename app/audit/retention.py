@@ -1,0 +1,46 @@
+"""`retain`: remove records that are older than they have to be kept, and leave a checkpoint.
+
+What is to be removed is verified first: nobody gets rid of the traces of tampering that way. The
+last record of a chain always stays.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from joserfc.jwk import OKPKey
+
+from app.audit.checkpoint import RETENTION, Checkpoint, moment
+from app.audit.verify import verify
+from app.errors import ArchiveError
+from app.index import retention
+from app.index.database import Connection
+
+
+class Damaged(ArchiveError):
+    """The audit is damaged, so nothing of it is removed: `hilum audit verify` tells where."""
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """How many records of a chain were removed, and the checkpoint that stands for them."""
+
+    records: int
+    signed: str
+
+
+async def retain(connection: Connection, before: datetime, key: OKPKey) -> list[Removed]:
+    """Remove what is older. Raises `Damaged`.
+
+    The connection is in no transaction, and its role may remove records, which that of a serving
+    archive may not.
+    """
+    if (await verify(connection, (), key)).damages:
+        raise Damaged
+    removed = []
+    for last in await retention.expired(connection, before):
+        now = moment(datetime.now(UTC))
+        checkpoint = Checkpoint(last.partition_id, last.sequence, last.hash, now, RETENTION)
+        signed = checkpoint.signed(key)
+        row = retention.Retention(last.partition_id, last.sequence, last.hash, signed)
+        removed.append(Removed(await retention.remove(connection, row), signed))
+    return removed

@@ -1,0 +1,97 @@
+"""`hilum audit`: is the audit whole, and how will one know later."""
+
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.audit.checkpoint import checkpoints_of_now, read_checkpoints, read_key
+from app.audit.retention import Removed
+from app.audit.retention import retain as retain_audit
+from app.audit.verify import Report
+from app.audit.verify import verify as verify_audit
+from app.cli.environment import database, read_settings
+from app.cli.tokens import with_index
+from app.errors import ArchiveError
+from app.index.database import Database
+
+commands = typer.Typer(help="Verify the audit, and make checkpoints of it.", no_args_is_help=True)
+
+SHOWN = 100
+"""Damages that are told one by one."""
+
+
+class Tampered(ArchiveError):
+    """The audit is not as it was written."""
+
+
+@commands.command("checkpoint")
+def checkpoint(
+    key: Annotated[Path, typer.Option(help="Ed25519 private key, a PEM file.")],
+    into: Annotated[Path | None, typer.Option(help="A file to append to; else printed.")] = None,
+) -> None:
+    """Make a signed checkpoint of every chain, to be kept where nobody can change it."""
+    private = read_key(key)
+
+    async def read(index: Database) -> list[str]:
+        async with index.reading() as connection:
+            return [one.signed(private) for one in await checkpoints_of_now(connection)]
+
+    with database(read_settings()) as url:
+        lines = with_index(url, read)
+    if into is None:
+        print(*lines, sep="\n")
+        return
+    with into.open("a", encoding="utf-8") as file:
+        print(*lines, sep="\n", file=file)
+
+
+@commands.command("verify")
+def verify(
+    checkpoints: Annotated[Path | None, typer.Option(help="Lines that were kept.")] = None,
+    key: Annotated[Path | None, typer.Option(help="Key they were signed with: PEM file.")] = None,
+) -> None:
+    """Read the whole audit and tell what was changed, removed, moved or cut off."""
+    public = read_key(key) if key else None
+    kept = []
+    if checkpoints is not None:
+        if public is None:
+            raise typer.BadParameter("--checkpoints needs --key.")
+        with checkpoints.open(encoding="utf-8") as lines:
+            kept = list(read_checkpoints(lines, public))
+
+    async def read(index: Database) -> Report:
+        async with index.reading() as connection:
+            return await verify_audit(connection, kept, public)
+
+    with database(read_settings()) as url:
+        report = with_index(url, read)
+    for damage in report.damages[:SHOWN]:
+        print(damage)
+    if report.unchecked:
+        print(f"{report.unchecked} chains had old records removed; --key tells if rightly.")
+    told = f"{report.records} records in {report.chains} chains, {len(kept)} checkpoints"
+    if report.damages:
+        raise Tampered(f"{told}: {len(report.damages)} damages. The audit is not as it was.")
+    print(f"{told}: nothing changed, removed, moved or cut off.")
+
+
+@commands.command("retain")
+def retain(
+    days: Annotated[int, typer.Option(min=1, help="How long records are kept.")],
+    key: Annotated[Path, typer.Option(help="Ed25519 private key, a PEM file.")],
+) -> None:
+    """Remove older records, and print the checkpoints that stay in their place, to be kept too."""
+    private = read_key(key)
+    before = datetime.now(UTC) - timedelta(days=days)
+
+    async def remove(index: Database) -> list[Removed]:
+        async with index.reading() as connection:
+            return await retain_audit(connection, before, private)
+
+    with database(read_settings()) as url:
+        for removed in with_index(url, remove):
+            print(removed.signed)
+            print(f"{removed.records} records removed.", file=sys.stderr)

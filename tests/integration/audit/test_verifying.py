@@ -1,0 +1,259 @@
+"""Whatever is done to the audit behind the archive's back is found, and told with its place."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import asyncpg
+import pytest
+from joserfc.jwk import OKPKey
+from typer.testing import CliRunner
+
+from app.audit import chain
+from app.audit.checkpoint import (
+    BadCheckpoint,
+    BadKey,
+    Checkpoint,
+    checkpoints_of_now,
+    read_checkpoints,
+    read_key,
+)
+from app.audit.retention import Damaged, retain
+from app.audit.verify import verify
+from app.cli import commands
+from app.index import audits
+from app.index.database import Connection
+from tests.integration.index.test_audits import RECORD
+
+KEY = OKPKey.generate_key("Ed25519")
+RECORDS = 20
+
+
+@pytest.fixture
+async def audit(database_url: str) -> AsyncIterator[Connection]:
+    """A connection that can do anything, to a database with records in two chains."""
+    connection = await asyncpg.connect(database_url)
+    await write(connection, 1, RECORDS)
+    await write(connection, 2, 3)
+    yield connection
+    await connection.close()
+
+
+async def write(connection: Connection, partition_id: int, count: int) -> None:
+    """Append records, an hour between them."""
+    for number in range(count):
+        at = RECORD.at + timedelta(hours=number)
+        record = replace(RECORD, partition_id=partition_id, at=at, request_id=f"r{number}")
+        genesis = chain.genesis(partition_id)
+        await audits.append(connection, partition_id, genesis, [record], [chain.digest(record)])
+
+
+async def tamper(connection: Connection, *statements: str) -> None:
+    """Past all triggers, as the owner of the server can."""
+    await connection.execute("SET session_replication_role = replica")
+    for statement in statements:
+        await connection.execute(statement)
+    await connection.execute("SET session_replication_role = DEFAULT")
+
+
+async def make_anew(connection: Connection, first: int) -> None:
+    """Seal the records of partition 1 again from one on, as a thorough forger would."""
+    before = await connection.fetchval(
+        "SELECT hash FROM audit WHERE partition_id = 1 AND sequence = $1", first - 1
+    )
+    async for record in audits.records(connection, 1, first - 1):
+        before = chain.link(before, chain.digest(record))
+        await tamper(
+            connection,
+            f"UPDATE audit SET hash = '\\x{before.hex()}'"
+            f" WHERE partition_id = 1 AND sequence = {record.sequence}",
+        )
+        last = record.sequence
+    await tamper(
+        connection,
+        f"UPDATE audit_chain SET sequence = {last}, hash = '\\x{before.hex()}'"
+        " WHERE partition_id = 1",
+    )
+
+
+async def test_what_is_as_it_was_written_is_whole(audit: Connection) -> None:
+    kept = await checkpoints_of_now(audit)
+    await write(audit, 1, 5)
+    report = await verify(audit, kept)
+    assert (report.chains, report.records, report.damages) == (2, RECORDS + 8, ())
+
+
+@pytest.mark.parametrize("field", ["at", *sorted(set(chain.FIELDS) - {"at", "partition_id"})])
+async def test_an_edit_of_any_field_is_found(audit: Connection, field: str) -> None:
+    number = {"outcome", "status"}
+    value = "at + '1 microsecond'" if field == "at" else "7" if field in number else "'x'"
+    await tamper(
+        audit, f"UPDATE audit SET {field} = {value} WHERE partition_id = 1 AND sequence = 7"
+    )
+    (damage,) = (await verify(audit)).damages
+    assert str(damage) == "partition 1, record 7: changed, or not written here"
+
+
+OF_ONE = "WHERE partition_id = 1 AND"
+
+
+@pytest.mark.parametrize(
+    ("statements", "told"),
+    [
+        ([f"DELETE FROM audit {OF_ONE} sequence = 1"], ["record 1: removed"]),
+        ([f"DELETE FROM audit {OF_ONE} sequence IN (5, 6)"], ["records 5 to 6: removed"]),
+        ([f"DELETE FROM audit {OF_ONE} sequence > 15"], ["records 16 to 20: cut off"]),
+        (["DELETE FROM audit WHERE partition_id = 1"], ["records 1 to 20: cut off"]),
+        (
+            [
+                f"UPDATE audit SET sequence = -sequence {OF_ONE} sequence IN (4, 9)",
+                f"UPDATE audit SET sequence = 13 + sequence {OF_ONE} sequence < 0",
+            ],
+            ["record 4: changed", "record 5: changed", "record 9: changed", "record 10: changed"],
+        ),
+        (
+            [
+                f"UPDATE audit SET sequence = -sequence {OF_ONE} sequence > 7",
+                f"DELETE FROM audit {OF_ONE} sequence = 7",
+                f"UPDATE audit SET sequence = -sequence - 1 {OF_ONE} sequence < 0",
+            ],
+            ["record 7: changed", "record 20: cut off"],
+        ),
+        (
+            ["DELETE FROM audit_chain WHERE partition_id = 1"],
+            ["records 1 to 20: behind what the archive knows as the end"],
+        ),
+        (
+            ["UPDATE audit SET partition_id = 2, sequence = 4 WHERE sequence = 20"],
+            ["partition 1, record 20: cut off", "partition 2, record 4: changed"],
+        ),
+        (
+            ["UPDATE audit_chain SET hash = '\\x00' WHERE partition_id = 1"],
+            ["record 20: not what the archive knows as the end"],
+        ),
+    ],
+    ids=["first", "middle", "tail", "all", "swapped", "moved up", "head", "elsewhere", "end"],
+)
+async def test_what_is_removed_or_moved_is_found(
+    audit: Connection, statements: list[str], told: list[str]
+) -> None:
+    await tamper(audit, *statements)
+    damages = sorted(map(str, (await verify(audit)).damages))
+    assert len(damages) >= len(told)
+    for one in told:
+        assert any(one in damage for damage in damages), damages
+
+
+async def test_a_chain_made_anew_is_found_by_a_checkpoint(audit: Connection) -> None:
+    kept = await checkpoints_of_now(audit)
+    await tamper(audit, "UPDATE audit SET principal = 'x' WHERE partition_id = 1 AND sequence = 7")
+    await make_anew(audit, 7)
+    assert (await verify(audit)).damages == ()
+    (damage,) = (await verify(audit, kept)).damages
+    assert "record 20: not as at the checkpoint of 2" in str(damage)
+
+
+async def test_a_tail_that_is_cut_and_forgotten_is_found_by_a_checkpoint(audit: Connection) -> None:
+    kept = await checkpoints_of_now(audit)
+    await tamper(audit, "DELETE FROM audit WHERE partition_id = 1 AND sequence > 15")
+    await make_anew(audit, 15)
+    assert (await verify(audit)).damages == ()
+    (damage,) = (await verify(audit, kept)).damages
+    assert "records 16 to 20: cut off" in str(damage)
+
+
+async def test_what_is_older_goes_and_a_checkpoint_stays(audit: Connection) -> None:
+    before = await checkpoints_of_now(audit)
+    removed = await retain(audit, RECORD.at + timedelta(hours=11), KEY)
+    assert [one.records for one in removed] == [11, 2]
+    await write(audit, 1, 2)
+    left = read_checkpoints([one.signed for one in removed], KEY)
+    report = await verify(audit, [*before, *left], KEY)
+    assert (report.records, report.damages, report.unchecked) == (RECORDS - 11 + 2 + 1, (), 0)
+    assert (await verify(audit)).unchecked == 2
+    with pytest.raises(asyncpg.InsufficientPrivilegeError, match="only ever added to"):
+        await audit.execute("DELETE FROM audit")
+    with pytest.raises(asyncpg.InsufficientPrivilegeError, match="only ever added to"):
+        await audit.execute("DELETE FROM audit_retention")
+
+
+async def test_the_last_record_of_a_chain_stays(audit: Connection) -> None:
+    await retain(audit, datetime.now(UTC) + timedelta(days=1), KEY)
+    assert (await verify(audit, (), KEY)).records == 2
+    assert await retain(audit, datetime.now(UTC) + timedelta(days=1), KEY) == []
+
+
+async def test_a_beginning_that_was_removed_without_the_key_is_found(audit: Connection) -> None:
+    """Neither another key nor a checkpoint that was shipped allows records to be missing."""
+    other = OKPKey.generate_key("Ed25519")
+    shipped = (await checkpoints_of_now(audit))[0]
+    for signed in (replace(shipped, kind="retention").signed(other), shipped.signed(KEY)):
+        await tamper(audit, "DELETE FROM audit_retention")
+        await audit.execute(
+            "INSERT INTO audit_retention VALUES (1, $1, $2, $3)",
+            shipped.sequence,
+            shipped.hash,
+            signed,
+        )
+        (damage,) = (await verify(audit, (), KEY)).damages
+        assert "records 1 to 20: removed, and the checkpoint" in str(damage)
+
+
+async def test_nothing_is_removed_of_a_damaged_audit(audit: Connection) -> None:
+    await tamper(audit, "UPDATE audit SET status = 7 WHERE partition_id = 1 AND sequence = 7")
+    with pytest.raises(Damaged):
+        await retain(audit, RECORD.at + timedelta(hours=11), KEY)
+
+
+def test_a_checkpoint_is_believed_only_with_its_key() -> None:
+    line = Checkpoint(1, 2, b"\x03", "2026-01-02T03:04:05Z").signed(KEY)
+    (read,) = read_checkpoints(["\n", line + "\n"], KEY)
+    assert read == Checkpoint(1, 2, b"\x03", "2026-01-02T03:04:05Z")
+    for forged in (line[:-4] + "AAAA", "x", "eyJhbGciOiJub25lIn0.e30."):
+        with pytest.raises(BadCheckpoint, match="Line 1"):
+            list(read_checkpoints([forged], KEY))
+    with pytest.raises(BadCheckpoint):
+        list(read_checkpoints([line], OKPKey.generate_key("Ed25519")))
+    with pytest.raises(BadKey):
+        Checkpoint(1, 2, b"", "").signed(OKPKey.import_key(KEY.as_dict(private=False)))
+
+
+def test_a_key_is_an_ed25519_key(tmp_path: Path) -> None:
+    other = tmp_path / "x.pem"
+    other.write_bytes(OKPKey.generate_key("X25519").as_pem())
+    for path in (other, tmp_path / "missing.pem", Path(__file__)):
+        with pytest.raises(BadKey):
+            read_key(path)
+
+
+async def test_the_command_line_makes_checkpoints_and_verifies(
+    audit: Connection, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HILUM_DATABASE_URL", database_url)
+    (tmp_path / "key.pem").write_bytes(KEY.as_pem(private=True))
+    (tmp_path / "public.pem").write_bytes(KEY.as_pem(private=False))
+
+    def hilum(*arguments: str) -> tuple[int, str]:
+        ran = CliRunner().invoke(commands, ["audit", *arguments])
+        return ran.exit_code, ran.output + str(ran.exception or "")
+
+    make = ("checkpoint", "--key", "key.pem")
+    assert (await asyncio.to_thread(hilum, *make, "--into", "kept"))[0] == 0
+    code, said = await asyncio.to_thread(hilum, *make)
+    assert (tmp_path / "kept").read_text().split(".")[0] in said
+    check = ("verify", "--checkpoints", "kept", "--key", "public.pem")
+    code, said = await asyncio.to_thread(hilum, *check)
+    assert code == 0, said
+    assert "23 records in 2 chains, 2 checkpoints: nothing changed" in said
+    await tamper(audit, "DELETE FROM audit WHERE partition_id = 1 AND sequence > 15")
+    await make_anew(audit, 15)
+    assert (await asyncio.to_thread(hilum, "verify"))[0] == 0
+    code, said = await asyncio.to_thread(hilum, *check)
+    assert code == 1
+    assert "partition 1, records 16 to 20: cut off" in said
+    code, said = await asyncio.to_thread(hilum, "retain", "--days", "1", "--key", "key.pem")
+    assert code == 0, said
+    assert "14 records removed" in said
