@@ -18,6 +18,7 @@ commands.command("demo")(demo.demo)
 commands.command("migrate")(schema.migrate)
 commands.command("openapi")(schema.openapi)
 commands.command("sweep")(upkeep.sweep)
+commands.command("check")(upkeep.check)
 commands.add_typer(tokens.commands, name="token")
 commands.add_typer(audit.commands, name="audit")
 

@@ -20,7 +20,7 @@ from app.index.instances import (
     adding,
     locate,
 )
-from app.index.recount import Counts, Miscount, miscounted
+from app.index.recount import Counts, Miscount, miscounted, recount
 from app.index.visibility import Visibility
 from app.span import Span
 from tests.integration.index.rows import PARTITION, new_instance, new_series, new_uid
@@ -257,10 +257,13 @@ async def test_a_wrong_count_is_found(database: Database) -> None:
     async with database.snapshot() as connection:
         found = await miscounted(connection)
     rest = (1, ("CT",), (new.sop_class_uid,))
+    study = (found[0].study_id, PARTITION, new.study_instance_uid)
     assert found == [
-        Miscount(new.study_instance_uid, None, Counts(2, *rest), Counts(1, *rest)),
-        Miscount(new.study_instance_uid, new.series_instance_uid, Counts(3), Counts(1)),
+        Miscount(*study, None, Counts(2, *rest), Counts(1, *rest)),
+        Miscount(*study, new.series_instance_uid, Counts(3), Counts(1)),
     ]
+    await database.transact(lambda c: recount(c, found[0].study_id))
+    await assert_counted(database)
 
 
 async def at_once(database: Database, requests: Iterable[Sequence[NewInstance]]) -> list[Outcome]:

@@ -1,0 +1,92 @@
+"""Are the blobs as they were stored, and does each belong to somebody?
+
+A blob is known if its key belongs to an instance or is one of an upload: from before it was put
+until its instance is in the index, or until it is certain that it is gone (`app.index.uploads`). So
+a blob that is listed, and of which nobody knows at a later moment, belongs to nobody, whatever is
+being stored meanwhile; unless it has just been deleted, so it is looked for once more.
+"""
+
+import hashlib
+import re
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+from app.archive import Archive
+from app.blobs.contract import BlobInfo, BlobMissing, BlobStore
+from app.index import checking, mending
+from app.index.checking import PAGE, CheckedInstance
+from app.span import Span
+from app.upkeep.findings import Fault, Finding, Found, Mend
+
+QUARANTINE = timedelta(days=7)
+"""How long a blob that was given up stays, for who may still know what it is."""
+
+_KEY = re.compile(r"(p([0-9]{1,9})/.+)-([0-9]{1,5})")
+"""As `app.blobs.keys` and `app.index.uploads` make them: stem, partition and number."""
+
+
+async def check_blob(blobs: BlobStore, instance: CheckedInstance, *, read: bool) -> Finding | None:
+    """What is wrong with the blob of an instance; `read`: its bytes too, a piece at a time."""
+    span = Span(instance.blob_offset, instance.length)
+    try:
+        size = await blobs.size(instance.blob_key)
+        if size != span.end:
+            what = f"the blob has {size} bytes, {span.end} were stored"
+            return Finding.of(Fault.BLOB_LENGTH, instance, what)
+        if not read:
+            return None
+        digest = hashlib.sha256()
+        async for piece in blobs.stream(instance.blob_key, span):
+            digest.update(piece)
+    except BlobMissing:
+        return Finding.of(Fault.BLOB_MISSING, instance, "its blob is not there")
+    if digest.digest() != instance.sha256:
+        return Finding.of(Fault.BLOB_CONTENT, instance, "its bytes are not those that were stored")
+    return None
+
+
+async def unknown_blobs(archive: Archive, *, give_up: bool) -> AsyncIterator[Found]:
+    """Blobs of which nobody knows; `give_up`: they can be left to the sweepers."""
+    page: list[BlobInfo] = []
+    async for blob in archive.blobs.list():
+        page.append(blob)
+        if len(page) == PAGE:
+            async for found in _unknown(archive, page, give_up=give_up):
+                yield found
+            page = []
+    async for found in _unknown(archive, page, give_up=give_up):
+        yield found
+
+
+async def _unknown(
+    archive: Archive, page: list[BlobInfo], *, give_up: bool
+) -> AsyncIterator[Found]:
+    async with archive.reading() as connection:
+        owned = await checking.owned(connection, [blob.key for blob in page])
+    for blob in page:
+        if blob.key in owned or not await _is_there(archive.blobs, blob.key):
+            continue
+        ours = _KEY.fullmatch(blob.key)
+        partition = int(ours[2]) if ours else 0
+        what = f"{blob.length} bytes of {blob.written_at:%Y-%m-%d %H:%M} UTC that nobody knows"
+        finding = Finding(Fault.BLOB_UNKNOWN, partition, what, blob_key=blob.key)
+        mend = _giving_up(archive, partition, ours[1], int(ours[3]) + 1) if ours else None
+        yield finding, mend if give_up else None
+
+
+async def _is_there(blobs: BlobStore, key: str) -> bool:
+    try:
+        await blobs.size(key)
+    except BlobMissing:
+        return False
+    except ValueError:  # no key of ours: somebody has put something there
+        return True
+    return True
+
+
+def _giving_up(archive: Archive, partition_id: int, stem: str, keys: int) -> Mend:
+    async def mend() -> None:
+        async with archive.writing() as connection:
+            await mending.give_up(connection, partition_id, stem, keys, QUARANTINE)
+
+    return mend
