@@ -30,6 +30,7 @@ from app.web.last_resort import ErrorResponses
 from app.web.limits import Gates, RequestLimits
 from app.web.log import RequestLog, configure_log
 from app.web.openapi import DocumentedApp
+from app.web.proxies import TrustedProxies
 
 ROOMS: tuple[APIRouter, ...] = (retrieve, metadata, rendered, versions, search, store)
 """In the order in which their routes are tried: those of which a viewer asks thousands first."""
@@ -55,6 +56,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},
         # Outermost first.
         middleware=[
+            *_proxies(chosen),
             Middleware(Cors, origins=chosen.cors_origins),
             Middleware(RequestLog),
             Middleware(ErrorResponses),
@@ -71,6 +73,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(wado_uri)
     app.include_router(health.router)
     return app
+
+
+def _proxies(settings: Settings) -> list[Middleware]:
+    """Nothing where no proxy is trusted."""
+    trusted, kind = settings.trusted_proxies, settings.forwarded_headers
+    return [Middleware(TrustedProxies, trusted=trusted, kind=kind)] if trusted else []
 
 
 def _lifespan(

@@ -5,6 +5,7 @@ Built once where the program starts and passed in from there; there is no global
 """
 
 from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -22,6 +23,13 @@ class Duplicates(StrEnum):
     REJECT = "reject"
     REPLACE = "replace"
     KEEP = "keep"
+
+
+class ForwardedHeaders(StrEnum):
+    """The headers by which a proxy tells whom it asks for, and how it was reached."""
+
+    X_FORWARDED = "x-forwarded"
+    FORWARDED = "forwarded"
 
 
 class Limits(BaseModel):
@@ -94,6 +102,10 @@ class Settings(BaseSettings):
     """folder of the embedded database and of the blobs"""
     public_url: str | None = None
     """origin (and prefix) of the archive as callers see it, for example behind a proxy"""
+    trusted_proxies: list[IPv4Network | IPv6Network] = []
+    """addresses or networks of proxies whose word on the caller's and our address is taken"""
+    forwarded_headers: ForwardedHeaders = ForwardedHeaders.X_FORWARDED
+    """by which they tell: `x-forwarded` (X-Forwarded-For, -Proto, -Host, …) or `forwarded`"""
     database_url: SecretStr | None = None
     """`postgresql://user:password@host/database`; without it an embedded PostgreSQL runs"""
     database_connections: Annotated[int, Field(ge=2)] = 10

@@ -74,8 +74,7 @@ class Worker(uvicorn.Config):
             log_config=None,
             access_log=False,
             server_header=False,
-            # Who the caller is must not be the caller's word; opt in by naming the proxies.
-            proxy_headers="FORWARDED_ALLOW_IPS" in os.environ,
+            proxy_headers=False,  # who the caller is must not be the caller's word
             backlog=BACKLOG,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=LAST_REQUESTS_SECONDS,

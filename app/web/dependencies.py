@@ -13,6 +13,7 @@ from fastapi import Depends, Request
 
 from app.access.principal import Principal, Scope
 from app.archive import Archive
+from app.web.proxies import ORIGIN
 
 DICOMWEB = "/dicomweb"
 """The path that every DICOMweb resource lies under."""
@@ -44,12 +45,16 @@ def require(scope: Scope) -> Callable[[Request], Awaitable[Principal]]:
 async def base_url(request: Request) -> str:
     """The absolute URL of the DICOMweb base as callers reach it, with no slash at the end.
 
-    It is the configured public URL, else the address of the socket that the request came in by;
-    never the Host header, which is the caller's word and often lacks the port.
+    It is the configured public URL, else the address that a trusted proxy was called by, else that
+    of the socket that the request came in by; never the Host header, which is the caller's word and
+    often lacks the port.
     """
     archive = await get_archive(request)
     if archive.settings.public_url is not None:
         return archive.settings.public_url.rstrip("/") + DICOMWEB
+    origin: str | None = request.scope["state"].get(ORIGIN)
+    if origin is not None:
+        return origin + DICOMWEB
     host, port = request.scope.get("server") or ("localhost", None)
     if port is None:
         return f"{request.scope['scheme']}://localhost{DICOMWEB}"

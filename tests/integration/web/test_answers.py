@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+from ipaddress import ip_network
 from urllib.parse import urlsplit
 
 import httpx
@@ -10,7 +11,7 @@ import pytest
 from app.main import create_app
 from app.settings import Settings
 from tests.fixtures.server import Server, serving
-from tests.integration.web.conftest import endless_streams, execute, room
+from tests.integration.web.conftest import endless_streams, execute, records, room
 
 
 @pytest.mark.parametrize(
@@ -105,6 +106,34 @@ async def test_absolute_urls_begin_with_the_public_one(settings: Settings) -> No
         async with server.client("read") as http:
             answer = await http.get("/room/read")
     assert answer.text == "test https://pacs.example/archive/dicomweb"
+
+
+@pytest.mark.parametrize(
+    ("public_url", "base"),
+    [
+        (None, "https://pacs.example:8443/archive/dicomweb"),
+        ("https://public.example", "https://public.example/dicomweb"),
+    ],
+)
+async def test_absolute_urls_begin_with_what_a_trusted_proxy_was_called(
+    settings: Settings, public_url: str | None, base: str
+) -> None:
+    proxied = settings.model_copy(
+        update={"public_url": public_url, "trusted_proxies": [ip_network("127.0.0.0/8")]}
+    )
+    app = create_app(proxied)
+    app.include_router(room)
+    told = {
+        "X-Forwarded-For": "192.0.2.7",
+        "X-Forwarded-Proto": "https",
+        "X-Forwarded-Host": "pacs.example:8443",
+        "X-Forwarded-Prefix": "/archive",
+    }
+    with serving(proxied, app) as server:
+        async with server.client("read") as http:
+            answer = await http.get("/room/read", headers=told)
+        assert answer.text == f"test {base}"
+        assert (await records(server))[-1]["client_address"] == "192.0.2.7"
 
 
 async def test_ready_says_whether_the_archive_can_serve(server: Server) -> None:
