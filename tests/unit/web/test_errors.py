@@ -21,7 +21,13 @@ from app.web.errors import (
 SCOPE: dict[str, Any] = {"type": "http", "headers": [], "state": {"request_id": "r1"}}
 
 
-TOLD_ON_THE_COMMAND_LINE = ("app.cli", "app.index.embedded", "app.index.migrate")
+TOLD_ON_THE_COMMAND_LINE = (
+    "app.cli",
+    "app.audit.checkpoint",
+    "app.audit.retention",
+    "app.index.embedded",
+    "app.index.migrate",
+)
 """Where errors come from that are raised before anything is served."""
 
 
