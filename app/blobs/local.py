@@ -33,6 +33,7 @@ from app.blobs.contract import (
     Upload,
 )
 from app.blobs.keys import checked
+from app.faults import Point, reach
 from app.span import Span
 
 INLINE_BYTES = CHUNK
@@ -109,6 +110,7 @@ class LocalBlobs:
                     self._link_durably(copy, target)
                 finally:
                     Path(copy).unlink()
+            reach(Point.IN_PUT)
             _sync_folder(target.parent)
 
     def _link_durably(self, source: str, target: Path) -> bool:
@@ -118,6 +120,7 @@ class LocalBlobs:
             os.fdatasync(file)
         finally:
             os.close(file)
+        reach(Point.IN_PUT)
         try:
             os.link(source, target)
         except FileExistsError:

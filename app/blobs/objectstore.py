@@ -30,6 +30,7 @@ from app.blobs.contract import (
     Upload,
 )
 from app.blobs.keys import checked
+from app.faults import Point, reach
 from app.span import Span
 
 SINGLE_BYTES = 8 * CHUNK
@@ -101,6 +102,7 @@ class ObjectStoreBlobs:
     def _put_in_parts(self, key: str, upload: Upload) -> None:
         claim = key + _CLAIM
         self._create(claim, b"")
+        reach(Point.IN_PUT)
         try:
             obstore.head(self._store, key)
         except FileNotFoundError:

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Self
 
 from app.blobs.contract import BlobsFull
+from app.faults import Point, reach
 
 OLD_SECONDS = 24 * 60 * 60
 """Age at which a file that nobody removed was left by a crash: no request runs that long."""
@@ -138,6 +139,7 @@ class Spool:
 def _write_all(file: int, data: bytes | bytearray | memoryview) -> None:
     rest = memoryview(data)
     try:
+        reach(Point.ON_DISK)
         while rest:
             rest = rest[os.write(file, rest) :]
     except OSError as error:

@@ -19,6 +19,7 @@ from app.dicom.dataset import Problem, Unreadable, WalkLimits
 from app.dicom.instance import read_instance
 from app.dicom.part10 import read_file_meta
 from app.dicom.uids import valid_uid
+from app.faults import Point, reach
 from app.index.instances import NewInstance
 from app.index.reservations import ReservedKey
 from app.settings import Limits
@@ -106,6 +107,7 @@ async def receive(
                     await asyncio.to_thread(spool.write, head)
             except BlobsFull as full:
                 failure = failure or full
+            reach(Point.IN_A_PART)
     except CutShort:
         return Refusal(reasons.CANNOT_UNDERSTAND, "the message ends before this part of it does")
     return failure

@@ -25,6 +25,7 @@ from app.blobs.spool import Spool, spool_directory
 from app.dicom import reasons
 from app.dicom.dataset import Problem
 from app.errors import ArchiveError, Unavailable
+from app.faults import Point, reach
 from app.index.instances import (
     Added,
     Differs,
@@ -73,11 +74,13 @@ async def store(
     stored with other content. Raises `Unavailable` if nothing could be stored for want of space,
     blobs or database, and whatever reading the parts raises.
     """
+    reach(Point.HEADERS_READ)
     with archive.reservations.lend(partition_id) as keys:
         batch = _Batch(archive, keys, study_instance_uid, duplicates)
         try:
             async for part in parts:
                 await batch.take(part)
+                reach(Point.BETWEEN_PARTS)
                 if batch.hopeless:
                     break
         finally:
@@ -159,6 +162,7 @@ class _Batch:
         self, spool: Spool, failure: Refusal | BlobsFull | None
     ) -> Intake | Refusal:
         """Walk the instance and put its blob; its row is still to come."""
+        reach(Point.RECEIVED)
         match failure:
             case Refusal():
                 return identified(failure, spool)
@@ -172,6 +176,7 @@ class _Batch:
         if isinstance(taken, Refusal):
             self._keys.settle(key)
             return taken
+        reach(Point.WALKED)
         try:
             return await _put(self._archive, self._keys, taken, spool)
         except Unavailable as lack:
@@ -205,6 +210,7 @@ class _Batch:
 
 async def _put(archive: Archive, keys: Loan, intake: Intake, spool: Spool) -> Intake:
     """Put the blob of an instance; the intake then has the key under which it lies."""
+    reach(Point.BEFORE_PUT)
     try:
         await archive.blobs.put(intake.key.blob_key, spool)
     except BlobExists:
@@ -212,6 +218,7 @@ async def _put(archive: Archive, keys: Loan, intake: Intake, spool: Spool) -> In
         # there may be half of it, so it is left to be swept.
         intake = intake.under(await keys.take())
         await archive.blobs.put(intake.key.blob_key, spool)
+    reach(Point.AFTER_PUT)
     return intake
 
 
@@ -226,6 +233,7 @@ async def _add(
     answers: list[Answer | Unavailable]
     try:
         answers = [*await archive.writer.add(keys.partition_id, rows)]
+        reach(Point.AFTER_COMMIT)
     except Unavailable as lack:
         return [lack] * len(rows)
     if duplicates is Duplicates.REPLACE:

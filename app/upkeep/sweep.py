@@ -21,6 +21,7 @@ from datetime import timedelta
 import structlog
 
 from app.archive import Archive
+from app.faults import Point, reach
 from app.index import uploads
 from app.index.database import Connection
 from app.index.uploads import Taken
@@ -87,13 +88,16 @@ async def _take(connection: Connection) -> list[Taken]:
 
 async def _sweep(archive: Archive, upload: Taken) -> int:
     """Delete what has no instance; how many keys that were."""
+    reach(Point.SWEEP_TAKEN)
     keys = upload.all_keys()
     async with archive.reading() as connection:
         owned = await uploads.indexed(connection, keys)
     unowned = [key for key in keys if key not in owned]
+    reach(Point.SWEEP_CHECKED)
     for first in range(0, len(unowned), BLOBS_AT_ONCE):
         some = unowned[first : first + BLOBS_AT_ONCE]
         await asyncio.gather(*(archive.blobs.delete(key) for key in some))
+        reach(Point.SWEEP_DELETED)
     if upload.fence >= ROUNDS:
         async with archive.writing() as connection:
             await uploads.finish(connection, upload)

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.access.principal import Principal
 from app.audit.event import NOBODY, audit_event, note_of
 from app.audit.trail import AuditUnavailable, Trail
+from app.faults import Point, reach
 from app.web.authentication import OPEN_PATHS
 from app.web.dependencies import DICOMWEB
 from app.web.errors import CLIENT_CLOSED_REQUEST, status_of
@@ -32,7 +33,9 @@ class AuditTrail:
         async def recorded_first(message: Message) -> None:
             if message["type"] == "http.response.start":
                 await record.write(message["status"])
+                reach(Point.BEFORE_ANSWER)
             await send(message)
+            reach(Point.IN_ANSWER)
 
         try:
             await self._app(scope, receive, recorded_first)

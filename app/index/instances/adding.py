@@ -19,6 +19,7 @@ from orjson import dumps
 from sqlalchemy import bindparam, select
 from sqlalchemy.types import Text
 
+from app.faults import Point, reach
 from app.index import changes, uploads
 from app.index.changes import Action, NewChange
 from app.index.instances.parents import count, parents_of
@@ -81,6 +82,8 @@ async def add(
     stored = found | made
     if unknown := lapsed - stored.keys():
         stored |= await find(unknown)
+    if made:
+        reach(Point.IN_TRANSACTION)
     return [
         await _outcome(connection, instance, stored.get(instance.sop_instance_uid))
         for instance in instances

@@ -19,6 +19,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, bindparam, func, literal_column, select, update
 from sqlalchemy.types import Text
 
+from app.faults import Point, reach
 from app.index import changes, uploads
 from app.index.changes import Action, NewChange
 from app.index.instances.adding import COLUMNS, add, row_of
@@ -67,6 +68,7 @@ async def replace(
         live[instance.sop_instance_uid] = stored.followed_by(instance, id_)
     await _describe(connection, replacing)
     await changes.write(connection, partition_id, entries)
+    reach(Point.IN_TRANSACTION)
     return outcomes
 
 
