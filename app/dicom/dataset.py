@@ -15,6 +15,9 @@ from app.span import Span
 MIB = 1024 * 1024
 GIB = 1024 * MIB
 
+BULK = 1024
+"""Bytes of the longest binary value that Store keeps in the JSON."""
+
 Attributes = dict[str, dict[str, Any]]
 """A data set in the DICOM JSON model (PS3.18 Annex F): elements by tag, 8 upper-case hex digits."""
 
@@ -65,6 +68,8 @@ class WalkLimits:
     items_per_sequence: int = 250_000
     inflated_bytes: int = 4 * GIB
     """Length of a deflated data set once it is inflated."""
+    held_bytes: int = BULK
+    """Of the longest binary value, text of unlimited length among them, that is in the JSON."""
 
 
 @dataclass(frozen=True, slots=True)

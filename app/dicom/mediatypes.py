@@ -35,6 +35,7 @@ JSON = "application/json"
 OCTET_STREAM = "application/octet-stream"
 JPEG = "image/jpeg"
 PNG = "image/png"
+PDF = "application/pdf"
 ANY = "*/*"
 MULTIPART = "multipart/related"
 

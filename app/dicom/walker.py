@@ -3,7 +3,7 @@
 Rules:
 - Every length is checked against what encloses it before anything is read; the walk ends exactly at
   the last byte. What does not fit is `Unreadable`, which says where.
-- Nothing but a value's own bytes is held: values beyond `BULK` bytes are noted by their span and
+- Nothing but a value's own bytes is held: values beyond `held_bytes` are noted by their span and
   skipped, pixel data is never read, fragments are walked by their item headers.
 - What is found becomes JSON at once. Of the sequences, of which there may be millions of items, no
   objects are made; long ones are compressed while they grow.
@@ -42,9 +42,6 @@ from app.dicom.source import Source
 from app.dicom.uids import TransferSyntax
 from app.dicom.window import Window
 from app.span import Span
-
-BULK = 1024
-"""Bytes of the longest binary value that is kept in the JSON."""
 
 _UNDEFINED = 0xFFFFFFFF
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
@@ -219,7 +216,7 @@ class _Walk:
         if length > values.LONGEST and vr not in values.BINARY:
             self._note(head.key, f"it is too long for {vr}")
             vr = "UN"
-        if length > BULK and vr in values.BINARY:
+        if length > self._limits.held_bytes and vr in values.BINARY:
             return self._bulk(head, vr, Span(at, length), level)
         if length == 0:
             return {"vr": vr}

@@ -4,7 +4,8 @@
 /studies/{study}/series/{series}
 /studies/{study}/series/{series}/instances/{instance}
 /studies/{study}/series/{series}/instances/{instance}/frames/{frame}
-    .../rendered      an image; of a study and a series one for each instance, or one for all
+    .../rendered      an image; of a study and a series one for each instance, or one for all;
+                      an instance that is no image as a page, a document or a video
     .../thumbnail     a small image
 """
 
@@ -13,15 +14,18 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from app.dicom.mediatypes import JPEG, MULTIPART, PNG, choose
+from app.dicom.mediatypes import JPEG, MULTIPART, PDF, PNG, choose
+from app.dicom.report import HTML, TEXT, XML
 from app.errors import NotAcceptable
-from app.retrieve.asking import Ask, Asked, answers, frame_numbers, target_of
-from app.retrieve.rendered import locate_frame
+from app.retrieve.asking import RANGES, Ask, Asked, answers, frame_numbers, target_of
+from app.retrieve.kinds import Kind, kind_of, rendered_offers
+from app.retrieve.rendered import Frame, locate_frame
+from app.retrieve.rendered_objects import object_response
 from app.retrieve.rendered_parts import album_message, locate_album
 from app.retrieve.rendered_response import headers_of, image_response, with_warnings
 from app.retrieve.rendering import FRAME_OFFERS, SET_OFFERS, Rendering
 from app.retrieve.representative import representative_frame
-from app.retrieve.service import Target
+from app.retrieve.service import Target, locate_target
 from app.retrieve.stream import ahead
 from app.web.dependencies import DICOMWEB
 from app.web.multipart import Writer
@@ -60,6 +64,8 @@ def _described(*media_types: str) -> dict[str, Any]:
 
 
 _IMAGE = _described(JPEG, PNG)
+_OBJECT = _described(JPEG, PNG, HTML, TEXT, XML, PDF, "video/mp4", "video/mpeg")
+_OBJECT["responses"] |= RANGES
 _IMAGES = _described(f'{MULTIPART}; type="{JPEG}"', f'{MULTIPART}; type="{PNG}"', JPEG, PNG)
 
 
@@ -75,16 +81,24 @@ async def retrieve_rendered_series(ask: Asked, study: str, series: str) -> Respo
     return await _rendered_set(ask, target_of(study, series))
 
 
-@router.get(_INSTANCE + "/rendered", **_IMAGE)
+@router.get(_INSTANCE + "/rendered", **_OBJECT)
 async def retrieve_rendered_instance(
     ask: Asked, study: str, series: str, instance: str
 ) -> Response:
-    """An instance as an image to look at; of several frames, the first."""
+    """An instance as what it is to look at: an image, a report, a document or a video."""
     target = target_of(study, series, instance)
-    rendering = _rendering(ask)
-    return await image_response(
-        ask, await locate_frame(ask.archive, ask.visibility, target, 1), rendering
-    )
+    (found,) = await locate_target(ask.archive, ask.visibility, target)
+    offers = rendered_offers(found)
+    offer = choose(ask.accepted, offers)
+    if offer is None:
+        raise NotAcceptable(
+            "The instance can be rendered as: " + ", ".join(one.media_type for one in offers)
+            if offers
+            else "The instance has nothing that could be rendered."
+        )
+    if kind_of(found) is not Kind.IMAGE:
+        return await object_response(ask, found, offer.media_type)
+    return await image_response(ask, Frame(found, 1), _parsed(ask, offer.media_type))
 
 
 @router.get(_FRAME + "/rendered", **_IMAGE)

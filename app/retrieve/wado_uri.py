@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from math import isfinite
 
 from app.dicom.mediatypes import ANY, DICOM, MediaRange, Offer, choose, parse_accept
-from app.dicom.pixels import DECODED
 from app.dicom.presentation import Window
 from app.dicom.uids import valid_uid
 from app.dicom.viewport import LONGEST_SIDE, Viewport
 from app.errors import InvalidParameter, NotAcceptable
 from app.index.instances import StoredInstance
-from app.retrieve.rendering import FRAME_OFFERS, Rendering, quality_of
+from app.retrieve.kinds import rendered_offers
+from app.retrieve.rendering import Rendering, quality_of
 from app.retrieve.service import Target
 
 WADO = "WADO"
@@ -69,10 +69,9 @@ class UriRequest:
     def offer(self, instance: StoredInstance) -> Offer:
         """What the instance is sent as. Raises `NotAcceptable`, `InvalidParameter`.
 
-        An image is shown, unless it is asked for as it is; what has none is sent as it is.
+        It is shown, unless it is asked for as it is; what has nothing to show is sent as it is.
         """
-        is_shown = instance.number_of_frames and instance.transfer_syntax_uid in DECODED
-        offers = [*FRAME_OFFERS, Offer(DICOM)] if is_shown else [Offer(DICOM)]
+        offers = [*rendered_offers(instance), Offer(DICOM)]
         preferred = sorted(self.accepted, key=lambda asked: -asked.quality)
         found = (choose([asked], offers) for asked in preferred)
         offer = next((one for one in found if one is not None), None)

@@ -9,11 +9,14 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from app.audit.event import Action, EventId, Note
-from app.dicom.mediatypes import DICOM, JPEG, PNG, MediaRange
+from app.dicom.mediatypes import DICOM, JPEG, PDF, PNG, MediaRange
+from app.dicom.report import HTML
 from app.errors import InvalidParameter
 from app.retrieve.asking import RANGES, Ask, Asked, answers
+from app.retrieve.kinds import Kind, kind_of
 from app.retrieve.plan import plan_instances
 from app.retrieve.rendered import Frame
+from app.retrieve.rendered_objects import object_response
 from app.retrieve.rendered_response import image_response
 from app.retrieve.response import plan_response
 from app.retrieve.service import locate_target, require_frames
@@ -28,7 +31,7 @@ _REQUIRED = (
     ("objectUID", "SOP Instance UID"),
 )
 _OPTIONAL = (
-    ("contentType", "image/jpeg, image/png or application/dicom"),
+    ("contentType", "application/dicom, or a media type that the instance can be shown as"),
     ("transferSyntax", "of application/dicom: a UID, or * for the stored one"),
     ("frameNumber", "of an image of several frames; 1 is the first"),
     ("rows", "most rows of the image"),
@@ -39,7 +42,8 @@ _OPTIONAL = (
     ("imageQuality", "1 to 100, of a JPEG"),
 )
 _DESCRIBED: dict[str, Any] = {
-    "responses": answers("The instance, or an image of it", JPEG, PNG, DICOM) | RANGES,
+    "responses": answers("The instance, or what it is to look at", JPEG, PNG, HTML, PDF, DICOM)
+    | RANGES,
     "openapi_extra": {
         "parameters": [
             {
@@ -71,6 +75,8 @@ async def retrieve_by_uri(ask: Asked) -> Response:
         accepted = [MediaRange(DICOM, False, asked.transfer_syntax, 1000)]
         plan = plan_instances([instance], accepted, single=True)
         return await plan_response(ask.request, ask.archive, plan, ask.base)
+    if kind_of(instance) is not Kind.IMAGE:
+        return await object_response(ask, instance, offer.media_type)
     require_frames(instance, asked.frame_number)
     largest = ask.archive.settings.limits.rendered_pixels
     rendering = asked.rendering(offer.media_type, instance, largest)

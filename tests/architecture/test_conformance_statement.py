@@ -7,10 +7,10 @@ import pytest
 
 from app.dicom import reasons
 from app.dicom.attributes import ATTRIBUTES, REQUEST_ATTRIBUTES, Attribute
+from app.dicom.dataset import BULK
 from app.dicom.description import PixelDescription
 from app.dicom.pixels import decode_frame
 from app.dicom.uids import TRANSFER_SYNTAXES, TransferSyntax
-from app.dicom.walker import BULK
 from app.errors import Unprocessable
 from app.main import create_app
 from app.settings import Limits

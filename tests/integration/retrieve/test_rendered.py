@@ -173,8 +173,6 @@ async def test_what_is_not_there_is_not_found(viewer: httpx.AsyncClient) -> None
     (path,) = await store(viewer, part10(multiframe()))
     assert (await viewer.get(f"{path}/frames/4/rendered")).status_code == 404
     assert (await viewer.get(f"{path.rpartition('/')[0]}/1.2.3/rendered")).status_code == 404
-    (report,) = await store(viewer, part10(ct_dataset(PixelData=None)))
-    assert (await viewer.get(f"{report}/rendered")).status_code == 404
 
 
 async def test_what_cannot_be_rendered_is_told(viewer: httpx.AsyncClient) -> None:

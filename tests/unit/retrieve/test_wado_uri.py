@@ -136,10 +136,14 @@ def test_the_content_type_is_chosen_by_its_parameter(
         assert asked.offer(stored_instance()).media_type == offer.media_type
 
 
-@pytest.mark.parametrize(
-    "fields", [{"number_of_frames": None}, {"transfer_syntax_uid": MP4}], ids=str
-)
-def test_what_cannot_be_shown_is_sent_as_it_is(fields: dict[str, Any]) -> None:
+def test_a_video_is_sent_as_one_unless_it_is_asked_for_as_an_object() -> None:
+    video = stored_instance(transfer_syntax_uid=MP4)
+    assert parsed().offer(video).media_type == "video/mp4"
+    assert parsed(contentType="application/dicom").offer(video).media_type == "application/dicom"
+
+
+@pytest.mark.parametrize("fields", [{"number_of_frames": None}, {"number_of_frames": 0}], ids=str)
+def test_what_has_nothing_to_show_is_sent_as_it_is(fields: dict[str, Any]) -> None:
     assert parsed().offer(stored_instance(**fields)).media_type == "application/dicom"
     with pytest.raises(NotAcceptable):
         parsed(contentType="image/jpeg").offer(stored_instance(**fields))

@@ -1,0 +1,151 @@
+"""Reports, documents and videos over HTTP, as what they are and locked up."""
+
+from typing import Any
+
+import httpx
+import pytest
+from pydicom.encaps import encapsulate
+
+from tests.acceptance.retrieve.conftest import store
+from tests.factories import ct_dataset, part10
+from tests.unit.dicom.reports import content, report
+
+MPEG4 = "1.2.840.10008.1.2.4.102"
+MPEG2 = "1.2.840.10008.1.2.4.100"
+ENCAPSULATED = "1.2.840.10008.5.1.4.1.1.104."
+PDF = b"%PDF-1.7\n" + bytes(range(256)) * 20 + b"%%EOF\n!"  # odd, so that it is padded
+
+
+def document(kind: int, data: bytes, **attributes: Any) -> bytes:
+    return part10(
+        ct_dataset(
+            SOPClassUID=f"{ENCAPSULATED}{kind}",
+            PixelData=None,
+            EncapsulatedDocument=data + b"\0" * (len(data) % 2),
+            EncapsulatedDocumentLength=len(data),
+            **{"MIMETypeOfEncapsulatedDocument": "text/html"} | attributes,
+        )
+    )
+
+
+def video(*fragments: bytes, transfer_syntax_uid: str = MPEG4, frames: int = 250) -> bytes:
+    dataset = ct_dataset(
+        NumberOfFrames=frames, BitsAllocated=8, BitsStored=8, HighBit=7, SamplesPerPixel=3
+    )
+    dataset.PhotometricInterpretation = "YBR_PARTIAL_420"
+    dataset.PixelData = encapsulate(list(fragments))
+    dataset["PixelData"].VR = "OB"
+    dataset["PixelData"].is_undefined_length = True
+    return part10(dataset, transfer_syntax_uid)
+
+
+async def test_a_report_is_a_page_that_loads_and_runs_nothing(viewer: httpx.AsyncClient) -> None:
+    (path,) = await store(viewer, report(content("TEXT", "Finding", TextValue="<b>none")))
+    answer = await viewer.get(f"{path}/rendered")
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert "&lt;b&gt;none" in answer.text
+    policy = answer.headers["content-security-policy"].split("; ")
+    assert {"default-src 'none'", "sandbox"} <= set(policy)
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    plain = await viewer.get(f"{path}/rendered", headers={"Accept": "text/plain"})
+    assert plain.headers["content-type"].startswith("text/plain")
+    assert "Finding: <b>none" in plain.text
+    known = {"If-None-Match": answer.headers["etag"]}
+    assert (await viewer.get(f"{path}/rendered", headers=known)).status_code == 304
+    assert (await viewer.get(f"{path}/rendered?accept=text/xml", headers=known)).status_code == 200
+
+
+@pytest.mark.parametrize("data", [PDF, b"%PDF-1.4 tiny!!"])
+async def test_a_document_is_saved_and_never_opened(viewer: httpx.AsyncClient, data: bytes) -> None:
+    (path,) = await store(viewer, document(1, data))
+    answer = await viewer.get(f"{path}/rendered")
+    assert answer.headers["content-type"] == "application/pdf"
+    assert answer.content == data
+    assert answer.headers["content-disposition"].startswith("attachment; filename=")
+    assert answer.headers["content-disposition"].endswith('.pdf"')
+    assert "sandbox" in answer.headers["content-security-policy"]
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    known = {"If-None-Match": answer.headers["etag"]}
+    assert (await viewer.get(f"{path}/rendered", headers=known)).status_code == 304
+
+
+async def test_a_document_can_be_had_in_ranges(viewer: httpx.AsyncClient) -> None:
+    (path,) = await store(viewer, document(1, PDF))
+    answer = await viewer.get(f"{path}/rendered", headers={"Range": "bytes=-6"})
+    assert answer.status_code == 206
+    assert answer.content == PDF[-6:]
+    assert answer.headers["content-range"] == f"bytes {len(PDF) - 6}-{len(PDF) - 1}/{len(PDF)}"
+    assert "sandbox" in answer.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "media_type"), [(2, "text/xml"), (3, "model/stl"), (4, "model/obj"), (5, "model/mtl")]
+)
+async def test_the_sop_class_says_what_a_document_is(
+    viewer: httpx.AsyncClient, kind: int, media_type: str
+) -> None:
+    (path,) = await store(viewer, document(kind, b"<script>alert(1)</script>" * 100))
+    answer = await viewer.get(f"{path}/rendered")
+    assert answer.headers["content-type"] == media_type
+    assert answer.headers["content-disposition"].startswith("attachment")
+
+
+@pytest.mark.parametrize(("syntax", "media_type"), [(MPEG4, "video/mp4"), (MPEG2, "video/mpeg")])
+async def test_a_video_is_sent_as_it_lies_and_in_ranges(
+    viewer: httpx.AsyncClient, syntax: str, media_type: str
+) -> None:
+    stream = bytes(range(256)) * 8192  # 2 MiB
+    (path,) = await store(viewer, video(stream, transfer_syntax_uid=syntax))
+    whole = await viewer.get(f"{path}/rendered")
+    assert whole.headers["content-type"] == media_type
+    assert whole.headers["accept-ranges"] == "bytes"
+    assert whole.content == stream
+    some = {"Range": "bytes=1000000-1000009"}
+    part = await viewer.get(f"{path}/rendered", headers=some)
+    assert part.status_code == 206
+    assert part.content == stream[1000000:1000010]
+    beyond = await viewer.get(f"{path}/rendered", headers={"Range": "bytes=2097152-"})
+    assert beyond.status_code == 416
+
+
+async def test_the_fragments_of_a_video_are_joined(viewer: httpx.AsyncClient) -> None:
+    (path,) = await store(viewer, video(b"first " * 3, b"second", b"third!"))
+    answer = await viewer.get(f"{path}/rendered")
+    assert answer.content == b"first first first secondthird!"
+
+
+async def test_a_kind_of_object_is_not_sent_as_one_of_another_kind(
+    viewer: httpx.AsyncClient,
+) -> None:
+    instances = [report(), document(1, PDF), video(b"mpeg"), part10(ct_dataset())]
+    for path, wrong in zip(
+        await store(viewer, *instances),
+        ("image/jpeg", "text/html", "image/png", "application/pdf"),
+        strict=True,
+    ):
+        answer = await viewer.get(f"{path}/rendered", headers={"Accept": wrong})
+        assert answer.status_code == 406
+        assert "rendered as" in answer.json()["detail"]
+
+
+async def test_what_has_nothing_to_look_at_is_not_acceptable(viewer: httpx.AsyncClient) -> None:
+    (path,) = await store(viewer, part10(ct_dataset(PixelData=None)))
+    answer = await viewer.get(f"{path}/rendered")
+    assert answer.status_code == 406
+    (empty,) = await store(viewer, document(1, b""))
+    assert (await viewer.get(f"{empty}/rendered")).status_code == 422
+
+
+async def test_the_uri_service_shows_them_too(viewer: httpx.AsyncClient) -> None:
+    (path, pdf) = await store(viewer, report(title="A title"), document(1, PDF))
+
+    def parameters(path: str) -> dict[str, str]:
+        _, study, _, series, _, instance = path.removeprefix("/").split("/")
+        uids = {"studyUID": study, "seriesUID": series, "objectUID": instance}
+        return {"requestType": "WADO"} | uids
+
+    wado = httpx.URL(str(viewer.base_url)).join("/wado")
+    page = await viewer.get(wado, params=parameters(path))
+    assert page.headers["content-type"].startswith("text/html")
+    assert "A title" in page.text
+    assert (await viewer.get(wado, params=parameters(pdf))).content == PDF
