@@ -94,6 +94,8 @@ class Offer:
 
 METADATA_OFFERS = (Offer(DICOM_JSON), Offer(JSON))
 REPORT_OFFERS = (*METADATA_OFFERS, Offer(DICOM_XML))
+SEARCH_OFFERS = (*METADATA_OFFERS, Offer(DICOM_XML, multipart=True), Offer(DICOM_XML))
+"""XML is sent as a multipart message also to who forgets to say so (PS3.18 10.6.3)."""
 RENDERED_OFFERS = (Offer(JPEG), Offer(PNG))
 
 

@@ -147,6 +147,14 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
+class Order:
+    """An attribute, by its tag, that results are ordered by."""
+
+    tag: str
+    descending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Query:
     """All keys must match. Keys and included fields of higher levels are allowed, not of lower."""
 
@@ -162,3 +170,7 @@ class Query:
     """Whether to return every attribute that is known."""
     limit: int = 1000
     offset: int = 0
+    order: tuple[Order, ...] = ()
+    """What comes before the usual order of the level."""
+    after: tuple[str | int, ...] | None = None
+    """The place in the order after which results begin; with it, `offset` counts from there."""

@@ -98,9 +98,9 @@ class Study(SQLModel, table=True):
         Index(
             "study_newest_first",
             "partition_id",
-            text("study_date DESC NULLS LAST"),
-            text("study_time DESC NULLS LAST"),
-            "study_instance_uid",
+            text("coalesce(study_date, '') DESC"),
+            text("coalesce(study_time, '') DESC"),
+            text("study_instance_uid DESC"),
         ),
         Index(
             "study_texts",

@@ -6,6 +6,8 @@
   passed over would show what was not asked for, perhaps of the wrong person.
 - Every other unknown parameter is passed over, and so is an unknown `includefield`.
 - `Modality` asked of studies means `ModalitiesInStudy`; other keys of lower levels are refused.
+- `orderby` is a list of attributes, a hyphen before one that is to descend; `after` comes from the
+  link to a next page.
 - A `limit` above the archive's own is lowered to it, with a warning.
 """
 
@@ -17,18 +19,22 @@ from urllib.parse import parse_qsl
 from app.dicom.attributes import ATTRIBUTES, REQUEST_ATTRIBUTES, Attribute, Level, level_of
 from app.dicom.dictionary import tag_of, vr_of
 from app.dicom.keys import combined, match
-from app.dicom.query import InOneItem, Key, Kinds, Query, Unmatchable
+from app.dicom.query import InOneItem, Key, Kinds, Order, Query, Unmatchable
 from app.errors import BadRequest, InvalidParameter
+from app.index.search import ORDERING
+from app.search.paging import AFTER, place_of
 
 MOST_PARAMETERS = 1000
 MOST_KEYS = 64
 LARGEST_OFFSET = 1_000_000
+MOST_ORDERS = 4
 
 _NOT_SUPPORTED = {
     "emptyvaluematching": "Empty Value Matching",
     "multiplevaluematching": "Multiple Value Matching",
 }
-_OPTIONS = {"limit", "offset", "fuzzymatching", "includefield", *_NOT_SUPPORTED}
+_ORDER_BY = "orderby"
+_OPTIONS = {"limit", "offset", "fuzzymatching", "includefield", _ORDER_BY, AFTER, *_NOT_SUPPORTED}
 _LIKE_AN_ATTRIBUTE = re.compile(
     r"[0-9A-Fa-f]{8}|[A-Z][A-Za-z0-9]*|[A-Za-z0-9]+(?:\.[A-Za-z0-9]+)+", re.ASCII
 )
@@ -75,6 +81,7 @@ def read_query_string(
     offset = _number(options, "offset", 0)
     if offset > LARGEST_OFFSET:
         raise InvalidParameter("offset", str(offset), f"at most {LARGEST_OFFSET} can be skipped")
+    after = _single(options, AFTER)
     query = Query(
         level=level,
         keys=keys,
@@ -84,6 +91,8 @@ def read_query_string(
         everything="all" in map(str.lower, fields),
         limit=min(limit, most_results),
         offset=offset,
+        order=_order(options, level),
+        after=None if after is None else place_of(after),
     )
     return Asked(query, tuple(_warnings(options, limit, most_results)))
 
@@ -186,6 +195,19 @@ def _included(fields: Sequence[str]) -> frozenset[str]:
     """The tags of the fields that there are; of a path the sequence, which is returned whole."""
     tags = (tag_of(name.partition(".")[0]) for name in fields)
     return frozenset(tag for tag in tags if tag is not None)
+
+
+def _order(options: _Options, level: Level) -> tuple[Order, ...]:
+    text = _single(options, _ORDER_BY) or ""
+    found: dict[str, Order] = {}
+    for name in filter(None, map(str.strip, text.split(","))):
+        tag = tag_of(name.removeprefix("-"))
+        if tag not in ORDERING or _LEVELS.index(level_of(tag)) > _LEVELS.index(level):
+            raise InvalidParameter(_ORDER_BY, name, f"{_PLURAL[level]} cannot be ordered by it")
+        found.setdefault(tag, Order(tag, name.startswith("-")))
+    if len(found) > MOST_ORDERS:
+        raise InvalidParameter(_ORDER_BY, text, f"at most {MOST_ORDERS} attributes make an order")
+    return tuple(found.values())
 
 
 def _number(options: _Options, name: str, default: int) -> int:

@@ -1,4 +1,4 @@
-"""What a search returns of each match (PS3.18 10.6.3.3), as DICOM JSON.
+"""What a search returns of each match (PS3.18 10.6.3.3).
 
 Of the level that is searched for, and of the levels above it that the URL does not name, every
 attribute that `app.dicom.attributes` marks as returned; with it whatever was matched or asked for
@@ -8,17 +8,19 @@ for. What belongs to a lower level is never returned.
 All values come from what was read at Store, but for those the archive computes itself.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
-from app.dicom import jsonmodel
+from app.dicom import jsonmodel, nativexml
 from app.dicom.attributes import ATTRIBUTES, Level, level_of
 from app.dicom.dictionary import is_private, private_creator_of
+from app.dicom.mediatypes import DICOM_XML
 from app.dicom.query import Query
 from app.index.search import Found, FoundInstance, FoundSeries, FoundStudy, Wanted
+from app.web.multipart import Writer
 
 Json = dict[str, Any]
 """A data set in the DICOM JSON model: elements by tag."""
@@ -77,14 +79,29 @@ def selection(query: Query) -> Selection:
     return Selection(query.level, frozenset(whole), tags, query.everything)
 
 
-def results(found: list[Found], selected: Selection, base: str) -> bytes:
-    """The matches as an array of DICOM JSON objects; `base` is the URL of the DICOMweb base."""
+def results(found: Iterable[Found], selected: Selection, base: str) -> list[Json]:
+    """What is returned of each match; `base` is the URL of the DICOMweb base."""
     studies: dict[str, Json] = {}
     series: dict[str, Json] = {}
-    return orjson.dumps(
-        [_result(match, selected, base, studies, series) for match in found],
-        option=orjson.OPT_SORT_KEYS,
-    )
+    return [_result(match, selected, base, studies, series) for match in found]
+
+
+def as_json(matches: Sequence[Json]) -> bytes:
+    """An array of DICOM JSON objects."""
+    return orjson.dumps(matches, option=orjson.OPT_SORT_KEYS)
+
+
+def as_xml(writer: Writer, matches: Sequence[Json]) -> bytes:
+    """A multipart message with an XML document of the Native DICOM Model for each match."""
+    pieces = []
+    for match in matches:
+        pieces += [writer.part({"Content-Type": DICOM_XML}), nativexml.dumps(sorted_by_tag(match))]
+    return b"".join([*pieces, writer.end()])
+
+
+def sorted_by_tag(match: Json) -> Json:
+    """The elements in the order of a data set."""
+    return dict(sorted(match.items()))
 
 
 def _result(

@@ -4,26 +4,44 @@
     /series         /studies/{study}/instances
     /instances
 
-200 also if nothing matches, with an empty array; a study that is not there has no series.
+200 also if nothing matches, with nothing in it; a study that is not there has no series. A page
+that is not the last one has a `Link` to the next, and says how many results are left.
 """
+
+from functools import partial
+from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app.dicom.attributes import Level
-from app.dicom.mediatypes import METADATA_OFFERS, acceptable, choose
+from app.dicom.mediatypes import DICOM_JSON, DICOM_XML, JSON, SEARCH_OFFERS, acceptable, choose
 from app.dicom.uids import valid_uid
 from app.errors import BadRequest, NotAcceptable
+from app.search.paging import link_to_next
 from app.search.params import read_query_string
-from app.search.service import search_for
+from app.search.response import as_json, as_xml
+from app.search.service import Results, search_for
 from app.web.dependencies import DICOMWEB, ArchiveOf, BaseUrl, Reader
+from app.web.multipart import Writer
 from app.web.plain_route import PlainRoute
 from app.web.responses import dicom_json, warning
+
+_RESULTS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "A page of results; of all of them, X-Total-Count says how many",
+        "content": {
+            DICOM_JSON: {},
+            JSON: {},
+            f'multipart/related; type="{DICOM_XML}"': {},
+        },
+    }
+}
 
 router = APIRouter(prefix=DICOMWEB, tags=["Search"], route_class=PlainRoute)
 
 
-@router.get("/studies")
+@router.get("/studies", responses=_RESULTS)
 async def search_for_studies(
     request: Request, caller: Reader, archive: ArchiveOf, base: BaseUrl
 ) -> Response:
@@ -31,7 +49,7 @@ async def search_for_studies(
     return await _search(request, caller, archive, base, Level.STUDY)
 
 
-@router.get("/series")
+@router.get("/series", responses=_RESULTS)
 async def search_for_series(
     request: Request, caller: Reader, archive: ArchiveOf, base: BaseUrl
 ) -> Response:
@@ -39,7 +57,7 @@ async def search_for_series(
     return await _search(request, caller, archive, base, Level.SERIES)
 
 
-@router.get("/instances")
+@router.get("/instances", responses=_RESULTS)
 async def search_for_instances(
     request: Request, caller: Reader, archive: ArchiveOf, base: BaseUrl
 ) -> Response:
@@ -47,7 +65,7 @@ async def search_for_instances(
     return await _search(request, caller, archive, base, Level.INSTANCE)
 
 
-@router.get("/studies/{study}/series")
+@router.get("/studies/{study}/series", responses=_RESULTS)
 async def search_for_series_of_study(
     request: Request, caller: Reader, archive: ArchiveOf, base: BaseUrl, study: str
 ) -> Response:
@@ -55,7 +73,7 @@ async def search_for_series_of_study(
     return await _search(request, caller, archive, base, Level.SERIES, study)
 
 
-@router.get("/studies/{study}/instances")
+@router.get("/studies/{study}/instances", responses=_RESULTS)
 async def search_for_instances_of_study(
     request: Request, caller: Reader, archive: ArchiveOf, base: BaseUrl, study: str
 ) -> Response:
@@ -63,7 +81,7 @@ async def search_for_instances_of_study(
     return await _search(request, caller, archive, base, Level.INSTANCE, study)
 
 
-@router.get("/studies/{study}/series/{series}/instances")
+@router.get("/studies/{study}/series/{series}/instances", responses=_RESULTS)
 async def search_for_instances_of_series(
     request: Request, caller: Reader, archive: ArchiveOf, base: BaseUrl, study: str, series: str
 ) -> Response:
@@ -80,10 +98,13 @@ async def _search(
     study: str | None = None,
     series: str | None = None,
 ) -> Response:
-    ranges = acceptable(request.query_params.getlist("accept"), request.headers.get("accept"))
-    offer = choose(ranges, METADATA_OFFERS)
+    accept = ",".join(request.headers.getlist("accept"))
+    offer = choose(acceptable(request.query_params.getlist("accept"), accept), SEARCH_OFFERS)
     if offer is None:
-        raise NotAcceptable("Results of a search can be had as application/dicom+json.")
+        raise NotAcceptable(
+            'Results are sent as application/dicom+json, or multipart/related; type="application/'
+            'dicom+xml".'
+        )
     asked = read_query_string(
         request.scope["query_string"],
         level,
@@ -91,16 +112,34 @@ async def _search(
         study_instance_uid=_uid(study),
         series_instance_uid=_uid(series),
     )
-    found = await search_for(archive, caller.visibility, asked.query, base)
+    media_type, written = offer.media_type, as_json
+    if media_type == DICOM_XML:
+        writer = Writer(DICOM_XML)
+        media_type, written = writer.content_type, partial(as_xml, writer)
+    found = await search_for(archive, caller.visibility, asked.query, base, written)
     warnings = list(asked.warnings)
     if found.remaining:
         warnings.append(f"There are {found.remaining} additional results that can be requested")
     return await dicom_json(
         request,
         found.body,
-        media_type=offer.content_type,
+        media_type=media_type,
         warnings=[warning(base, text) for text in warnings],
+        headers=_where_it_stands(request, base, found),
     )
+
+
+def _where_it_stands(request: Request, base: str, found: Results) -> dict[str, str]:
+    """Headers that tell how many results there are, and where the next page is."""
+    headers = {}
+    if found.total is not None:
+        headers["X-Total-Count"] = str(found.total)
+    if found.end is not None:
+        url = base + request.url.path.removeprefix(DICOMWEB)
+        link = link_to_next(url, request.scope["query_string"], found.end)
+        if link is not None:
+            headers["Link"] = link
+    return headers
 
 
 def _uid(value: str | None) -> str | None:

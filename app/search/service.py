@@ -1,28 +1,56 @@
 """The Search transaction: a query in, a page of results out. No HTTP here."""
 
+import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from app.archive import Archive
 from app.dicom.query import Query
-from app.index.search import search
+from app.index.search import Page, search
 from app.index.visibility import Visibility
-from app.search.response import results, selection
+from app.search.response import Json, results, selection
+
+IN_THREAD_FROM = 50
+"""Results whose making would hold up others for long."""
 
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """A page of results as a DICOM JSON array, and how many more can be had after it."""
+    """A page of results, and where it stands among all of them."""
 
     body: bytes
     remaining: int
+    """How many more can be had after it."""
+    end: tuple[str | int, ...] | None
+    """The place after which they begin."""
+    total: int | None
+    """How many match, if that is known."""
 
 
-async def search_for(archive: Archive, visibility: Visibility, query: Query, base: str) -> Results:
-    """What matches the query and may be seen; `base` is the URL that RetrieveURLs begin with.
+async def search_for(
+    archive: Archive,
+    visibility: Visibility,
+    query: Query,
+    base: str,
+    written: Callable[[Sequence[Json]], bytes],
+) -> Results:
+    """What matches the query and may be seen.
 
-    Raises `TooLarge` if the search takes too long.
+    `base` is the URL that RetrieveURLs begin with; `written` makes a body of what is returned.
+    Raises `TooLarge` if the search takes too long, `InvalidParameter` if it goes on from nowhere.
     """
     selected = selection(query)
     async with archive.reading() as connection:
         page = await search(connection, visibility, query, selected.wanted, archive.totals)
-    return Results(results(page.found, selected, base), page.remaining)
+
+    def made() -> bytes:
+        return written(results(page.found, selected, base))
+
+    body = made() if len(page.found) < IN_THREAD_FROM else await asyncio.to_thread(made)
+    return Results(body, page.remaining, page.end, _total(query, page))
+
+
+def _total(query: Query, page: Page) -> int | None:
+    if query.after is not None or (query.offset and not page.found and not page.remaining):
+        return None
+    return query.offset + len(page.found) + page.remaining

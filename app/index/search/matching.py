@@ -44,6 +44,7 @@ from app.dicom.query import (
     PersonName,
     Wildcard,
 )
+from app.index.search.ordering import NEVER_NULL, indexed
 
 Column = ColumnElement[Any]
 Condition = ColumnElement[bool]
@@ -63,7 +64,7 @@ class Form:
 
     def condition(self, table: FromClause, bind: Bind) -> Condition:
         """The condition over a table that has the column."""
-        return self.on(table.c[self.column], bind)
+        return self.on(indexed(table, self.column), bind)
 
     def on(self, value: Column, bind: Bind) -> Condition:
         """The condition on one value, a column or an expression."""
@@ -146,11 +147,13 @@ class InRangeOfMoments(Form):
 
     def condition(self, table: FromClause, bind: Bind) -> Condition:
         moment = tuple_(table.c[self.column], table.c[self.time])
-        conditions = []
+        # The days alone say less, but an index has them.
+        day = indexed(table, self.column)
+        conditions: list[Condition] = [table.c[self.column].is_not(None)]
         if self.low:
-            conditions.append(moment >= tuple_(bind(_TEXT), bind(_TEXT)))
+            conditions += [day >= bind(_TEXT), moment >= tuple_(bind(_TEXT), bind(_TEXT))]
         if self.high:
-            conditions.append(moment <= tuple_(bind(_TEXT), bind(_TEXT)))
+            conditions += [day <= bind(_TEXT), moment <= tuple_(bind(_TEXT), bind(_TEXT))]
         return and_(*conditions)
 
 
@@ -203,6 +206,8 @@ Parts = tuple[Form, list[Any]]
 """A form, and the values in the order in which its condition asks for parameters."""
 
 _ARRAYS = frozenset({"modalities", "sop_classes"})
+_BEFORE_ALL = "0"
+"""Less than every date and time, but not than none."""
 _BOUNDARY = "[=^ ,.-]"  # what a word of a name comes after
 _PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]")
 _SPECIAL_TO_LIKE = re.compile(r"[\\%_]")
@@ -222,13 +227,15 @@ def _parts(name: str, match: Match) -> Parts:
         case Wildcard(patterns):
             return _wildcard(name, patterns)
         case Between(low, high):
+            if low is None and name in NEVER_NULL:
+                low = _BEFORE_ALL
             form = InRange(name, low is not None, high is not None)
             return form, [end for end in (low, high) if end is not None]
         case BetweenMoments(time, first, last):
             column = ATTRIBUTES[time].column
             assert column is not None
             moments = InRangeOfMoments(name, column, first is not None, last is not None)
-            return moments, [part for end in (first, last) for part in end or ()]
+            return moments, [part for end in (first, last) if end for part in (end[0], *end)]
         case PersonName(groups, words):
             return _name(name, groups, words)
         case InOneItem(keys):

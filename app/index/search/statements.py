@@ -1,0 +1,164 @@
+"""The statements of a search, compiled once for each shape that a search can have."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from itertools import count
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    BindParameter,
+    ColumnElement,
+    FromClause,
+    Select,
+    bindparam,
+    func,
+    literal_column,
+    select,
+)
+from sqlalchemy.types import TypeEngine
+from sqlmodel import SQLModel
+
+from app.dicom.attributes import Level
+from app.index.search.matching import Form
+from app.index.search.ordering import LEVELS, TABLES, Rank, comes_after, ordered
+from app.index.search.values import Found, FoundInstance, FoundSeries, FoundStudy, Wanted
+from app.index.statements import Prepared, prepare
+from app.index.tables import Instance, Series, Study
+from app.index.totals import LATEST, OLDEST
+from app.index.visibility import visible
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What decides about the text of the statements of a search."""
+
+    level: Level
+    wanted: Wanted
+    in_study: bool
+    in_series: bool
+    forms: tuple[tuple[Level, Form], ...]
+    order: tuple[Rank, ...]
+    goes_on: bool
+    """Whether it begins after a place in the order."""
+
+    @property
+    def levels(self) -> list[Level]:
+        """From the study down to what is searched for."""
+        return LEVELS[: LEVELS.index(self.level) + 1]
+
+
+METADATA = "metadata_json"
+LATEST_CHANGE = "latest"
+_SHAPES = 512
+
+_MODELS: dict[Level, type[SQLModel]] = {
+    Level.STUDY: Study,
+    Level.SERIES: Series,
+    Level.INSTANCE: Instance,
+}
+_STUDY, _SERIES, _INSTANCE = TABLES.values()
+_UIDS = {
+    Level.STUDY: _STUDY.c.study_instance_uid,
+    Level.SERIES: _SERIES.c.series_instance_uid,
+    Level.INSTANCE: _INSTANCE.c.sop_instance_uid,
+}
+_PARTS: dict[Level, type[FoundStudy | FoundSeries | FoundInstance]] = {
+    Level.STUDY: FoundStudy,
+    Level.SERIES: FoundSeries,
+    Level.INSTANCE: FoundInstance,
+}
+_COUNTS = {Level.SERIES: "number_of_series", Level.INSTANCE: "number_of_instances"}
+"""The columns in which a row above says how many of a level it has."""
+
+
+@lru_cache(_SHAPES)
+def page(shape: Shape) -> Prepared:
+    """A SELECT of the matches from a place on, up to a limit, and of the latest change.
+
+    Each row ends with its place in the order.
+    """
+    columns: list[ColumnElement[Any]] = [_UIDS[level] for level in shape.levels]
+    for level, names in _parts(shape):
+        columns += [TABLES[level].c[name] for name in names]
+    columns.append(LATEST.label(LATEST_CHANGE))
+    columns += [rank.value.label(f"r{number}") for number, rank in enumerate(shape.order)]
+    return prepare(
+        _matching(shape, shape.level, set(shape.levels), columns)
+        .order_by(*ordered(shape.order))
+        .limit(bindparam("limit", type_=BigInteger()))
+        .offset(bindparam("offset", type_=BigInteger()))
+    )
+
+
+@lru_cache(_SHAPES)
+def total(shape: Shape) -> Prepared:
+    """A SELECT of how many match, and of the oldest transaction.
+
+    Tables that make no difference are left out; where all below a row match, its count is taken.
+    """
+    levels = {level for level, _ in shape.forms}
+    levels |= {Level.STUDY} if shape.in_study else set()
+    levels |= {Level.SERIES} if shape.in_series else set()
+    if shape.goes_on:
+        levels |= set(shape.levels)
+    lowest = max(levels or {Level.STUDY}, key=LEVELS.index)
+    counted: ColumnElement[Any] = func.count()
+    if lowest is not shape.level:
+        below = func.sum(TABLES[lowest].c[_COUNTS[shape.level]])
+        counted = func.coalesce(below, literal_column("0"))
+    return prepare(_matching(shape, lowest, levels | {lowest}, [counted, OLDEST]))
+
+
+def _matching(
+    shape: Shape, lowest: Level, levels: set[Level], columns: Sequence[ColumnElement[Any]]
+) -> Select[Any]:
+    """Columns of what matches and may be seen, over the tables of these levels."""
+    searched = TABLES[lowest]
+    joined: FromClause = searched
+    if Level.SERIES in levels and searched is _INSTANCE:
+        joined = joined.join(_SERIES, searched.c.series_id == _SERIES.c.id)
+    if Level.STUDY in levels and searched is not _STUDY:
+        joined = joined.join(_STUDY, searched.c.study_id == _STUDY.c.id)
+    statement = select(*columns).select_from(joined)
+    statement = statement.where(*(visible(_MODELS[level]) for level in LEVELS if level in levels))
+    if shape.in_study:
+        statement = statement.where(_STUDY.c.study_instance_uid == bindparam("study"))
+    if shape.in_series:
+        statement = statement.where(_SERIES.c.series_instance_uid == bindparam("series"))
+    numbers = count()
+
+    def bind(kind: TypeEngine[Any]) -> BindParameter[Any]:
+        return bindparam(f"v{next(numbers)}", type_=kind)
+
+    statement = statement.where(*(form.condition(TABLES[at], bind) for at, form in shape.forms))
+    return statement.where(comes_after(shape.order, _placed)) if shape.goes_on else statement
+
+
+def _placed(number: int, kind: TypeEngine[Any]) -> BindParameter[Any]:
+    return bindparam(f"p{number}", type_=kind)
+
+
+def _parts(shape: Shape) -> Iterator[tuple[Level, list[str]]]:
+    """The wanted parts and the columns that fill their fields."""
+    for level in shape.levels:
+        if level in shape.wanted.levels:
+            names = [field.name for field in fields(_PARTS[level])]
+            yield level, names if shape.wanted.metadata else [n for n in names if n != METADATA]
+
+
+@lru_cache(_SHAPES)
+def reader(shape: Shape) -> Callable[[Any], Found]:
+    """What makes a `Found` of a row of `page`."""
+    uids = len(shape.levels)
+    parts: list[tuple[str, Any, slice]] = []
+    begin = uids
+    for level, names in _parts(shape):
+        parts.append((str(level), _PARTS[level], slice(begin, begin + len(names))))
+        begin += len(names)
+
+    def read(row: Any) -> Found:
+        return Found(*row[:uids], **{name: part(*row[at]) for name, part, at in parts})
+
+    return read

@@ -1,0 +1,71 @@
+"""What a search is told to read, and what it gives."""
+
+from dataclasses import dataclass
+
+from app.dicom.attributes import Level
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is read of each match besides its UIDs."""
+
+    levels: frozenset[Level]
+    """The levels, at or above that of the search, of which everything is read but the metadata."""
+    metadata: bool = False
+    """Whether the whole DICOM JSON of an instance is read, which is much."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundStudy:
+    """What is known of a study; `attributes` is the DICOM JSON that its first instance gave."""
+
+    attributes: bytes
+    modalities: list[str]
+    sop_classes: list[str]
+    number_of_series: int
+    number_of_instances: int
+
+
+@dataclass(frozen=True, slots=True)
+class FoundSeries:
+    """What is known of a series; `attributes` is the DICOM JSON that its first instance gave."""
+
+    attributes: bytes
+    number_of_instances: int
+
+
+@dataclass(frozen=True, slots=True)
+class FoundInstance:
+    """What is known of an instance; `metadata_json` is its packed DICOM JSON, if wanted."""
+
+    sop_class_uid: str
+    transfer_syntax_uid: str
+    instance_number: int | None
+    number_of_frames: int | None
+    rows: int | None
+    columns: int | None
+    bits_allocated: int | None
+    metadata_json: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One match: its UIDs down to the level of the search, and the parts that are wanted."""
+
+    study_instance_uid: str
+    series_instance_uid: str | None = None
+    sop_instance_uid: str | None = None
+    study: FoundStudy | None = None
+    series: FoundSeries | None = None
+    instance: FoundInstance | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The matches from the beginning or from a place on, up to the limit."""
+
+    found: list[Found]
+    remaining: int = 0
+    """How many more there are after them."""
+    end: tuple[str | int, ...] | None = None
+    """The place of the last one in the order of the search, if there are more."""

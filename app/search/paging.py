@@ -1,0 +1,58 @@
+"""How a page tells where the next one begins: a `Link` whose URL goes on after the last result.
+
+The place is told by the values that results are ordered by, not by their number, so that no result
+is missed or told twice while others are stored.
+"""
+
+import binascii
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from urllib.parse import quote, unquote_to_bytes
+
+import orjson
+
+from app.errors import InvalidParameter
+
+AFTER = "after"
+LONGEST_URL = 7 * 1024
+"""Of a link: requests for longer ones may be refused."""
+
+Place = tuple[str | int, ...]
+
+_SAFE = "%=+,:*@!$'()/?;~-._"
+_LONGEST = 2048
+
+
+def token_of(place: Place) -> str:
+    """The place as the value of a parameter."""
+    return urlsafe_b64encode(orjson.dumps(place)).decode().rstrip("=")
+
+
+def place_of(token: str) -> Place:
+    """The place that a token tells. Raises `InvalidParameter`."""
+    try:
+        padded = token[:_LONGEST].encode("ascii") + b"=" * (-len(token) % 4)
+        values = orjson.loads(urlsafe_b64decode(padded))
+    except (ValueError, binascii.Error):
+        raise InvalidParameter(AFTER, token, "it is none that this archive gave") from None
+    if not isinstance(values, list) or not all(type(value) in (str, int) for value in values):
+        raise InvalidParameter(AFTER, token, "it is none that this archive gave")
+    if any(isinstance(value, str) and "\0" in value for value in values):
+        raise InvalidParameter(AFTER, token, "it contains a NUL character")
+    return tuple(values)
+
+
+def link_to_next(url: str, query_string: bytes, place: Place) -> str | None:
+    """The value of a Link header to what comes after a place; None if it would be too long.
+
+    `url` and `query_string` are those of the page itself.
+    """
+    kept = [piece for piece in query_string.split(b"&") if piece and _name(piece) not in _REPLACED]
+    query = "&".join([*(quote(piece, safe=_SAFE) for piece in kept), f"{AFTER}={token_of(place)}"])
+    return f'<{url}?{query}>; rel="next"' if len(url) + len(query) < LONGEST_URL else None
+
+
+_REPLACED = {b"offset", AFTER.encode()}
+
+
+def _name(piece: bytes) -> bytes:
+    return unquote_to_bytes(piece.partition(b"=")[0]).lower()
