@@ -93,9 +93,9 @@ class Offer:
 
 
 METADATA_OFFERS = (Offer(DICOM_JSON), Offer(JSON))
+ATTRIBUTES_OFFERS = (*METADATA_OFFERS, Offer(DICOM_XML, multipart=True), Offer(DICOM_XML))
+"""XML is sent as a multipart message also to who forgets to ask for one (PS3.18 8.7.2)."""
 REPORT_OFFERS = (*METADATA_OFFERS, Offer(DICOM_XML))
-SEARCH_OFFERS = (*METADATA_OFFERS, Offer(DICOM_XML, multipart=True), Offer(DICOM_XML))
-"""XML is sent as a multipart message also to who forgets to say so (PS3.18 10.6.3)."""
 RENDERED_OFFERS = (Offer(JPEG), Offer(PNG))
 
 

@@ -14,6 +14,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from importlib.metadata import version
 
 import structlog
@@ -38,6 +39,9 @@ from app.retrieve.service import Target
 PAGE = 32
 """Instances whose JSON is read by one statement."""
 
+Page = Sequence[tuple[str, bytes]]
+"""The SOP Instance UIDs of some instances, and the compressed JSON that is kept of each."""
+
 KEPT_BYTES = 8 * 1024 * 1024
 """Compressed metadata of one series; more than that is made anew for every request."""
 
@@ -55,7 +59,7 @@ class Metadata:
     """The DICOMweb base URL."""
     series: Sequence[StoredSeries]
     members: Mapping[int, Sequence[Member]]
-    """The instances of the series of which nothing is kept, by the id of these."""
+    """The instances of the series whose objects are to be made, by the id of these."""
 
     @property
     def kept(self) -> Deflated | None:
@@ -64,6 +68,11 @@ class Metadata:
             return None
         pieces = [piece for one in self.series if one.kept for piece in (_COMMA, one.kept)]
         return joined([_BEGIN, *pieces[1:], _END])
+
+    @property
+    def newest(self) -> datetime:
+        """When something of it was last stored, replaced or removed."""
+        return max(one.updated_at for one in self.series)
 
     def validator(self, media_type: str) -> str:
         """32 hex digits that change with anything that is sent."""
@@ -74,16 +83,19 @@ class Metadata:
 
 
 async def find_metadata(
-    archive: Archive, visibility: Visibility, target: Target, base: str
+    archive: Archive, visibility: Visibility, target: Target, base: str, *, anew: bool = False
 ) -> Metadata:
-    """What is to be sent of the study or the series, with URLs below `base`. Raises `NotFound`."""
+    """What is to be sent of the study or the series, with URLs below `base`. Raises `NotFound`.
+
+    `anew`: nothing that is kept is to be sent, and the instances of every series are needed.
+    """
     async with archive.reading() as connection:
         found = await locate_series(connection, visibility, _form(base), *target.uids)
     members: dict[int, list[Member]] = {}
-    if not all(one.kept for one in found):
+    if anew or not all(one.kept for one in found):
         async with archive.snapshot() as connection:
             found = await locate_series(connection, visibility, _form(base), *target.uids)
-            missing = [one.id for one in found if one.kept is None]
+            missing = [one.id for one in found if anew or one.kept is None]
             members = await members_of(connection, visibility, missing)
     if not found:
         raise NotFound
@@ -142,12 +154,8 @@ async def _made(
     made: list[Deflated] = []
     size = 0
     above = series_path(metadata.study_instance_uid, series.series_instance_uid)
-    for page in _pages(metadata.members[series.id]):
-        async with archive.reading() as connection:
-            packed = await metadata_of(connection, visibility, [one.id for one in page])
-        if missing := [one for one in page if one.id not in packed]:
-            raise NotFound(f"Instance {missing[0].sop_instance_uid} has just been deleted.")
-        objects = _objects(page, packed, metadata.base + above, first=not size)
+    async for page in packed_pages(archive, visibility, metadata.members[series.id]):
+        objects = _objects(page, metadata.base + above, first=not size)
         piece = await asyncio.to_thread(deflator.feed, objects)
         yield piece
         size += len(piece.blocks)
@@ -156,19 +164,25 @@ async def _made(
         await _keep(archive, visibility, series, _form(metadata.base), joined(made))
 
 
-def _pages(members: Sequence[Member]) -> Iterator[Sequence[Member]]:
+async def packed_pages(
+    archive: Archive, visibility: Visibility, members: Sequence[Member]
+) -> AsyncGenerator[Page]:
+    """What is kept of instances, so many at a time. Raises `NotFound` if one has been deleted."""
     for start in range(0, len(members), PAGE):
-        yield members[start : start + PAGE]
+        page = members[start : start + PAGE]
+        async with archive.reading() as connection:
+            packed = await metadata_of(connection, visibility, [one.id for one in page])
+        if missing := [one for one in page if one.id not in packed]:
+            raise NotFound(f"Instance {missing[0].sop_instance_uid} has just been deleted.")
+        yield [(one.sop_instance_uid, packed[one.id]) for one in page]
 
 
-def _objects(
-    page: Sequence[Member], packed: Mapping[int, bytes], series_url: str, *, first: bool
-) -> Iterator[bytes]:
+def _objects(page: Page, series_url: str, *, first: bool) -> Iterator[bytes]:
     """The JSON objects of instances with a comma before each but the first."""
-    for number, one in enumerate(page):
+    for number, (sop_instance_uid, packed) in enumerate(page):
         if number or not first:
             yield b","
-        yield absolute(unpack(packed[one.id]), f"{series_url}/instances/{one.sop_instance_uid}")
+        yield absolute(unpack(packed), f"{series_url}/instances/{sop_instance_uid}")
 
 
 async def _keep(

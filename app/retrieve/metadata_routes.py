@@ -10,7 +10,7 @@ from email.utils import format_datetime
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from app.dicom.mediatypes import DICOM_JSON, JSON, METADATA_OFFERS, choose
+from app.dicom.mediatypes import ATTRIBUTES_OFFERS, DICOM_JSON, DICOM_XML, JSON, MULTIPART, choose
 from app.errors import NotAcceptable
 from app.retrieve.asking import Ask, Asked, answers, target_of
 from app.retrieve.metadata import (
@@ -19,7 +19,8 @@ from app.retrieve.metadata import (
     instance_json,
     instance_validator,
 )
-from app.retrieve.metadata_response import metadata_response
+from app.retrieve.metadata_forms import Form, page_of_instance, pages_of_series, read_fields
+from app.retrieve.metadata_response import form_response, metadata_response
 from app.retrieve.service import Target
 from app.web.dependencies import DICOMWEB
 from app.web.plain_route import PlainRoute
@@ -27,7 +28,12 @@ from app.web.responses import dicom_json, etag_of_json, not_modified
 
 router = APIRouter(prefix=DICOMWEB, tags=["Retrieve"], route_class=PlainRoute)
 
-_METADATA = answers("An array with an object for each instance", DICOM_JSON, JSON)
+_METADATA = answers(
+    "An array with an object for each instance, or a part with a document for each",
+    DICOM_JSON,
+    JSON,
+    f'{MULTIPART}; type="{DICOM_XML}"',
+)
 
 
 @router.get("/studies/{study}/metadata", responses=_METADATA)
@@ -47,31 +53,41 @@ async def retrieve_instance_metadata(
     ask: Asked, study: str, series: str, instance: str
 ) -> Response:
     """The metadata of one instance, in an array of its own."""
-    media_type = _media_type(ask)
+    form = _form(ask)
     found = await find_instance_metadata(
         ask.archive, ask.visibility, target_of(study, series, instance)
     )
-    etag = etag_of_json(ask.request, instance_validator(found, f"{media_type} {ask.base}"))
+    validator = instance_validator(found, f"{form} {ask.base}")
+    if form.is_made:
+        pages = page_of_instance(found)
+        return await form_response(ask.request, form, pages, validator, found.created_at, ask.base)
+    etag = etag_of_json(ask.request, validator)
     unchanged = not_modified(ask.request, etag)
     if unchanged is not None:
         return unchanged
     return await dicom_json(
         ask.request,
         await instance_json(found, ask.base),
-        media_type=media_type,
+        media_type=form.media_type,
         etag=etag,
         headers={"Last-Modified": format_datetime(found.created_at, usegmt=True)},
     )
 
 
 async def _metadata(ask: Ask, target: Target) -> Response:
-    media_type = _media_type(ask)
-    metadata = await find_metadata(ask.archive, ask.visibility, target, ask.base)
-    return await metadata_response(ask.request, ask.archive, ask.visibility, metadata, media_type)
+    form = _form(ask)
+    metadata = await find_metadata(ask.archive, ask.visibility, target, ask.base, anew=form.is_made)
+    if form.is_made:
+        pages = pages_of_series(ask.archive, ask.visibility, metadata)
+        validator = metadata.validator(str(form))
+        return await form_response(ask.request, form, pages, validator, metadata.newest, ask.base)
+    return await metadata_response(
+        ask.request, ask.archive, ask.visibility, metadata, form.media_type
+    )
 
 
-def _media_type(ask: Ask) -> str:
-    offer = choose(ask.accepted, METADATA_OFFERS)
+def _form(ask: Ask) -> Form:
+    offer = choose(ask.accepted, ATTRIBUTES_OFFERS)
     if offer is None:
-        raise NotAcceptable("Metadata is sent as application/dicom+json.")
-    return offer.media_type
+        raise NotAcceptable("Metadata is sent as application/dicom+json or application/dicom+xml.")
+    return Form(offer.media_type, read_fields(ask.request.query_params.getlist("includefield")))

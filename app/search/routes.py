@@ -15,7 +15,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app.dicom.attributes import Level
-from app.dicom.mediatypes import DICOM_JSON, DICOM_XML, JSON, SEARCH_OFFERS, acceptable, choose
+from app.dicom.mediatypes import ATTRIBUTES_OFFERS, DICOM_JSON, DICOM_XML, JSON, acceptable, choose
 from app.dicom.uids import valid_uid
 from app.errors import BadRequest, NotAcceptable
 from app.search.paging import link_to_next
@@ -99,7 +99,7 @@ async def _search(
     series: str | None = None,
 ) -> Response:
     accept = ",".join(request.headers.getlist("accept"))
-    offer = choose(acceptable(request.query_params.getlist("accept"), accept), SEARCH_OFFERS)
+    offer = choose(acceptable(request.query_params.getlist("accept"), accept), ATTRIBUTES_OFFERS)
     if offer is None:
         raise NotAcceptable(
             'Results are sent as application/dicom+json, or multipart/related; type="application/'

@@ -1,0 +1,107 @@
+"""Metadata in a form that is made for each request: as XML, or some attributes of it alone.
+
+Rules:
+- XML is a multipart message with a document for each instance, JSON an array with an object for
+  each. `includefield` on metadata is an extension.
+- JSON is parsed here, of one instance at a time and beside the event loop. Whole and as JSON the
+  metadata is sent as it is kept: see `app.retrieve.metadata`.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from dataclasses import dataclass
+
+import orjson
+
+from app.archive import Archive
+from app.dicom import nativexml
+from app.dicom.dataset import Attributes
+from app.dicom.dictionary import is_private, private_creator_of, tag_of
+from app.dicom.jsonmodel import absolute, unpack
+from app.dicom.mediatypes import DICOM_XML
+from app.index.instances import StoredMetadata
+from app.index.visibility import Visibility
+from app.retrieve.metadata import Metadata, Page, packed_pages
+from app.retrieve.plan import series_path
+from app.web.multipart import Writer
+
+Pages = AsyncIterator[Page]
+"""As of `app.retrieve.metadata`, but with the paths of the instances instead of their UIDs."""
+
+_ALWAYS = frozenset({"00080005", "00080016", "00080018", "0020000D", "0020000E"})
+"""Which instance it is, and how texts were read."""
+
+
+def read_fields(parameters: Iterable[str]) -> frozenset[str] | None:
+    """The tags of the attributes that `includefield` names; None for all, as if it is not given.
+
+    Keywords and tags, repeated or joined by commas; of an attribute in a sequence it is the whole
+    sequence. What is no attribute is passed over.
+    """
+    names = [name.strip() for text in parameters for name in text.split(",")]
+    if not any(names) or "all" in map(str.lower, names):
+        return None
+    tags = {tag for name in names if (tag := tag_of(name.partition(".")[0])) is not None}
+    return frozenset(tags | {private_creator_of(tag) for tag in tags if is_private(tag)}) | _ALWAYS
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What is told of each instance, and how it is written."""
+
+    media_type: str
+    fields: frozenset[str] | None = None
+
+    @property
+    def is_made(self) -> bool:
+        """Whether it is not what is kept."""
+        return self.fields is not None or self.media_type == DICOM_XML
+
+    def __str__(self) -> str:
+        """Two forms of the same name are the same bytes."""
+        return " ".join([self.media_type, *sorted(self.fields or ["all"])])
+
+    def written(self, packed: bytes, url: str) -> bytes:
+        """The document of an instance. `packed`: what is kept; `url`: of the instance."""
+        attributes: Attributes = orjson.loads(absolute(unpack(packed), url))
+        if self.fields is not None:
+            attributes = {tag: one for tag, one in attributes.items() if tag in self.fields}
+        if self.media_type == DICOM_XML:
+            return nativexml.dumps(attributes)
+        return orjson.dumps(attributes)
+
+
+async def pages_of_series(
+    archive: Archive, visibility: Visibility, metadata: Metadata
+) -> AsyncGenerator[Page]:
+    """The instances of each series. Raises `NotFound` if one has been deleted since."""
+    for series in metadata.series:
+        above = series_path(metadata.study_instance_uid, series.series_instance_uid)
+        async for page in packed_pages(archive, visibility, metadata.members[series.id]):
+            yield [(f"{above}/instances/{uid}", packed) for uid, packed in page]
+
+
+async def page_of_instance(found: StoredMetadata) -> AsyncGenerator[Page]:
+    """The one instance."""
+    above = series_path(found.study_instance_uid, found.series_instance_uid)
+    yield [(f"{above}/instances/{found.sop_instance_uid}", found.metadata_json)]
+
+
+async def json_pieces(form: Form, pages: Pages, base: str) -> AsyncGenerator[bytes]:
+    """The array, an instance at a time. `base`: the DICOMweb base URL."""
+    before = b"["
+    async for page in pages:
+        for path, packed in page:
+            yield before + await asyncio.to_thread(form.written, packed, base + path)
+            before = b","
+    yield b"]"
+
+
+async def xml_pieces(form: Form, pages: Pages, base: str, writer: Writer) -> AsyncGenerator[bytes]:
+    """The multipart message, an instance at a time. `base`: the DICOMweb base URL."""
+    async for page in pages:
+        for path, packed in page:
+            location = f"{base}{path}/metadata"
+            head = writer.part({"Content-Type": DICOM_XML, "Content-Location": location})
+            yield head + await asyncio.to_thread(form.written, packed, base + path)
+    yield writer.end()
