@@ -177,7 +177,8 @@ async def _in_pieces(part: AsyncIterator[bytes], spool: Spool) -> AsyncIterator[
     """The bytes as they come while they stay in memory, then gathered for the disk."""
     piece = bytearray()
     async for data in part:
-        if spool.has_memory_for(len(data)):
+        # Once some are being gathered, all that follow come behind them.
+        if not piece and spool.has_memory_for(len(data)):
             yield data
             continue
         piece += data

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.blobs.contract import BlobsFull
 from app.blobs.spool import Spool
@@ -47,6 +49,23 @@ async def test_what_arrives_in_pieces_is_there_whole_and_hashed(spool: Spool, si
     assert await receive(chunks(*pieces), spool, size) is None
     assert spool.read_at(0, size) == data
     assert spool.sha256 == hashlib.sha256(data).digest()
+
+
+async def test_a_small_piece_does_not_overtake_the_large_one_before_it(spool: Spool) -> None:
+    """The large one goes to the disk, for which it is gathered; the small one would fit."""
+    pieces = [os.urandom(size) for size in (PIECE_BYTES - 100, 5000, 7, 90, PIECE_BYTES)]
+    assert await receive(chunks(*pieces), spool, 3 * PIECE_BYTES) is None
+    assert spool.read_at(0, spool.size) == b"".join(pieces)
+
+
+@given(sizes=st.lists(st.integers(0, 90), max_size=40), memory=st.integers(0, 400))
+async def test_bytes_stay_in_their_order_however_they_arrive(
+    tmp_path_factory: pytest.TempPathFactory, sizes: list[int], memory: int
+) -> None:
+    pieces = [os.urandom(size) for size in sizes]
+    with Spool(memory, tmp_path_factory.getbasetemp()) as spool:
+        assert await receive(chunks(*pieces), spool, 10_000) is None
+        assert spool.read_at(0, spool.size) == b"".join(pieces)
 
 
 async def test_a_part_beyond_the_limit_is_refused_and_read_to_its_end(spool: Spool) -> None:
