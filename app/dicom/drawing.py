@@ -1,19 +1,26 @@
 """One frame from its stored bytes to an image file: every stage of it, as one job.
 
-    draw(data, drawing) -> JPEG or PNG
+    draw(data, drawing) -> JPEG, PNG or GIF
 
 A `Drawing` is a plain value, so that the job can be done in another process than the one that
 found out what it is.
 """
 
+import io
 from dataclasses import dataclass
 
+import PIL.Image
+
+from app.dicom.annotation import Annotation, burn
 from app.dicom.description import PixelDescription, whole_cells
 from app.dicom.frames import join_fragments
+from app.dicom.icc import ColourSpace, in_profile
+from app.dicom.imagefiles import encode
+from app.dicom.mediatypes import JPEG
 from app.dicom.native import Samples
-from app.dicom.pixels import LARGEST_FRAME, decode_frame, is_plain_jpeg
+from app.dicom.pixels import JPEG_BASELINE, LARGEST_FRAME, decode_frame, is_plain_jpeg
 from app.dicom.presentation import Presentation, Window
-from app.dicom.render import JPEG, encode, render, shown_as_stored
+from app.dicom.render import render, shown_as_stored
 from app.dicom.uids import transfer_syntax
 from app.dicom.viewport import Viewport
 
@@ -34,6 +41,11 @@ class Drawing:
     """Of the stored bytes, where a native frame begins."""
     largest: int = LARGEST_FRAME
     """Pixels of a frame that is decoded."""
+    colour_space: ColourSpace | None = None
+    """What the colours are to be of, if that was asked."""
+    profile: bytes = b""
+    """Of the colours of the frame, as the data set says."""
+    annotation: Annotation | None = None
 
 
 def draw(data: bytes, drawing: Drawing) -> bytes:
@@ -59,7 +71,13 @@ def draw(data: bytes, drawing: Drawing) -> bytes:
         viewport=drawing.viewport,
         cells=cells,
     )
-    return encode(image, drawing.media_type, drawing.quality)
+    profile = None
+    if drawing.colour_space not in (None, ColourSpace.NONE):
+        own = drawing.profile or _embedded_profile(stored, drawing.description)
+        image, profile = in_profile(image, drawing.colour_space, own)
+    if drawing.annotation is not None:
+        image = burn(image, drawing.annotation)
+    return encode(image, drawing.media_type, drawing.quality, profile)
 
 
 def drawn_already(data: bytes, drawing: Drawing) -> bytes | None:
@@ -68,7 +86,8 @@ def drawn_already(data: bytes, drawing: Drawing) -> bytes | None:
     Takes no time and trusts no decoder. `data` and errors as of `draw`.
     """
     colour = drawing.description.samples_per_pixel > 1
-    changed = drawing.viewport or drawing.quality or (drawing.window and not colour)
+    asked = drawing.viewport, drawing.quality, drawing.colour_space, drawing.annotation
+    changed = any(asked) or (drawing.window and not colour)
     if drawing.media_type != JPEG or changed:
         return None
     if not shown_as_stored(drawing.presentation, colour=colour):
@@ -80,3 +99,15 @@ def drawn_already(data: bytes, drawing: Drawing) -> bytes | None:
 def _codestream(data: bytes, description: PixelDescription) -> bytes:
     encapsulated = transfer_syntax(description.transfer_syntax_uid).encapsulated
     return join_fragments(data) if encapsulated else data
+
+
+def _embedded_profile(stored: bytes, description: PixelDescription) -> bytes:
+    """The colour profile in the codestream of a JPEG; b"" if there is none."""
+    if description.transfer_syntax_uid != JPEG_BASELINE:
+        return b""
+    try:
+        with PIL.Image.open(io.BytesIO(stored), formats=["JPEG"]) as picture:
+            profile: bytes = picture.info.get("icc_profile") or b""
+    except (OSError, SyntaxError, ValueError):
+        return b""
+    return profile

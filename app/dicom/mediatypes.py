@@ -35,6 +35,7 @@ JSON = "application/json"
 OCTET_STREAM = "application/octet-stream"
 JPEG = "image/jpeg"
 PNG = "image/png"
+GIF = "image/gif"
 PDF = "application/pdf"
 ANY = "*/*"
 MULTIPART = "multipart/related"
@@ -96,7 +97,7 @@ METADATA_OFFERS = (Offer(DICOM_JSON), Offer(JSON))
 ATTRIBUTES_OFFERS = (*METADATA_OFFERS, Offer(DICOM_XML, multipart=True), Offer(DICOM_XML))
 """XML is sent as a multipart message also to who forgets to ask for one (PS3.18 8.7.2)."""
 REPORT_OFFERS = (*METADATA_OFFERS, Offer(DICOM_XML))
-RENDERED_OFFERS = (Offer(JPEG), Offer(PNG))
+RENDERED_OFFERS = (Offer(JPEG), Offer(PNG), Offer(GIF))
 
 
 def dicom_offers(stored: TransferSyntax, *, single: bool) -> tuple[Offer, ...]:

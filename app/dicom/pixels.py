@@ -5,7 +5,8 @@
 Rules: nothing is decoded before the sizes that the codestream claims have been found equal to Rows
 and Columns; every decoder writes into an array that was zeroed and has exactly that shape, so no
 memory of the process can shine through a broken frame; whatever a decoder raises becomes
-`Unprocessable`. Three samples always come out as R, G, B; PALETTE COLOR stays an index.
+`Unprocessable`, but for want of memory. Three samples always come out as R, G, B; PALETTE COLOR
+stays an index.
 """
 
 import zlib
@@ -59,7 +60,7 @@ def decode_frame(
             return native_frame(data, description, first_bit)
         if uid in _DECODERS:
             return _DECODERS[uid](data, description)
-    except (RuntimeError, ValueError, TypeError, MemoryError, zlib.error) as error:
+    except (RuntimeError, ValueError, TypeError, zlib.error) as error:
         raise Unprocessable(f"The frame cannot be decoded: {error}") from error
     raise Unprocessable(f"Frames of the transfer syntax {uid} cannot be decoded.")
 

@@ -1,6 +1,6 @@
-"""A decoded frame to what a screen shows, and that to JPEG or PNG.
+"""A decoded frame to what a screen shows.
 
-    samples -> Modality LUT -> VOI LUT -> inversion or palette -> overlays -> viewport -> bytes
+    samples -> Modality LUT -> VOI LUT -> inversion or palette -> overlays -> viewport
 
 8-bit samples of grey that have neither a Modality nor a VOI LUT are shown as they are; others
 without a VOI are spread over the full range from the least to the greatest of them. An image of 16
@@ -10,7 +10,6 @@ bits or less goes through one table that has all the stages of grey in it.
 from functools import lru_cache
 from typing import Any
 
-import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,11 +17,6 @@ from app.dicom.lookup import LookupTable, to_eight_bits
 from app.dicom.native import Samples
 from app.dicom.presentation import Presentation, Rescale, Window, WindowFunction
 from app.dicom.viewport import Image, Viewport
-from app.errors import NotAcceptable
-
-JPEG, PNG = "image/jpeg", "image/png"
-
-DEFAULT_QUALITY = 90
 
 VALUES_AT_ONCE = 256 * 1024
 """That go through the stages by themselves, where no table has all of them: 2 MiB of floats."""
@@ -52,29 +46,6 @@ def render(
         for overlay in presentation.overlays:
             overlay.burn(image, cells)
     return viewport.apply(image) if viewport else image
-
-
-def encode(image: Image, media_type: str, quality: int | None = None) -> bytes:
-    """The image as `image/jpeg` (`quality` 1 to 100) or `image/png`."""
-    image = np.ascontiguousarray(image)
-    if media_type == JPEG:
-        subsampling = "444" if image.ndim == 3 else None
-        return bytes(
-            imagecodecs.jpeg8_encode(
-                image, level=quality or DEFAULT_QUALITY, subsampling=subsampling
-            )
-        )
-    if media_type == PNG:
-        # Ten times as fast as zlib's default, and for images not larger.
-        return bytes(
-            imagecodecs.png_encode(
-                image,
-                level=1,
-                strategy=imagecodecs.PNG.STRATEGY.RLE,
-                filter=imagecodecs.PNG.FILTER.SUB,
-            )
-        )
-    raise NotAcceptable(f"Images are not rendered as {media_type}.")
 
 
 def shown_as_stored(presentation: Presentation, *, colour: bool) -> bool:

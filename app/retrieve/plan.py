@@ -217,7 +217,7 @@ def plan_bulk_value(
     """
     stored = _syntax(instance)
     offer = _chosen(accepted, mediatypes.bulkdata_offers(stored, pixels=False), stored)
-    span = value.span.shifted(_origin(instance, stored))
+    span = value.span.shifted(origin_of(instance))
     word = 1 if offer.as_stored else word
     content: Content = Plain(instance.blob_key, span)
     if word > 1:
@@ -276,8 +276,9 @@ def _chosen(
     return offer
 
 
-def _origin(instance: StoredInstance, stored: TransferSyntax) -> int:
-    return 0 if stored.deflated else instance.blob_offset
+def origin_of(instance: StoredInstance) -> int:
+    """Where the spans of an instance begin to count: in its blob, or in the inflated file."""
+    return 0 if _syntax(instance).deflated else instance.blob_offset
 
 
 def _compressed(instance: StoredInstance, entries: Iterable[Span]) -> Iterator[Fragments]:
@@ -290,7 +291,7 @@ def _native(instance: StoredInstance, number: int, stored: TransferSyntax, word:
     assert instance.pixel_offset is not None
     assert instance.frame_bits is not None
     span, shift = native_span(instance.pixel_offset, instance.frame_bits, number)
-    origin = _origin(instance, stored)
+    origin = origin_of(instance)
     if word == 1 and shift == 0 and instance.frame_bits % 8 == 0:
         return Plain(instance.blob_key, span.shifted(origin))
     before = (span.offset - instance.pixel_offset) % word

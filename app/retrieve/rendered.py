@@ -10,7 +10,8 @@ Rules:
 
 import asyncio
 import hashlib
-from contextlib import nullcontext
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -18,9 +19,11 @@ from typing import Any
 import orjson
 
 from app.archive import Archive
+from app.dicom.annotation import annotation_of
 from app.dicom.description import PixelDescription, describe, whole_words
 from app.dicom.drawing import Drawing, draw, drawn_already
 from app.dicom.frames import native_span
+from app.dicom.icc import ColourSpace, profile_of, profile_paths
 from app.dicom.jsonmodel import unpack
 from app.dicom.presentation import lookup_paths, presentation_of
 from app.dicom.uids import transfer_syntax
@@ -28,7 +31,7 @@ from app.errors import NotFound, TooLarge, Unprocessable
 from app.index.instances import StoredInstance, bulk_value, frame_entries, metadata_of
 from app.index.visibility import Visibility
 from app.retrieve.inflated import inflated
-from app.retrieve.plan import WORD_BYTES
+from app.retrieve.plan import WORD_BYTES, origin_of
 from app.retrieve.rendering import Rendering
 from app.retrieve.service import Target, locate_target, require_frames
 from app.retrieve.stream import Reader, reworked
@@ -70,81 +73,116 @@ async def render_frame(
     Raises `TooLarge`, `Unprocessable`, `InvalidParameter` for a viewport that sees nothing of it,
     `TooBusy`, and `NotFound` if it has just been deleted.
     """
-    instance = frame.instance
-    attributes, span, tables = await _located(archive, visibility, frame)
-    description = describe(attributes, instance.transfer_syntax_uid)
-    largest = archive.settings.limits.rendered_pixels
-    first_bit = 0
-    if not instance.encapsulated:
-        span, first_bit = _native(frame, description)
-    _check_size(span, description, largest)
-    if rendering.viewport is not None:
-        rendering.viewport.region(description.rows, description.columns)
-    syntax = transfer_syntax(instance.transfer_syntax_uid)
-    source = inflated(archive, instance) if syntax.deflated else nullcontext(archive.blobs)
-    origin = 0 if syntax.deflated else instance.blob_offset
-    async with source as reader:
-        data = await reader.read(instance.blob_key, span.shifted(origin))
-        bulk = {
-            path: await _table(reader, instance.blob_key, table.shifted(origin), word)
-            for path, (table, word) in tables.items()
-        }
-    drawing = Drawing(
-        description,
-        presentation_of(attributes, frame.number, bulk),
-        rendering.media_type,
-        rendering.window,
-        rendering.viewport,
-        rendering.quality,
-        first_bit,
-        largest,
-    )
-    drawn = drawn_already(data, drawing)
-    return await archive.sandbox.run(draw, data, drawing) if drawn is None else drawn
+    async with opened(archive, visibility, frame.instance, [frame.number]) as film:
+        return await film.render(frame.number, rendering)
 
 
-_Tables = dict[str, tuple[Span, int]]
-"""Where lookup tables and overlays lie, and the bytes of a word in which they are reversed."""
+@dataclass(frozen=True, slots=True)
+class Film:
+    """An instance that has been opened to render some of its frames, one after the other."""
+
+    archive: Archive
+    visibility: Visibility
+    instance: StoredInstance
+    attributes: Mapping[str, Any]
+    description: PixelDescription
+    reader: Reader
+    items: Mapping[int, Span]
+    """Where the items of a compressed frame lie, by its number."""
+
+    async def render(self, number: int, rendering: Rendering) -> bytes:
+        """One of the frames as an image file. Raises as `render_frame` does."""
+        limits, description = self.archive.settings.limits, self.description
+        span, first_bit = self._place(number)
+        _check_size(span, description, limits.rendered_pixels)
+        if rendering.viewport is not None:
+            rendering.viewport.region(description.rows, description.columns)
+        profiled = rendering.colour_space not in (None, ColourSpace.NONE)
+        paths = lookup_paths(self.attributes, number)
+        bulk = await self._bulk([*paths, *profile_paths(self.attributes)] if profiled else paths)
+        data = await self._read(span)
+        drawing = Drawing(
+            description,
+            presentation_of(self.attributes, number, bulk),
+            rendering.media_type,
+            rendering.window,
+            rendering.viewport,
+            rendering.quality,
+            first_bit,
+            limits.rendered_pixels,
+            rendering.colour_space,
+            profile_of(self.attributes, bulk) if profiled else b"",
+            annotation_of(self.attributes, number, rendering.topics) if rendering.topics else None,
+        )
+        drawn = drawn_already(data, drawing)
+        return await self.archive.sandbox.run(draw, data, drawing) if drawn is None else drawn
+
+    def _place(self, number: int) -> tuple[Span, int]:
+        """Where a frame lies, and its first bit there."""
+        instance = self.instance
+        if instance.encapsulated:
+            return self.items[number], 0
+        assert instance.pixel_offset is not None
+        assert instance.frame_bits is not None
+        span, first_bit = native_span(instance.pixel_offset, instance.frame_bits, number)
+        return whole_words(span, first_bit, instance.pixel_offset, self.description)
+
+    async def _read(self, span: Span) -> bytes:
+        return await self.reader.read(
+            self.instance.blob_key, span.shifted(origin_of(self.instance))
+        )
+
+    async def _bulk(self, paths: Sequence[str]) -> dict[str, bytes]:
+        """The lookup tables, overlays and profiles at these paths, as little endian."""
+        if not paths:
+            return {}
+        async with self.archive.reading() as connection:
+            values = [
+                await bulk_value(connection, self.visibility, self.instance.id, path)
+                for path in paths
+            ]
+        big_endian = transfer_syntax(self.instance.transfer_syntax_uid).big_endian
+        bulk = {}
+        for value in values:
+            if value.span.length > _LARGEST_TABLE:
+                continue  # as if it were empty
+            word = WORD_BYTES.get(value.vr, 1) if big_endian else 1
+            bulk[value.path] = reworked(
+                await self._read(value.span), word, 0, 8 * value.span.length
+            )
+        return bulk
 
 
-async def _located(
-    archive: Archive, visibility: Visibility, frame: Frame
-) -> tuple[dict[str, Any], Span, _Tables]:
-    """The instance's DICOM JSON, the items of a compressed frame, the tables and overlays."""
-    instance = frame.instance
-    big_endian = transfer_syntax(instance.transfer_syntax_uid).big_endian
-    span = Span(0, 0)
-    tables: _Tables = {}
+@asynccontextmanager
+async def opened(
+    archive: Archive, visibility: Visibility, instance: StoredInstance, numbers: Sequence[int]
+) -> AsyncIterator[Film]:
+    """The instance, for as long as frames of these numbers are rendered.
+
+    Raises `NotFound` if it has just been deleted, `Unprocessable`.
+    """
+    items: dict[int, Span] = {}
     async with archive.reading() as connection:
         packed = await metadata_of(connection, visibility, [instance.id])
         if instance.id not in packed:
             raise NotFound
-        attributes = await _read(packed[instance.id])
         if instance.encapsulated:
-            (span,) = await frame_entries(connection, visibility, instance.id, [frame.number])
-        for path in lookup_paths(attributes, frame.number):
-            value = await bulk_value(connection, visibility, instance.id, path)
-            if value.span.length > _LARGEST_TABLE:
-                continue  # as if it were empty
-            tables[path] = value.span, WORD_BYTES.get(value.vr, 1) if big_endian else 1
-    return attributes, span, tables
+            entries = await frame_entries(connection, visibility, instance.id, numbers)
+            items = dict(zip(numbers, entries, strict=True))
+    attributes = await _attributes(packed[instance.id])
+    description = describe(attributes, instance.transfer_syntax_uid)
+    syntax = transfer_syntax(instance.transfer_syntax_uid)
+    source = inflated(archive, instance) if syntax.deflated else nullcontext(archive.blobs)
+    async with source as reader:
+        yield Film(archive, visibility, instance, attributes, description, reader, items)
 
 
-async def _read(packed: bytes) -> dict[str, Any]:
+async def _attributes(packed: bytes) -> dict[str, Any]:
     def work() -> dict[str, Any]:
         attributes: dict[str, Any] = orjson.loads(unpack(packed))
         return attributes
 
     return work() if len(packed) < _LONG_BYTES else await asyncio.to_thread(work)
-
-
-def _native(frame: Frame, description: PixelDescription) -> tuple[Span, int]:
-    """Where a native frame lies, and its first bit there."""
-    instance = frame.instance
-    assert instance.pixel_offset is not None
-    assert instance.frame_bits is not None
-    span, first_bit = native_span(instance.pixel_offset, instance.frame_bits, frame.number)
-    return whole_words(span, first_bit, instance.pixel_offset, description)
 
 
 def _check_size(span: Span, description: PixelDescription, largest: int) -> None:
@@ -157,9 +195,3 @@ def _check_size(span: Span, description: PixelDescription, largest: int) -> None
     native_bytes = pixels * description.samples_per_pixel * description.bits_allocated // 8
     if span.length > 2 * native_bytes + _SPARE_BYTES:
         raise Unprocessable("The frame is stored in more bytes than its pixels can need.")
-
-
-async def _table(reader: Reader, key: str, span: Span, word: int) -> bytes:
-    """The data of a lookup table or an overlay, as little endian."""
-    data = await reader.read(key, span)
-    return reworked(data, word, 0, 8 * len(data))

@@ -23,7 +23,7 @@ from app.errors import NotFound, TooLarge, Unprocessable
 from app.index.instances import StoredInstance, bulk_value, metadata_of
 from app.retrieve.asking import Ask
 from app.retrieve.kinds import Kind, kind_of
-from app.retrieve.plan import Content, Fragments, Part, Plain, Plan, instance_path
+from app.retrieve.plan import Content, Fragments, Part, Plain, Plan, instance_path, origin_of
 from app.retrieve.rendered_response import headers_of
 from app.retrieve.response import plan_response
 from app.span import Span
@@ -126,7 +126,7 @@ async def _as_it_lies(
     as_fragments: bool = False,
 ) -> Response:
     inflated = transfer_syntax(instance.transfer_syntax_uid).deflated
-    place = span.shifted(0 if inflated else instance.blob_offset)
+    place = span.shifted(origin_of(instance))
     kind = Fragments if as_fragments else Plain
     content: Content = kind(instance.blob_key, place)
     part = Part(media_type, f"{instance_path(instance)}/rendered", content, instance)

@@ -14,12 +14,13 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from app.dicom.mediatypes import JPEG, MULTIPART, PDF, PNG, choose
+from app.dicom.mediatypes import GIF, JPEG, MULTIPART, PDF, PNG, choose
 from app.dicom.report import HTML, TEXT, XML
 from app.errors import NotAcceptable
 from app.retrieve.asking import RANGES, Ask, Asked, answers, frame_numbers, target_of
 from app.retrieve.kinds import Kind, kind_of, rendered_offers
 from app.retrieve.rendered import Frame, locate_frame
+from app.retrieve.rendered_animation import animation_response
 from app.retrieve.rendered_objects import object_response
 from app.retrieve.rendered_parts import album_message, locate_album
 from app.retrieve.rendered_response import headers_of, image_response, with_warnings
@@ -42,6 +43,8 @@ _PARAMETERS = (
     ("window", "center,width,function of linear, linear-exact or sigmoid", "string"),
     ("viewport", "width,height or width,height,left,top,width,height", "string"),
     ("quality", "1 to 100, of a JPEG", "integer"),
+    ("annotation", "patient, technique or both: what is written into the image", "string"),
+    ("iccprofile", "no, yes, srgb, adobergb or rommrgb", "string"),
 )
 
 
@@ -63,8 +66,8 @@ def _described(*media_types: str) -> dict[str, Any]:
     }
 
 
-_IMAGE = _described(JPEG, PNG)
-_OBJECT = _described(JPEG, PNG, HTML, TEXT, XML, PDF, "video/mp4", "video/mpeg")
+_IMAGE = _described(JPEG, PNG, GIF)
+_OBJECT = _described(JPEG, PNG, GIF, HTML, TEXT, XML, PDF, "video/mp4", "video/mpeg")
 _OBJECT["responses"] |= RANGES
 _IMAGES = _described(f'{MULTIPART}; type="{JPEG}"', f'{MULTIPART}; type="{PNG}"', JPEG, PNG)
 
@@ -98,7 +101,10 @@ async def retrieve_rendered_instance(
         )
     if kind_of(found) is not Kind.IMAGE:
         return await object_response(ask, found, offer.media_type)
-    return await image_response(ask, Frame(found, 1), _parsed(ask, offer.media_type))
+    rendering = _parsed(ask, offer.media_type)
+    if offer.media_type == GIF and (found.number_of_frames or 0) > 1:
+        return await animation_response(ask, found, rendering)
+    return await image_response(ask, Frame(found, 1), rendering)
 
 
 @router.get(_FRAME + "/rendered", **_IMAGE)
@@ -191,5 +197,5 @@ def _largest(ask: Ask) -> int:
 def _media_type(ask: Ask) -> str:
     offer = choose(ask.accepted, FRAME_OFFERS)
     if offer is None:
-        raise NotAcceptable("Frames are rendered as image/jpeg and image/png.")
+        raise NotAcceptable("Frames are rendered as image/jpeg, image/png and image/gif.")
     return offer.media_type

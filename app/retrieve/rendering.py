@@ -1,9 +1,12 @@
 """`Rendering`: how frames are to be shown, read from the query parameters (PS3.18 8.3.5)."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from app.dicom.mediatypes import RENDERED_OFFERS
+from app.dicom.annotation import Topic
+from app.dicom.icc import ColourSpace
+from app.dicom.mediatypes import GIF, RENDERED_OFFERS
 from app.dicom.presentation import Window
 from app.dicom.viewport import Viewport
 from app.errors import InvalidParameter
@@ -15,11 +18,8 @@ SET_OFFERS = (*(replace(offer, multipart=True) for offer in FRAME_OFFERS), *FRAM
 
 THUMBNAIL = Viewport(200, 200, enlarge=False)
 """The size of a thumbnail, if no other is asked for."""
-
-_NOT_SUPPORTED = {
-    "annotation": "No annotation has been applied.",
-    "iccprofile": "No colour profile has been embedded.",
-}
+_KEYWORD = re.compile(r"[a-z][a-z0-9-]{0,31}")
+_MOST_KEYWORDS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,26 +30,28 @@ class Rendering:
     window: Window | None = None
     viewport: Viewport | None = None
     quality: int | None = None
+    topics: tuple[Topic, ...] = ()
+    """What is written into the image."""
+    colour_space: ColourSpace | None = None
     warnings: tuple[str, ...] = ()
     """What was asked for and is not done."""
 
     @classmethod
     def parse(cls, media_type: str, parameters: Mapping[str, str], largest: int) -> "Rendering":
-        """Of the query parameters `window`, `viewport` and `quality`; others are passed over.
+        """Of the query parameters of PS3.18 8.3.5.1; others are passed over.
 
         `largest`: pixels of the image that is made. Raises `InvalidParameter`.
         """
         window, viewport = parameters.get("window"), parameters.get("viewport")
+        topics, warnings = topics_of(parameters.get("annotation"))
         return cls(
             media_type,
             None if window is None else Window.parse(window),
             None if viewport is None else Viewport.parse(viewport, largest),
             quality_of(parameters.get("quality")),
-            tuple(
-                f"The {name} parameter is not supported. {what}"
-                for name, what in _NOT_SUPPORTED.items()
-                if parameters.get(name, "no") != "no"
-            ),
+            topics,
+            colour_space_of(parameters.get("iccprofile"), media_type),
+            warnings,
         )
 
     @classmethod
@@ -75,3 +77,32 @@ def quality_of(text: str | None, name: str = "quality") -> int | None:
     if not (text.isascii() and text.isdigit() and len(text) <= 3 and 1 <= int(text) <= 100):
         raise InvalidParameter(name, text, "must be an integer from 1 to 100")
     return int(text)
+
+
+def topics_of(text: str | None) -> tuple[tuple[Topic, ...], tuple[str, ...]]:
+    """What the `annotation` parameter asks for, and warnings of keywords that mean nothing here.
+
+    Raises `InvalidParameter` for what is no keyword at all.
+    """
+    if text is None:
+        return (), ()
+    keywords = [keyword.strip().lower() for keyword in text.split(",")]
+    if not all(map(_KEYWORD.fullmatch, keywords)) or len(keywords) > _MOST_KEYWORDS:
+        raise InvalidParameter("annotation", text, f"must be of the keywords {', '.join(Topic)}")
+    unknown = ", ".join(dict.fromkeys(word for word in keywords if word not in set(Topic)))
+    warned = (f"The following annotation values are not supported: {unknown}",) if unknown else ()
+    return tuple(topic for topic in Topic if topic in keywords), warned
+
+
+def colour_space_of(text: str | None, media_type: str) -> ColourSpace | None:
+    """What the `iccprofile` parameter asks for. Raises `InvalidParameter`."""
+    if text is None:
+        return None
+    try:
+        space = ColourSpace(text.strip().lower())
+    except ValueError as error:
+        spaces = ", ".join(ColourSpace)
+        raise InvalidParameter("iccprofile", text, f"must be one of {spaces}") from error
+    if media_type == GIF and space is not ColourSpace.NONE:
+        raise InvalidParameter("iccprofile", text, f"there are no profiles in {GIF}")
+    return space

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 
+from app.dicom.annotation import Topic
 from app.dicom.mediatypes import ANY, DICOM, MediaRange, Offer, choose, parse_accept
 from app.dicom.presentation import Window
 from app.dicom.uids import valid_uid
@@ -18,7 +19,7 @@ from app.dicom.viewport import LONGEST_SIDE, Viewport
 from app.errors import InvalidParameter, NotAcceptable
 from app.index.instances import StoredInstance
 from app.retrieve.kinds import rendered_offers
-from app.retrieve.rendering import Rendering, quality_of
+from app.retrieve.rendering import Rendering, colour_space_of, quality_of, topics_of
 from app.retrieve.service import Target
 
 WADO = "WADO"
@@ -38,13 +39,17 @@ class UriRequest:
     accepted: Sequence[MediaRange]
     """The media types of `contentType`, in the order given."""
     transfer_syntax: str | None
-    frame_number: int
+    frame_number: int | None
     rows: int | None
     columns: int | None
     region: tuple[float, float, float, float] | None
     """Left, top, right and bottom, of an image that is 1 by 1."""
     window: Window | None
     quality: int | None
+    topics: tuple[Topic, ...]
+    profile: str | None
+    """As it was asked for; whether it can be depends on the media type."""
+    warnings: tuple[str, ...]
 
     @classmethod
     def parse(cls, parameters: Mapping[str, str]) -> "UriRequest":
@@ -54,16 +59,20 @@ class UriRequest:
         for name, why in _REFUSED.items():
             if parameters.get(name, "no") != "no":
                 raise InvalidParameter(name, parameters[name], why)
+        topics, warnings = topics_of(parameters.get("annotation"))
         return cls(
             Target(*(_uid(parameters, name) for name in ("studyUID", "seriesUID", "objectUID"))),
             parse_accept(parameters.get("contentType") or ANY),
             _transfer_syntax(parameters),
-            _number(parameters, "frameNumber", 2**31) or 1,
+            _number(parameters, "frameNumber", 2**31),
             _number(parameters, "rows", LONGEST_SIDE),
             _number(parameters, "columns", LONGEST_SIDE),
             _region(parameters.get("region")),
             _window(parameters),
             quality_of(parameters.get("imageQuality"), "imageQuality"),
+            topics,
+            parameters.get("iccprofile"),
+            warnings,
         )
 
     def offer(self, instance: StoredInstance) -> Offer:
@@ -86,7 +95,15 @@ class UriRequest:
 
     def rendering(self, media_type: str, instance: StoredInstance, largest: int) -> Rendering:
         """How a frame of the instance is shown, on at most `largest` pixels."""
-        return Rendering(media_type, self.window, self._viewport(instance, largest), self.quality)
+        return Rendering(
+            media_type,
+            self.window,
+            self._viewport(instance, largest),
+            self.quality,
+            self.topics,
+            colour_space_of(self.profile, media_type),
+            self.warnings,
+        )
 
     def _viewport(self, instance: StoredInstance, largest: int) -> Viewport | None:
         if self.region is None and self.rows is None and self.columns is None:

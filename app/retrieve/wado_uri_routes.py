@@ -9,13 +9,14 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from app.audit.event import Action, EventId, Note
-from app.dicom.mediatypes import DICOM, JPEG, PDF, PNG, MediaRange
+from app.dicom.mediatypes import DICOM, GIF, JPEG, PDF, PNG, MediaRange
 from app.dicom.report import HTML
 from app.errors import InvalidParameter
 from app.retrieve.asking import RANGES, Ask, Asked, answers
 from app.retrieve.kinds import Kind, kind_of
 from app.retrieve.plan import plan_instances
 from app.retrieve.rendered import Frame
+from app.retrieve.rendered_animation import animation_response
 from app.retrieve.rendered_objects import object_response
 from app.retrieve.rendered_response import image_response
 from app.retrieve.response import plan_response
@@ -40,6 +41,8 @@ _OPTIONAL = (
     ("windowCenter", "together with windowWidth"),
     ("windowWidth", "together with windowCenter"),
     ("imageQuality", "1 to 100, of a JPEG"),
+    ("annotation", "patient, technique or both: what is written into the image"),
+    ("iccprofile", "no, yes, srgb, adobergb or rommrgb"),
 )
 _DESCRIBED: dict[str, Any] = {
     "responses": answers("The instance, or what it is to look at", JPEG, PNG, HTML, PDF, DICOM)
@@ -77,10 +80,13 @@ async def retrieve_by_uri(ask: Asked) -> Response:
         return await plan_response(ask.request, ask.archive, plan, ask.base)
     if kind_of(instance) is not Kind.IMAGE:
         return await object_response(ask, instance, offer.media_type)
-    require_frames(instance, asked.frame_number)
+    number = asked.frame_number or 1
+    require_frames(instance, number)
     largest = ask.archive.settings.limits.rendered_pixels
     rendering = asked.rendering(offer.media_type, instance, largest)
-    return await image_response(ask, Frame(instance, asked.frame_number), rendering)
+    if offer.media_type == GIF and asked.frame_number is None and instance.number_of_frames != 1:
+        return await animation_response(ask, instance, rendering)
+    return await image_response(ask, Frame(instance, number), rendering)
 
 
 def _parameters(ask: Ask) -> dict[str, str]:

@@ -1,11 +1,14 @@
 """Rendered frames, over HTTP: the right frame, shown as its data set and the caller say."""
 
+import io
 from pathlib import Path
 from typing import Any
 
 import httpx
 import imagecodecs
 import numpy as np
+import PIL.Image
+import PIL.ImageSequence
 import pydicom
 import pytest
 from numpy.typing import NDArray
@@ -21,6 +24,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from app.dicom.icc import ColourSpace, well_known
 from tests.acceptance.retrieve.conftest import store
 from tests.factories import ct_dataset, part10
 from tests.fixtures.server import FixedSettings, serving
@@ -69,6 +73,10 @@ def written(dataset: pydicom.Dataset, transfer_syntax_uid: str) -> bytes:
     else:
         dataset["PixelData"].VR = "OW"
     return part10(dataset, transfer_syntax_uid)
+
+
+def frames_in(film: PIL.Image.Image) -> int:
+    return sum(1 for _ in PIL.ImageSequence.Iterator(film))
 
 
 def image_of(answer: httpx.Response) -> NDArray[np.uint8]:
@@ -152,6 +160,22 @@ async def test_a_jpeg_of_the_asked_quality_and_size_is_the_default(
         "quality=0",
         "quality=101",
         "quality=best",
+        "quality=",
+        "window=40,NaN,linear",
+        "window=inf,1,linear",
+        "window=40,400,cubic",
+        "window=40,0.5,linear",
+        "window=40,0,sigmoid",
+        "window=,,",
+        "viewport=1000000,1000000",
+        "viewport=8,8,1,1,nan,1",
+        "viewport=8,8,0,0,0,0",
+        "viewport=8",
+        "viewport=8,8,0,0",
+        "annotation=",
+        "annotation=patient;technique",
+        "iccprofile=cmyk",
+        "iccprofile=",
     ],
 )
 async def test_a_parameter_that_cannot_be_used_is_named(
@@ -260,9 +284,82 @@ async def test_an_image_that_is_known_is_not_sent_again(viewer: httpx.AsyncClien
     assert narrower.status_code == 200
 
 
-async def test_what_is_not_done_is_warned_of(viewer: httpx.AsyncClient) -> None:
-    (path,) = await store(viewer, part10(ct_dataset()))
-    answer = await viewer.get(f"{path}/rendered?annotation=patient&iccprofile=no")
-    assert answer.headers["warning"].endswith(
-        ": The annotation parameter is not supported. No annotation has been applied."
+async def test_the_annotation_is_burnt_in_and_what_it_cannot_say_is_warned_of(
+    viewer: httpx.AsyncClient,
+) -> None:
+    blank = {"Rows": 128, "Columns": 128, "PixelData": bytes(128 * 128 * 2)}
+    (path,) = await store(viewer, part10(ct_dataset(**blank, WindowCenter=0, WindowWidth=100)))
+    plain = await viewer.get(f"{path}/rendered", headers=PNG)
+    assert not image_of(plain).any()
+    said = await viewer.get(f"{path}/rendered?annotation=patient", headers=PNG)
+    image = image_of(said)
+    assert image[:64].max() == 255
+    assert not image[64:].any()
+    both = image_of(await viewer.get(f"{path}/rendered?annotation=technique,patient", headers=PNG))
+    assert both[:64].any()
+    assert both[64:].any()
+    more = await viewer.get(f"{path}/rendered?annotation=patient,mood")
+    assert more.headers["warning"].endswith(
+        ": The following annotation values are not supported: mood"
     )
+
+
+async def test_a_small_image_has_its_annotation_in_full_size(viewer: httpx.AsyncClient) -> None:
+    (path,) = await store(viewer, part10(ct_dataset(WindowCenter=5000, WindowWidth=1)))
+    query = "annotation=patient&viewport=256,256"
+    image = image_of(await viewer.get(f"{path}/rendered?{query}", headers=PNG))
+    assert image.shape == (256, 256)
+    assert 0 < (image == 255).sum() < 3000  # thin letters, that were not enlarged with the pixels
+
+
+async def test_a_profile_is_embedded_as_it_is_asked_for(viewer: httpx.AsyncClient) -> None:
+    own = well_known(ColourSpace.ADOBE_RGB)
+    red = np.full((16, 16, 3), (219, 0, 0), np.uint8)
+    coloured = {
+        **{"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB", "PlanarConfiguration": 0},
+        **{"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7, "PixelData": red.tobytes()},
+        **{"RescaleIntercept": None, "RescaleSlope": None, "ICCProfile": own},
+    }
+    padded = own + b" " * 1000  # so that it lies outside of the metadata too
+    for profile in (own, padded[: len(padded) // 2 * 2]):
+        (path,) = await store(viewer, part10(ct_dataset(**coloured | {"ICCProfile": profile})))
+        for query, expected, embedded in (
+            ("", (219, 0, 0), None),
+            ("iccprofile=no", (219, 0, 0), None),
+            ("iccprofile=yes", (219, 0, 0), profile),
+            ("iccprofile=srgb", (255, 0, 0), well_known(ColourSpace.SRGB)),
+        ):
+            answer = await viewer.get(f"{path}/rendered?{query}", headers=PNG)
+            picture = PIL.Image.open(io.BytesIO(answer.content))
+            assert picture.info.get("icc_profile") == embedded
+            assert np.abs(np.asarray(picture)[0, 0].astype(int) - expected).max() <= 1
+
+
+async def test_several_frames_are_a_gif_that_moves(viewer: httpx.AsyncClient) -> None:
+    (path,) = await store(viewer, written(multiframe(FrameTime=50), RLELossless))
+    answer = await viewer.get(f"{path}/rendered", headers={"Accept": "image/gif"})
+    assert answer.headers["content-type"] == "image/gif"
+    film = PIL.Image.open(io.BytesIO(answer.content))
+    assert frames_in(film) == FRAMES
+    for number in range(FRAMES):
+        film.seek(number)
+        assert film.info["duration"] == 50
+        assert np.array_equal(np.asarray(film.convert("L")), frame_values(number + 1))
+    one = await viewer.get(f"{path}/frames/2/rendered", headers={"Accept": "image/gif"})
+    still = PIL.Image.open(io.BytesIO(one.content))
+    assert frames_in(still) == 1
+    assert np.array_equal(np.asarray(still.convert("L")), frame_values(2))
+    known = {"Accept": "image/gif", "If-None-Match": answer.headers["etag"]}
+    assert (await viewer.get(f"{path}/rendered", headers=known)).status_code == 304
+
+
+async def test_a_broken_first_frame_is_told_before_the_gif_begins(
+    viewer: httpx.AsyncClient,
+) -> None:
+    broken = compressed(b"\xff\xd8 no jpeg", JPEGBaseline8Bit)
+    many = pydicom.dcmread(io.BytesIO(broken))
+    many.NumberOfFrames = 2
+    many.PixelData = encapsulate([b"\xff\xd8\xff no jpeg", b"\xff\xd8\xff no jpeg"])
+    (path,) = await store(viewer, part10(many, JPEGBaseline8Bit))
+    answer = await viewer.get(f"{path}/rendered", headers={"Accept": "image/gif"})
+    assert answer.status_code == 422

@@ -236,7 +236,8 @@ def test_metadata_is_dicom_json(accept: str | None, answer: str | None) -> None:
         ("image/png, image/jpeg;q=0.9", "image/png"),
         ("image/*", "image/jpeg"),
         ("image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8", "image/jpeg"),
-        ("image/gif", None),
+        ("image/gif", "image/gif"),
+        ("image/webp", None),
         (related("application/octet-stream"), None),
     ],
 )

@@ -1,21 +1,17 @@
 """What is shown for each stored value: the formulas of PS3.3 C.11, and the files of pydicom."""
 
-import io
 from typing import Any
 
-import imagecodecs
 import numpy as np
 import pytest
-from PIL import Image as PillowImage
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi_lut
 
 from app.dicom.description import describe
 from app.dicom.lookup import LookupTable
 from app.dicom.pixels import decode_frame
 from app.dicom.presentation import Presentation, Rescale, Window, WindowFunction, presentation_of
-from app.dicom.render import encode, render, shown_as_stored, windowed
+from app.dicom.render import render, shown_as_stored, windowed
 from app.dicom.viewport import Viewport
-from app.errors import NotAcceptable
 from tests.unit.dicom import files
 
 
@@ -214,41 +210,6 @@ def test_every_image_of_pydicom_that_can_be_decoded_can_be_rendered(name: str) -
     assert image.dtype == np.uint8
     assert image.shape[:2] == (dataset.Rows, dataset.Columns)
     assert image.min() < image.max()
-
-
-# Files
-
-
-def test_a_png_is_the_image_itself() -> None:
-    image = np.random.default_rng(5).integers(0, 255, (30, 20, 3)).astype(np.uint8)
-
-    for picture in (image, image[..., 0]):
-        opened = PillowImage.open(io.BytesIO(encode(picture, "image/png")))
-        assert opened.format == "PNG"
-        assert (np.asarray(opened) == picture).all()
-
-
-def test_a_jpeg_of_better_quality_is_nearer_and_longer() -> None:
-    ramp = np.add.outer(np.arange(64), np.arange(64)).astype(np.uint8)
-    ramp[20:30, 20:30] = 255
-
-    rough, usual, fine = (encode(ramp, "image/jpeg", quality) for quality in (5, None, 100))
-
-    assert len(rough) < len(usual) < len(fine)
-    assert np.abs(imagecodecs.jpeg8_decode(fine).astype(int) - ramp).max() <= 2
-
-
-def test_a_red_jpeg_is_red() -> None:
-    red = np.full((16, 16, 3), (255, 0, 0), np.uint8)
-
-    opened = np.asarray(PillowImage.open(io.BytesIO(encode(red, "image/jpeg"))))
-
-    assert np.abs(opened.astype(int) - red).max() <= 2
-
-
-def test_other_formats_are_not_made() -> None:
-    with pytest.raises(NotAcceptable, match="image/bmp"):
-        encode(np.zeros((2, 2), np.uint8), "image/bmp")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 import pytest
 
+from app.dicom.annotation import Topic
+from app.dicom.icc import ColourSpace
 from app.dicom.mediatypes import Offer, choose, parse_accept
 from app.dicom.presentation import Window, WindowFunction
 from app.dicom.viewport import Viewport
@@ -49,3 +51,39 @@ def test_a_study_is_many_images_or_one_as_is_asked(accept: str, offer: Offer | N
 def test_one_frame_is_one_image() -> None:
     assert choose(parse_accept("*/*"), FRAME_OFFERS) == Offer("image/jpeg")
     assert choose(parse_accept('multipart/related; type="image/jpeg"'), FRAME_OFFERS) is None
+
+
+def test_keywords_of_an_annotation_are_known_or_warned_of_or_no_keywords() -> None:
+    def asked(annotation: str) -> Rendering:
+        return Rendering.parse("image/png", {"annotation": annotation}, MANY)
+
+    both = (Topic.PATIENT, Topic.TECHNIQUE)
+    assert asked("technique, patient").topics == both
+    assert asked("patient").warnings == ()
+    strange = asked("patient,mood,patient,weather")
+    assert strange.topics == (Topic.PATIENT,)
+    assert strange.warnings == ("The following annotation values are not supported: mood, weather",)
+    for text in (
+        "",
+        ",",
+        "patient,",
+        "<b>",
+        "patient;technique",
+        "1",
+        ",".join("abcdefghijklmnopq"),
+    ):
+        with pytest.raises(InvalidParameter):
+            asked(text)
+
+
+def test_a_colour_space_is_one_of_five_and_of_formats_that_can_say_so() -> None:
+    def asked(space: str, media_type: str = "image/jpeg") -> ColourSpace | None:
+        return Rendering.parse(media_type, {"iccprofile": space}, MANY).colour_space
+
+    assert [asked(space) for space in ("no", "yes", "srgb", "adobergb", "rommrgb")] == [
+        *ColourSpace
+    ]
+    assert asked("no", "image/gif") is ColourSpace.NONE
+    for space, media_type in (("", "image/png"), ("cmyk", "image/png"), ("yes", "image/gif")):
+        with pytest.raises(InvalidParameter):
+            asked(space, media_type)
