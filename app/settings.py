@@ -45,6 +45,8 @@ class Limits(BaseModel):
     """one instance"""
     inflated_bytes: PositiveInt = 4 * GIB
     """a deflated data set, inflated"""
+    metadata_bytes: PositiveInt = 4 * MIB
+    """one data set that is stored as JSON or XML"""
     header_bytes: PositiveInt = 64 * MIB
     """non-bulk bytes of one instance"""
     nesting: PositiveInt = 64

@@ -10,6 +10,7 @@ marker segments that hold these facts are looked at.
 """
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -49,11 +50,11 @@ def _broken(what: str) -> Unprocessable:
     return Unprocessable(f"The compressed frame cannot be decoded: {what}.")
 
 
-_SOI, _EOI, _SOS, _SOF_LS = 0xD8, 0xD9, 0xDA, 0xF7
+SOF_BASELINE, SOF_EXTENDED, SOF_LOSSLESS, SOF_LS = 0xC0, 0xC1, 0xC3, 0xF7
+SOS = 0xDA
 _APP0, _APP14 = 0xE0, 0xEE
-_SOF_DCT = frozenset({0xC0, 0xC1, 0xC2})
-_SOF_LOSSLESS = 0xC3
-_SOF_ALL = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {_SOF_LS}
+_SOF_DCT = frozenset({SOF_BASELINE, SOF_EXTENDED, 0xC2})
+_SOF_ALL = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {SOF_LS}
 _WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})
 
 
@@ -65,18 +66,13 @@ def read_jpeg(data: bytes, *, ls: bool = False) -> CodestreamHeader:
     """
     if data[:2] != b"\xff\xd8":
         raise _broken("it does not begin as a JPEG codestream")
-    taken = {_SOF_LS} if ls else {*_SOF_DCT, _SOF_LOSSLESS}
+    taken = {SOF_LS} if ls else {*_SOF_DCT, SOF_LOSSLESS}
     frame: bytes | None = None
     process = 0
     colour: Colour | None = None
     jfif = False
-    position = 2
-    while True:
-        marker, position = _next_marker(data, position)
-        if marker in _WITHOUT_LENGTH:
-            continue
-        segment = _segment(data, position)
-        position += 2 + len(segment)
+    segments = list(marker_segments(data, SOS))
+    for marker, segment, _ in segments:
         if marker in _SOF_ALL:
             if marker not in taken or frame is not None:
                 raise _broken(f"its coding process SOF{marker - 0xC0} is not supported")
@@ -85,11 +81,10 @@ def read_jpeg(data: bytes, *, ls: bool = False) -> CodestreamHeader:
             jfif = True
         elif marker == _APP14 and segment[:5] == b"Adobe" and len(segment) >= 12:
             colour = Colour.YBR if segment[11] else Colour.RGB
-        elif marker == _SOS:
-            break
     if frame is None or len(frame) < 6 or len(frame) < 6 + 3 * frame[5]:
         raise _broken("it has no frame header")
-    if data.find(b"\xff\xd9", position) < 0:
+    _, scan, end = segments[-1]
+    if data.find(b"\xff\xd9", end) < 0:
         raise _broken("it ends before its last scan does")
     precision, rows, columns, samples = struct.unpack_from(">BHHB", frame)
     if process in _SOF_DCT and samples == 3 and colour is None:
@@ -100,8 +95,8 @@ def read_jpeg(data: bytes, *, ls: bool = False) -> CodestreamHeader:
         samples,
         precision,
         colour=colour,
-        lossless=process == _SOF_LOSSLESS,
-        planar=ls and samples > 1 and segment[:1] == b"\x01",
+        lossless=process == SOF_LOSSLESS,
+        planar=ls and samples > 1 and scan[:1] == b"\x01",
     )
 
 
@@ -111,6 +106,20 @@ def _colour_of_components(frame: bytes, jfif: bool) -> Colour | None:
     if identifiers == b"RGB":
         return Colour.RGB
     return Colour.YBR if jfif or subsampled else None
+
+
+def marker_segments(data: bytes, last: int) -> Iterator[tuple[int, bytes, int]]:
+    """The marker segments of a codestream up to the `last` marker, which is one of them.
+
+    Each with its marker, the second byte alone, and where it ends. Raises `Unprocessable`.
+    """
+    marker, position = 0, 2
+    while marker != last:
+        marker, position = _next_marker(data, position)
+        if marker not in _WITHOUT_LENGTH:
+            segment = _segment(data, position)
+            position += 2 + len(segment)
+            yield marker, segment, position
 
 
 def _next_marker(data: bytes, position: int) -> tuple[int, int]:
@@ -132,12 +141,13 @@ def _segment(data: bytes, position: int) -> bytes:
     return segment
 
 
-_SOC_SIZ = b"\xff\x4f\xff\x51"
+START_OF_CODESTREAM = b"\xff\x4f\xff\x51"
+"""SOC and SIZ, with which a JPEG 2000 codestream begins."""
 
 
 def without_boxes(data: bytes) -> bytes:
     """The bare JPEG 2000 codestream; some devices put it into a JP2 file (against PS3.5 A.4.4)."""
-    start = data.find(_SOC_SIZ)
+    start = data.find(START_OF_CODESTREAM)
     if start < 0:
         raise _broken("it holds no JPEG 2000 codestream")
     return data[start:] if start else data
@@ -146,7 +156,7 @@ def without_boxes(data: bytes) -> bytes:
 def read_jpeg2000(codestream: bytes) -> CodestreamHeader:
     """The header of a JPEG 2000 or HTJ2K codestream without boxes; raises `Unprocessable`."""
     siz = _segment(codestream, 4)
-    if codestream[:4] != _SOC_SIZ or len(siz) < 36:
+    if codestream[:4] != START_OF_CODESTREAM or len(siz) < 36:
         raise _broken("it has no SIZ marker segment")
     right, bottom, left, top, tile_width, tile_height, tile_left, tile_top, samples = (
         struct.unpack_from(">8IH", siz, 2)

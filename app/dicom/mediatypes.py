@@ -54,6 +54,11 @@ _LEGACY = {
 """Names that older editions of the standard and some clients use, and what they mean."""
 
 
+def current_name(media_type: str) -> str:
+    """The name that a media type has today, given in lower case under any of its names."""
+    return _LEGACY.get(media_type, media_type)
+
+
 @dataclass(frozen=True, slots=True)
 class MediaRange:
     """One piece of an Accept list.

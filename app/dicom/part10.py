@@ -1,5 +1,6 @@
 """The head of a Part 10 file: preamble, prefix and File Meta Information (PS3.10 section 7.1)."""
 
+import struct
 from dataclasses import dataclass
 
 from app.dicom import reasons
@@ -10,6 +11,10 @@ _START = 132
 _LONG = {b"OB", b"OW", b"UN", b"UT", b"SQ"}
 _MOST = 64 * 1024
 """Bytes of File Meta Information; real ones have a few hundred."""
+
+IMPLEMENTATION_CLASS_UID = "2.25.276236890300609056718510405521265434377"
+IMPLEMENTATION_VERSION_NAME = "HILUM"
+"""Of the files that the archive writes itself, from metadata and bulk data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +51,21 @@ def read_file_meta(source: Source) -> FileMeta:
     if not found.get(0x10):
         raise unreadable(reasons.MISSING_ATTRIBUTE, "no transfer syntax", tag=0x00020010, at=at)
     return FileMeta(found[0x10], found.get(0x02), found.get(0x03), at)
+
+
+def file_head(transfer_syntax_uid: str, sop_class_uid: str, sop_instance_uid: str) -> bytes:
+    """The head of a file of this instance: what comes before its data set. A UID may be empty."""
+    texts = {
+        0x02: ("UI", sop_class_uid),
+        0x03: ("UI", sop_instance_uid),
+        0x10: ("UI", transfer_syntax_uid),
+        0x12: ("UI", IMPLEMENTATION_CLASS_UID),
+        0x13: ("SH", IMPLEMENTATION_VERSION_NAME),
+    }
+    meta = struct.pack("<HH2sHI2s", 0x0002, 0x0001, b"OB", 0, 2, b"\0\1")
+    for element, (vr, text) in texts.items():
+        value = text.encode("ascii", "replace")
+        value += (b"\0" if vr == "UI" else b" ") * (len(value) % 2)
+        meta += struct.pack("<HH2sH", 0x0002, element, vr.encode(), len(value)) + value
+    length = struct.pack("<HH2sHI", 0x0002, 0x0000, b"UL", 4, len(meta))
+    return bytes(128) + b"DICM" + length + meta

@@ -35,6 +35,9 @@ DOES_NOT_MATCH_SOP_CLASS = 0xA900
 WRONG_STUDY = 0xA901
 """The Study Instance UID is not the one that was stored to."""
 
+BULK_DATA = 0xA922
+"""Metadata refer to bulk data that are not in the message, or the message has more of them."""
+
 CANNOT_UNDERSTAND = 0xC000
 """The bytes are not a DICOM file, or are cut short."""
 

@@ -138,7 +138,7 @@ def _read(
     try:
         sop = read_instance(spool, _walk_limits(limits), spool.beside)
     except Unreadable as error:
-        return identified(Refusal(error.reason, str(error), attributes=_at_fault(error)), spool)
+        return identified(Refusal(error.reason, str(error), attributes=at_fault(error)), spool)
     instance, unmatched = new_instance(sop, key=key, length=spool.size, sha256=spool.sha256)
     intake = Intake(instance, _once_an_attribute(sop.problems + unmatched))
     if study_instance_uid is not None and sop.study_instance_uid != study_instance_uid:
@@ -147,7 +147,8 @@ def _read(
     return intake
 
 
-def _at_fault(error: Unreadable) -> tuple[Problem, ...]:
+def at_fault(error: Unreadable) -> tuple[Problem, ...]:
+    """The attribute that an error names, if it names one."""
     if error.tag is None:
         return ()
     name = f"({error.tag[:4]},{error.tag[4:]}) "

@@ -1,8 +1,9 @@
-"""The body of a store request, taken apart: one Part 10 file, or a multipart message of them.
+"""The body of a store request, taken apart: instances as files, or as metadata and bulk data.
 
 What is asked of a message (PS3.18 8.6.1, 10.5.1):
 - `application/dicom` is one instance; `multipart/related` holds one in each part, with the `type`
-  application/dicom or none. Any other type is `UnsupportedMediaType`.
+  application/dicom or none. With a type of `app.store.metadata` it holds metadata and bulk data;
+  a body of that type is metadata alone. Any other type is `UnsupportedMediaType`.
 - A part says application/dicom, or application/octet-stream, or nothing, and is not encoded. In the
   first part of a message another type is `UnsupportedMediaType`; in a later one it is a `Refusal`,
   since instances before it may be stored already.
@@ -10,49 +11,58 @@ What is asked of a message (PS3.18 8.6.1, 10.5.1):
   one that goes wrong later is a `Refusal` in the place of what could not be read.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from pathlib import Path
 
 from app.dicom import reasons
 from app.errors import BadRequest, UnsupportedMediaType
-from app.store.intake import CutShort
+from app.settings import Limits
+from app.store.metadata import FORMS, from_metadata
+from app.store.mime import Events, bytes_of_part, encoded_otherwise, parts_with_heads, type_of
 from app.store.outcomes import Refusal
-from app.web.content_type import ContentType, parse_content_type
-from app.web.multipart import Event, Malformed, Parser, PartBegins, PartData, PartEnds
+from app.web.content_type import parse_content_type
+from app.web.multipart import Malformed, Parser, PartBegins
 
 DICOM = "application/dicom"
 MULTIPART = "multipart/related"
 
 _PART_TYPES = frozenset({DICOM, "application/octet-stream"})
-_PLAIN_ENCODINGS = frozenset({"7bit", "8bit", "binary"})
 
 Part = AsyncIterator[bytes]
+Parts = AsyncGenerator[Part | Refusal, None]
 
 
 def parts_of(
-    content_type: str | None, body: AsyncIterator[bytes], *, most: int
-) -> AsyncIterator[Part | Refusal]:
-    """The parts of a message with this Content-Type, each to be read to its end before the next.
+    content_type: str | None, body: AsyncIterator[bytes], limits: Limits, spools: Path
+) -> Parts:
+    """The instances of a message with this Content-Type, each read to its end before the next.
 
-    Raises, before anything is read, `UnsupportedMediaType` or `BadRequest` for the type; while
-    parts are read `BadRequest`, `TooLarge` beyond `most` parts, and whatever reading `body` raises.
-    A part that is cut short raises `CutShort`.
+    `spools`: the folder for what has to wait for the rest of the message. Raises, before anything
+    is read, `UnsupportedMediaType` or `BadRequest` for the type; while parts are read
+    `BadRequest`, `TooLarge`, `BlobsFull`, and whatever reading `body` raises. A part that is cut
+    short raises `CutShort`.
     """
     if content_type is None:
         raise UnsupportedMediaType("A store needs a Content-Type.")
     kind = parse_content_type(content_type)
     if kind.type == DICOM:
         return _single(body)
-    if kind.type != MULTIPART or kind.parameters.get("type", DICOM).lower() != DICOM:
-        raise UnsupportedMediaType(
-            f'{DICOM} or {MULTIPART}; type="{DICOM}" is expected, not {content_type[:128]!r}'
-        )
+    if kind.type in FORMS:
+        return from_metadata(kind.type, _alone(body), limits, spools)
+    root = kind.parameters.get("type", DICOM).lower()
+    if kind.type != MULTIPART or root not in {DICOM, *FORMS}:
+        expected = f'{DICOM} or {MULTIPART}; type="{DICOM}", or of {" or ".join(FORMS)},'
+        raise UnsupportedMediaType(f"{expected} is expected, not {content_type[:128]!r}")
     if "boundary" not in kind.parameters:
         raise BadRequest("The Content-Type of the multipart message has no boundary.")
-    parser = Parser(kind.parameters["boundary"], parts=most)
-    return _multiple(_Events(parser, body))
+    parser = Parser(kind.parameters["boundary"], parts=limits.request_parts)
+    events = Events(parser, body)
+    if root in FORMS:
+        return from_metadata(root, parts_with_heads(events), limits, spools)
+    return _multiple(events)
 
 
-async def _single(body: AsyncIterator[bytes]) -> AsyncIterator[Part | Refusal]:
+async def _single(body: AsyncIterator[bytes]) -> Parts:
     async for first in body:
         if first:
             yield _from(first, body)
@@ -66,18 +76,23 @@ async def _from(first: bytes, rest: AsyncIterator[bytes]) -> Part:
         yield data
 
 
-async def _multiple(events: "_Events") -> AsyncIterator[Part | Refusal]:
+async def _alone(body: AsyncIterator[bytes]) -> AsyncIterator[tuple[PartBegins, Part]]:
+    """A body that is no message, as if it were the only part of one."""
+    yield PartBegins({}), body
+
+
+async def _multiple(events: Events) -> Parts:
     first = True
     try:
         async for event in events:
             assert isinstance(event, PartBegins)
             why = _unsupported(event)
             if why is None:
-                yield _part(events)
+                yield bytes_of_part(events)
             elif first:
                 raise UnsupportedMediaType(why)
             else:
-                async for _ in _part(events, cut_short=False):
+                async for _ in bytes_of_part(events, cut_short=False):
                     pass
                 yield Refusal(reasons.CANNOT_UNDERSTAND, why)
             first = False
@@ -89,56 +104,8 @@ async def _multiple(events: "_Events") -> AsyncIterator[Part | Refusal]:
         raise BadRequest("The message has no parts.")
 
 
-async def _part(events: "_Events", *, cut_short: bool = True) -> Part:
-    async for event in events:
-        match event:
-            case PartData(data):
-                yield data
-            case PartEnds(whole):
-                if cut_short and not whole:
-                    raise CutShort
-                return
-
-
 def _unsupported(part: PartBegins) -> str | None:
     """Why the part is not taken for what its headers say; None if it is."""
-    encoding = part.headers.get("content-transfer-encoding", "binary").lower()
-    if encoding not in _PLAIN_ENCODINGS:
-        return f"Content-Transfer-Encoding {encoding[:32]} is not taken"
-    kind = _type_of(part.headers.get("content-type"))
-    return None if kind.type in _PART_TYPES else f"a part of type {kind.type[:40]} is not taken"
-
-
-def _type_of(content_type: str | None) -> ContentType:
-    if content_type is None:
-        return ContentType(DICOM, {})
-    try:
-        return parse_content_type(content_type)
-    except BadRequest:
-        return ContentType("unknown", {})
-
-
-class _Events:
-    """The events of a multipart message, read by its parts and between them in turn."""
-
-    def __init__(self, parser: Parser, body: AsyncIterator[bytes]) -> None:
-        self._parser = parser
-        self._body = body
-        self._events: list[Event] = []
-        self._ended = False
-
-    def __aiter__(self) -> "_Events":
-        return self
-
-    async def __anext__(self) -> Event:
-        while not self._events:
-            if self._ended:
-                raise StopAsyncIteration
-            try:
-                data = await anext(self._body)
-            except StopAsyncIteration:
-                self._ended = True
-                self._events = self._parser.finish()[::-1]
-            else:
-                self._events = self._parser.feed(data)[::-1]
-        return self._events.pop()
+    kind = type_of(part, DICOM)
+    foreign = None if kind.type in _PART_TYPES else f"a part of type {kind.type[:40]} is not taken"
+    return encoded_otherwise(part) or foreign

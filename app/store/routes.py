@@ -1,15 +1,18 @@
 """POST /studies and POST /studies/{study}: the Store transaction over HTTP (PS3.18 10.5)."""
 
+from contextlib import aclosing
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
 from app.audit.event import Action
+from app.blobs.spool import spool_directory
 from app.dicom import jsonmodel, nativexml
 from app.dicom.mediatypes import DICOM_XML, REPORT_OFFERS
 from app.store import service
 from app.store.asking import Ask, Asked, StudyOfUrl
 from app.store.message import DICOM, MULTIPART, parts_of
+from app.store.metadata import FORMS
 from app.store.outcomes import Outcome, Stored
 from app.store.response import report, status_of
 from app.web.dependencies import DICOMWEB
@@ -20,13 +23,20 @@ router = APIRouter(prefix=DICOMWEB, tags=["Store"])
 
 
 _FILE = {"schema": {"type": "string", "format": "binary"}}
+_BODIES = (
+    DICOM,
+    f'{MULTIPART}; type="{DICOM}"',
+    *(f'{MULTIPART}; type="{form}"' for form in FORMS),
+    *FORMS,
+)
 _REPORT: dict[str, Any] = {offer.media_type: {} for offer in REPORT_OFFERS}
 _DOCUMENTED: dict[str, Any] = {
     "openapi_extra": {
         "requestBody": {
             "required": True,
-            "description": "Part 10 files: one by itself, or one in each part of a message",
-            "content": {DICOM: _FILE, f'{MULTIPART}; type="{DICOM}"': _FILE},
+            "description": "Part 10 files: one by itself, or one in each part of a message. Or"
+            " metadata, and bulk data in parts with the Content-Location that BulkDataURIs name",
+            "content": dict.fromkeys(_BODIES, _FILE),
         }
     },
     "responses": {
@@ -59,13 +69,15 @@ async def store_instances_of_study(ask: Asked, study: StudyOfUrl) -> Response:
 
 async def _store(ask: Ask, study: str | None) -> Response:
     request = ask.request
+    settings = ask.archive.settings
     parts = parts_of(
         request.headers.get("content-type"),
         request.stream(),
-        most=ask.archive.settings.limits.request_parts,
+        settings.limits,
+        spool_directory(settings.data_dir),
     )
     gate: Gate = request.app.state.gates.stores
-    async with gate.turn():
+    async with gate.turn(), aclosing(parts):
         outcomes = await service.store(ask.archive, ask.partition_id, parts, study, ask.duplicates)
     _note(request, outcomes)
     write = nativexml.dumps if ask.answer_type == DICOM_XML else jsonmodel.dumps

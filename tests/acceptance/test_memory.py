@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import orjson
 import pytest
 from pydicom.uid import ImplicitVRLittleEndian
 
@@ -150,3 +151,35 @@ async def test_an_instance_of_256_mb_takes_less_than_64_mb_of_memory(process: Pr
         image = client.get(f"{large.path}/frames/{FRAMES}/rendered", headers={"Accept": IMAGE})
         assert image.status_code == 200
     assert process.peak() - before < MAY_GROW
+
+
+@pytest.mark.parametrize("process", ["local"], indirect=True)
+async def test_bulk_data_of_256_mb_take_less_than_64_mb_of_memory(process: Process) -> None:
+    token = await process.server.token("store", "read")
+    dataset = ct_dataset(NumberOfFrames=FRAMES, Rows=512, Columns=512)
+    metadata = orjson.dumps([dataset.to_json_dict(1, lambda _: "pixels")])
+    head = b"--b\r\nContent-Type: application/octet-stream\r\nContent-Location: pixels\r\n\r\n"
+
+    def message() -> Iterator[bytes]:
+        yield b"--b\r\nContent-Type: application/dicom+json\r\n\r\n" + metadata + b"\r\n" + head
+        for number in range(FRAMES):
+            yield LargeInstance.frame(number)
+        yield b"\r\n--b--"
+
+    with httpx.Client(
+        base_url=process.server.dicomweb,
+        headers={"Authorization": f"Bearer {token}"},
+        trust_env=False,
+        timeout=120,
+    ) as client:
+        dicom = {"Content-Type": "application/dicom"}
+        assert client.post("/studies", content=part10(ct_dataset()), headers=dicom).is_success
+        before = process.peak()
+        kind = {"Content-Type": 'multipart/related; type="application/dicom+json"; boundary=b'}
+        answer = client.post("/studies", content=message(), headers=kind)
+        assert answer.status_code == 200
+        assert process.peak() - before < MAY_GROW
+        (item,) = answer.json()["00081199"]["Value"]
+        (url,) = item["00081190"]["Value"]
+        frame = client.get(f"{url}/frames/{FRAMES}", headers={"Accept": OCTET_STREAM})
+        assert frame.content == LargeInstance.frame(FRAMES - 1)
