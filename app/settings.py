@@ -55,7 +55,7 @@ class Limits(BaseModel):
     """data elements of one data set or item"""
     elements: PositiveInt = 4_000_000
     """data elements of one instance"""
-    fragments: PositiveInt = 4_000_000
+    fragments: PositiveInt = 1_000_000
     """fragments of compressed pixel data of one instance"""
     items_per_sequence: PositiveInt = 250_000
     """items of one sequence"""

@@ -2,7 +2,7 @@
 
 Rules:
 - Bytes stay in memory up to a threshold; beyond it they are in a file, and memory stays flat.
-- SHA-256 is taken while writing, so that nothing is read twice.
+- SHA-256 is taken while writing, so that nothing is read twice; not of what is made for a moment.
 - The file has a name, so that a store of blobs on the same file system can link it instead of
   copying it. Closing takes the name away; what was linked stays.
 - Files that a crash left behind are removed when the program starts, once they are old.
@@ -51,21 +51,23 @@ class Spool:
     Writing blocks for as long as the disk takes: past the threshold call `write` in a thread.
     """
 
-    def __init__(self, memory_bytes: int, directory: Path) -> None:
+    def __init__(self, memory_bytes: int, directory: Path, *, hashed: bool = True) -> None:
+        """`hashed`: whether anybody will ask for `sha256`."""
         self._memory_bytes = memory_bytes
         self._directory = directory
         self._pieces: list[bytes] = []
         self._file: int | None = None
         self._path: str | None = None
         self._size = 0
-        self._hash = hashlib.sha256()
+        self._hash = hashlib.sha256() if hashed else None
 
     def write(self, data: bytes | bytearray | memoryview) -> int:
         """Append `data` and return its length. Raises `BlobsFull` when the disk has no space."""
         length = len(data)
         if self._file is None and not self.has_memory_for(length):
             self._move_to_disk()
-        self._hash.update(data)
+        if self._hash is not None:
+            self._hash.update(data)
         if self._file is None:
             self._pieces.append(bytes(data))
         else:
@@ -84,7 +86,8 @@ class Spool:
 
     @property
     def sha256(self) -> bytes:
-        """The SHA-256 of the bytes written so far, 32 bytes."""
+        """The SHA-256 of the bytes written so far, 32 bytes; of a spool that is hashed."""
+        assert self._hash is not None
         return self._hash.digest()
 
     @property
@@ -101,8 +104,8 @@ class Spool:
         return os.pread(self._file, max(0, min(length, self._size - offset)), offset)
 
     def beside(self) -> "Spool":
-        """A new spool, for what is made of these bytes."""
-        return Spool(self._memory_bytes, self._directory)
+        """A new spool, not hashed, for what is made of these bytes."""
+        return Spool(self._memory_bytes, self._directory, hashed=False)
 
     def close(self) -> None:
         """Let go of the bytes. A second call does nothing."""

@@ -63,7 +63,7 @@ class WalkLimits:
     """Data elements of one data set or item, together with those around it."""
     elements: int = 4_000_000
     """Data elements of one instance."""
-    fragments: int = 4_000_000
+    fragments: int = 1_000_000
     """Fragments of the pixel data."""
     items_per_sequence: int = 250_000
     inflated_bytes: int = 4 * GIB

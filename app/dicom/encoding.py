@@ -68,7 +68,7 @@ class Encoding:
 
     def _learn(self, key: bytes, raw: bytes, at: int) -> Head:
         tag = self.tag(raw)
-        if self.implicit or tag >> 16 == _DELIMITERS:
+        if self.implicit or tag >> 16 == _DELIMITERS or not tag:  # zeros may follow a data set
             found = _head(tag, None, 4, 8)
         elif vr := _VRS.get(raw[4:6]):
             length_at, size = (8, 12) if vr in LONG_VRS else (6, 8)

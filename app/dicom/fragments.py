@@ -13,7 +13,7 @@ _SHORT = SIZE // 16
 def walk_fragments(window: Window, at: int, end: int, most: int) -> tuple["array[int]", int]:
     """Where each item begins, offset table and delimiter included, and where what follows does.
 
-    Raises `Unreadable` if there is none, or none by `end`, or more than `most`.
+    Raises `Unreadable` if there is none, or none by `end`, or more than `most` after the table.
     """
     items = array("Q")
     ahead = SIZE
@@ -23,7 +23,7 @@ def walk_fragments(window: Window, at: int, end: int, most: int) -> tuple["array
         items.append(at)
         if marker == _SEQUENCE_END:
             return items, at + LEAST
-        if marker != _ITEM or len(items) > most:
+        if marker != _ITEM or len(items) > most + 1:  # the first is the offset table
             why = "there are too many fragments" if marker == _ITEM else "no fragment here"
             raise Unreadable(why, offset=at)
         at += LEAST + length

@@ -47,11 +47,18 @@ class FrameMap:
     """Encapsulated: the table of the frames' items; None if native."""
 
 
-def map_frames(source: Source, dataset: DataSet) -> FrameMap | None:
-    """The frame map of an instance; None if it has no pixel data."""
+def map_frames(source: Source, dataset: DataSet, *, encapsulated: bool) -> FrameMap | None:
+    """The frame map of an instance; None if it has no pixel data.
+
+    `encapsulated`: whether the transfer syntax says that pixels are. Those that are otherwise have
+    no frames, since nobody can say what their bytes are.
+    """
     pixels = dataset.pixel_data
     if pixels is None:
         return None
+    if pixels.encapsulated != encapsulated:
+        bits, table = (None, b"") if pixels.encapsulated else (0, None)
+        return FrameMap(0, pixels.span.offset, pixels.span.length, bits, table)
     wanted = max(_integer(dataset.attributes, "00280008") or 1, 1)
     if pixels.encapsulated:
         return _encapsulated(source, dataset, pixels, wanted)
@@ -102,9 +109,11 @@ def _encapsulated(source: Source, dataset: DataSet, pixels: PixelData, wanted: i
 
 def _table(starts: Sequence[int], end: int) -> bytes:
     """The table of frames that begin at `starts` and follow each other to `end`."""
-    table = array("Q")
-    for start, stop in zip(starts, chain(islice(starts, 1, None), (end,)), strict=False):
-        table.extend((start, stop - start))
+    table = array("Q", bytes(16 * len(starts)))
+    for place, (start, stop) in enumerate(
+        zip(starts, chain(islice(starts, 1, None), (end,)), strict=False)
+    ):
+        table[2 * place], table[2 * place + 1] = start, stop - start
     return _turned(table, "big").tobytes()
 
 

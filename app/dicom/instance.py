@@ -71,6 +71,10 @@ def _read(
     dataset = read_dataset(source, meta.end, syntax, limits)
     sop_class, sop_instance, study, series = (_uid(dataset, tag) for tag in _IDENTITY)
     problems = [*dataset.problems, *_disagreements(meta, sop_class, sop_instance)]
+    pixels = dataset.pixel_data
+    if pixels is not None and pixels.encapsulated != syntax.encapsulated:
+        how = "encapsulated" if pixels.encapsulated else "native"
+        problems.append(Problem(pixels.tag, f"it is {how}, against the transfer syntax"))
     if "00100020" not in dataset.attributes:
         problems.append(Problem("00100020", "PatientID is not there"))
     return SopInstance(
@@ -80,7 +84,7 @@ def _read(
         study,
         series,
         dataset,
-        map_frames(source, dataset),
+        map_frames(source, dataset, encapsulated=syntax.encapsulated),
         tuple(problems),
     )
 

@@ -57,6 +57,13 @@ def unpack(packed: bytes) -> bytes:
     return zlib.decompress(packed)
 
 
+def unpack_short(packed: bytes, most: int) -> bytes | None:
+    """The same; None if it has more than `most` bytes, which are never in memory then."""
+    inflate = zlib.decompressobj()
+    json = inflate.decompress(packed, most)
+    return json if inflate.eof else None
+
+
 def absolute(json: bytes, instance_url: str) -> bytes:
     """The JSON with BulkDataURIs below `instance_url`, which has no `/` at its end.
 

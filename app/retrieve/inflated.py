@@ -32,7 +32,7 @@ async def inflated(archive: Archive, instance: StoredInstance) -> AsyncIterator[
     """Where spans of one deflated instance can be read, for as long as the context lasts."""
     limits = archive.settings.limits
     directory = spool_directory(archive.settings.data_dir)
-    with Spool(limits.spool_memory_bytes, directory) as spool:
+    with Spool(limits.spool_memory_bytes, directory, hashed=False) as spool:
         inflater = Inflater(spool, limits.inflated_bytes)
         stored = Span(instance.blob_offset, instance.length)
         try:

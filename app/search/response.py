@@ -14,12 +14,13 @@ from typing import Any
 
 import orjson
 
-from app.dicom import jsonmodel, nativexml
+from app.dicom import nativexml
 from app.dicom.attributes import ATTRIBUTES, Level, level_of
 from app.dicom.dictionary import is_private, private_creator_of
 from app.dicom.mediatypes import DICOM_XML
 from app.dicom.query import Query
 from app.index.search import Found, FoundInstance, FoundSeries, FoundStudy, Wanted
+from app.search.known import KnownInstances
 from app.web.multipart import Writer
 
 Json = dict[str, Any]
@@ -79,11 +80,16 @@ def selection(query: Query) -> Selection:
     return Selection(query.level, frozenset(whole), tags, query.everything)
 
 
-def results(found: Iterable[Found], selected: Selection, base: str) -> list[Json]:
-    """What is returned of each match; `base` is the URL of the DICOMweb base."""
+def results(found: Iterable[Found], selected: Selection, base: str) -> tuple[list[Json], int]:
+    """What is returned of each match; `base` is the URL of the DICOMweb base.
+
+    And of how many only the usual attributes are, since they have too many. Raises `TooLarge`.
+    """
     studies: dict[str, Json] = {}
     series: dict[str, Json] = {}
-    return [_result(match, selected, base, studies, series) for match in found]
+    known = KnownInstances(everything=selected.everything) if selected.wanted.metadata else None
+    made = [_result(match, selected, base, studies, series, known) for match in found]
+    return made, known.left_out if known else 0
 
 
 def as_json(matches: Sequence[Json]) -> bytes:
@@ -105,7 +111,12 @@ def sorted_by_tag(match: Json) -> Json:
 
 
 def _result(
-    match: Found, selected: Selection, base: str, studies: dict[str, Json], series: dict[str, Json]
+    match: Found,
+    selected: Selection,
+    base: str,
+    studies: dict[str, Json],
+    series: dict[str, Json],
+    known: KnownInstances | None,
 ) -> Json:
     """One match. Parts of a study or series that several matches share are made once."""
     url = f"{base}/studies/{match.study_instance_uid}"
@@ -115,7 +126,8 @@ def _result(
     if match.sop_instance_uid is not None:
         url += f"/instances/{match.sop_instance_uid}"
     if match.instance is not None:
-        result |= _instance(match.instance, selected, url)
+        attributes = known.read(match.instance.metadata_json, url) if known else {}
+        result |= _instance(match.instance, attributes, selected)
     if match.series is not None and match.series_instance_uid is not None:
         if match.series_instance_uid not in series:
             series[match.series_instance_uid] = _series(match.series, selected)
@@ -155,10 +167,7 @@ def _series(series: FoundSeries, selected: Selection) -> Json:
     return _part(Level.SERIES, orjson.loads(series.attributes), made, selected)
 
 
-def _instance(instance: FoundInstance, selected: Selection, url: str) -> Json:
-    known: Json = {}
-    if instance.metadata_json is not None:
-        known = orjson.loads(jsonmodel.absolute(jsonmodel.unpack(instance.metadata_json), url))
+def _instance(instance: FoundInstance, known: Json, selected: Selection) -> Json:
     frames = instance.number_of_frames or 1
     made = {
         "00080016": _element("UI", instance.sop_class_uid),

@@ -120,6 +120,11 @@ async def _search(
     warnings = list(asked.warnings)
     if found.remaining:
         warnings.append(f"There are {found.remaining} additional results that can be requested")
+    if found.left_out:
+        warnings.append(
+            f"Of {found.left_out} results only the usual attributes are returned. Their metadata"
+            " has the others."
+        )
     return await dicom_json(
         request,
         found.body,

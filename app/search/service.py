@@ -25,6 +25,8 @@ class Results:
     """The place after which they begin."""
     total: int | None
     """How many match, if that is known."""
+    left_out: int
+    """Of how many only the usual attributes are returned, since they have too many."""
 
 
 async def search_for(
@@ -37,17 +39,19 @@ async def search_for(
     """What matches the query and may be seen.
 
     `base` is the URL that RetrieveURLs begin with; `written` makes a body of what is returned.
-    Raises `TooLarge` if the search takes too long, `InvalidParameter` if it goes on from nowhere.
+    Raises `TooLarge` if the search takes too long or its results are, `InvalidParameter` if it
+    goes on from nowhere.
     """
     selected = selection(query)
     async with archive.reading() as connection:
         page = await search(connection, visibility, query, selected.wanted, archive.totals)
 
-    def made() -> bytes:
-        return written(results(page.found, selected, base))
+    def made() -> tuple[bytes, int]:
+        found, left_out = results(page.found, selected, base)
+        return written(found), left_out
 
-    body = made() if len(page.found) < IN_THREAD_FROM else await asyncio.to_thread(made)
-    return Results(body, page.remaining, page.end, _total(query, page))
+    body, left_out = made() if len(page.found) < IN_THREAD_FROM else await asyncio.to_thread(made)
+    return Results(body, page.remaining, page.end, _total(query, page), left_out)
 
 
 def _total(query: Query, page: Page) -> int | None:

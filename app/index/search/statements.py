@@ -13,6 +13,7 @@ from sqlalchemy import (
     FromClause,
     Select,
     bindparam,
+    case,
     func,
     literal_column,
     select,
@@ -64,6 +65,9 @@ _UIDS = {
     Level.SERIES: _SERIES.c.series_instance_uid,
     Level.INSTANCE: _INSTANCE.c.sop_instance_uid,
 }
+_SHORT_METADATA = case(
+    (func.octet_length(_INSTANCE.c[METADATA]) <= literal_column("262144"), _INSTANCE.c[METADATA])
+)
 _PARTS: dict[Level, type[FoundStudy | FoundSeries | FoundInstance]] = {
     Level.STUDY: FoundStudy,
     Level.SERIES: FoundSeries,
@@ -81,7 +85,9 @@ def page(shape: Shape) -> Prepared:
     """
     columns: list[ColumnElement[Any]] = [_UIDS[level] for level in shape.levels]
     for level, names in _parts(shape):
-        columns += [TABLES[level].c[name] for name in names]
+        columns += [
+            _SHORT_METADATA if name == METADATA else TABLES[level].c[name] for name in names
+        ]
     columns.append(LATEST.label(LATEST_CHANGE))
     columns += [rank.value.label(f"r{number}") for number, rank in enumerate(shape.order)]
     return prepare(

@@ -36,7 +36,10 @@ class FoundSeries:
 
 @dataclass(frozen=True, slots=True)
 class FoundInstance:
-    """What is known of an instance; `metadata_json` is its packed DICOM JSON, if wanted."""
+    """What is known of an instance; `metadata_json` is its packed DICOM JSON, if wanted.
+
+    It is None as well if it is so long that a page of such could not be held in memory.
+    """
 
     sop_class_uid: str
     transfer_syntax_uid: str
