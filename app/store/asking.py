@@ -5,7 +5,7 @@ of duplicates. All of it is settled before a byte of the body is read.
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Path, Query, Request
+from fastapi import Depends, Request
 
 from app.access.principal import Principal, Scope
 from app.archive import Archive
@@ -29,32 +29,31 @@ class Ask:
     duplicates: Duplicates
 
 
-async def asked(
-    request: Request,
-    caller: Storer,
-    duplicates: Annotated[
-        Duplicates | None,
-        Query(
-            description="What becomes of an instance whose UID is stored with other content, where"
-            " it is not what the settings say; `replace` needs the scope `delete` then"
-        ),
-    ] = None,
-) -> Ask:
-    """Who asks for what. Raises `NotAcceptable` and `Forbidden`."""
+DUPLICATES_PARAMETER = {
+    "name": "duplicates",
+    "in": "query",
+    "description": "What becomes of an instance whose UID is stored with other content, where it is"
+    " not what the settings say; `replace` needs the scope `delete` then",
+    "schema": {"type": "string", "enum": [policy.value for policy in Duplicates]},
+}
+"""What the OpenAPI document says of it."""
+
+
+async def asked(request: Request, caller: Storer) -> Ask:
+    """Who asks for what. Raises `NotAcceptable`, `InvalidParameter` and `Forbidden`."""
     archive = await get_archive(request)
+    policy = _policy(request, archive.settings.duplicates, caller)
     return Ask(
         request,
         archive,
         caller.partition_id,
         await base_url(request),
         _answer_type(request),
-        _policy(duplicates, archive.settings.duplicates, caller),
+        policy,
     )
 
 
-async def study_of_url(
-    study_instance_uid: Annotated[str, Path(description="Study Instance UID")],
-) -> str:
+async def study_of_url(study_instance_uid: str) -> str:
     """The UID in the path; raises `InvalidParameter` if it is none."""
     if not valid_uid(study_instance_uid):
         raise InvalidParameter("study", study_instance_uid, "is no UID")
@@ -73,9 +72,17 @@ def _answer_type(request: Request) -> str:
     return offer.media_type
 
 
-def _policy(asked_for: Duplicates | None, configured: Duplicates, caller: Principal) -> Duplicates:
+def _policy(request: Request, configured: Duplicates, caller: Principal) -> Duplicates:
     """What is done to duplicates. To replace is to take something away from those who read."""
-    if asked_for is None or asked_for is configured:
+    named = request.query_params.get("duplicates")
+    if named is None:
+        return configured
+    try:
+        asked_for = Duplicates(named)
+    except ValueError:
+        why = f"is none of {', '.join(Duplicates)}"
+        raise InvalidParameter("duplicates", named, why) from None
+    if asked_for is configured:
         return configured
     if asked_for is Duplicates.REPLACE:
         caller.demand(Scope.DELETE)

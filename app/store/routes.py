@@ -10,16 +10,17 @@ from app.blobs.spool import spool_directory
 from app.dicom import jsonmodel, nativexml
 from app.dicom.mediatypes import DICOM_XML, REPORT_OFFERS
 from app.store import service
-from app.store.asking import Ask, Asked, StudyOfUrl
+from app.store.asking import DUPLICATES_PARAMETER, Ask, Asked, StudyOfUrl
 from app.store.message import DICOM, MULTIPART, parts_of
 from app.store.metadata import FORMS
 from app.store.outcomes import Outcome, Stored
 from app.store.response import report, status_of
 from app.web.dependencies import DICOMWEB
 from app.web.limits import Gate
+from app.web.plain_route import PlainRoute
 from app.web.responses import dicom_json
 
-router = APIRouter(prefix=DICOMWEB, tags=["Store"])
+router = APIRouter(prefix=DICOMWEB, tags=["Store"], route_class=PlainRoute)
 
 
 _FILE = {"schema": {"type": "string", "format": "binary"}}
@@ -32,12 +33,13 @@ _BODIES = (
 _REPORT: dict[str, Any] = {offer.media_type: {} for offer in REPORT_OFFERS}
 _DOCUMENTED: dict[str, Any] = {
     "openapi_extra": {
+        "parameters": [DUPLICATES_PARAMETER],
         "requestBody": {
             "required": True,
             "description": "Part 10 files: one by itself, or one in each part of a message. Or"
             " metadata, and bulk data in parts with the Content-Location that BulkDataURIs name",
             "content": dict.fromkeys(_BODIES, _FILE),
-        }
+        },
     },
     "responses": {
         200: {"description": "All instances are stored", "content": _REPORT},
