@@ -66,7 +66,7 @@ class StoredChange:
     version: int
 
 
-_WRITTEN = (
+WRITTEN = (
     "sequence",
     "partition_id",
     "action",
@@ -75,13 +75,13 @@ _WRITTEN = (
     "sop_instance_uid",
     "version",
 )
-_WRITE = prepare_insert(rows_into(Change, *_WRITTEN))
+_WRITE = prepare_insert(rows_into(Change, *WRITTEN))
 
 
 async def write(connection: Connection, partition_id: int, entries: Sequence[NewChange]) -> None:
     """Write entries into the log of a partition."""
     rows = [
-        {name: getattr(entry, name) for name in _WRITTEN if name != "partition_id"}
+        {name: getattr(entry, name) for name in WRITTEN if name != "partition_id"}
         | {"partition_id": partition_id}
         for entry in entries
     ]

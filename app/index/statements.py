@@ -86,17 +86,21 @@ def rows_into(model: type[SQLModel], *columns: str) -> Insert:
     JSONB is given as text, since a list of lists would be taken for one array.
     """
     into = table(model)
-    kinds = {name: into.c[name].type for name in columns}
+    values = select(*rows_given({name: into.c[name].type for name in columns}).values())
+    return insert(into).from_select(columns, values, include_defaults=False)
+
+
+def rows_given(kinds: Mapping[str, TypeEngine[Any]]) -> dict[str, ColumnElement[Any]]:
+    """The columns of rows that are given as one array for each column, by the column's name."""
     arrays = [
         bindparam(name, type_=ARRAY(Text() if isinstance(kind, JSONB) else kind))
         for name, kind in kinds.items()
     ]
-    rows = func.unnest(*arrays).table_valued(*columns, name="new").render_derived()
-    values = [
-        cast(rows.c[name], kind) if isinstance(kind, JSONB) else rows.c[name]
+    rows = func.unnest(*arrays).table_valued(*kinds, name="new").render_derived()
+    return {
+        name: cast(rows.c[name], kind) if isinstance(kind, JSONB) else rows.c[name]
         for name, kind in kinds.items()
-    ]
-    return insert(into).from_select(columns, select(*values), include_defaults=False)
+    }
 
 
 def any_of(name: str, kind: TypeEngine[Any]) -> ColumnElement[Any]:

@@ -4,20 +4,32 @@ A commit waits for the disk, and whoever adds to a study holds up the others of 
 end of it. Many clients send one instance a request, several at once and of one study: taken one
 after another, each would wait for the commits of all before it. So while one transaction is under
 way, what arrives gathers, and goes into the next one together. Nobody waits for company.
+
+Instances of series that this process has added to before go by the short way first
+(`app.index.instances.appending`); what that leaves goes by the long one, as all the others do.
 """
 
 import asyncio
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import asyncpg
+
 from app.errors import Unavailable
 from app.index.database import Database
-from app.index.instances import NewInstance, Outcome
+from app.index.failures import Contended
+from app.index.instances import Added, NewInstance, Outcome
 from app.index.instances.adding import add
+from app.index.instances.appending import append
 
 ROWS_TOGETHER = 256
 """Beyond that a transaction gains nothing from more rows, and holds others up for longer."""
+
+
+SERIES_REMEMBERED = 10_000
+
+_SeriesKey = tuple[int, str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +46,8 @@ class Writer:
         self._database = database
         self._waiting: deque[_Addition] = deque()
         self._writing: asyncio.Task[None] | None = None
+        self._series: OrderedDict[_SeriesKey, None] = OrderedDict()
+        """Those that were added to last."""
 
     async def add(self, partition_id: int, instances: Sequence[NewInstance]) -> list[Outcome]:
         """What `app.index.instances.adding.add` makes of the instances, once it is committed.
@@ -68,9 +82,7 @@ class Writer:
         partition_id = together[0].partition_id
         instances = [instance for addition in together for instance in addition.instances]
         try:
-            outcomes = await self._database.transact(
-                lambda connection: add(connection, partition_id, instances)
-            )
+            outcomes = await self._outcomes(partition_id, instances)
         except Exception as error:
             await self._failed(together, error)
             return
@@ -79,6 +91,41 @@ class Writer:
             mine = [next(remaining) for _ in addition.instances]
             if not addition.outcomes.done():
                 addition.outcomes.set_result(mine)
+
+    async def _outcomes(self, partition_id: int, instances: Sequence[NewInstance]) -> list[Outcome]:
+        """The outcomes of instances, by the short way for those that can go it."""
+        appended = await self._append(partition_id, instances)
+        rest = [instance for instance in instances if instance.blob_key not in appended]
+        outcomes: dict[str, Outcome] = dict.fromkeys(appended, Added())
+        if rest:
+            others = await self._database.transact(
+                lambda connection: add(connection, partition_id, rest)
+            )
+            outcomes |= zip((instance.blob_key for instance in rest), others, strict=True)
+        self._remember(partition_id, instances)
+        return [outcomes[instance.blob_key] for instance in instances]
+
+    async def _append(self, partition_id: int, instances: Sequence[NewInstance]) -> set[str]:
+        """The keys of the blobs of those that went the short way."""
+        familiar = [
+            instance for instance in instances if _series(partition_id, instance) in self._series
+        ]
+        if not familiar:
+            return set()
+        try:
+            async with self._database.reading() as connection:
+                return await append(connection, partition_id, familiar)
+        # None of them is there then: somebody was in the way, or something against the rules.
+        except (Contended, asyncpg.IntegrityConstraintViolationError):
+            return set()
+
+    def _remember(self, partition_id: int, instances: Sequence[NewInstance]) -> None:
+        """Note the series of instances: they are there now, and for all we know stay so."""
+        for instance in instances:
+            self._series[_series(partition_id, instance)] = None
+            self._series.move_to_end(_series(partition_id, instance))
+        while len(self._series) > SERIES_REMEMBERED:
+            self._series.popitem(last=False)
 
     async def _failed(self, together: list[_Addition], error: Exception) -> None:
         """Nobody's failure is another's: each is tried alone, unless the index is not there."""
@@ -89,3 +136,7 @@ class Writer:
         for addition in together:
             if not addition.outcomes.done():
                 addition.outcomes.set_exception(error)
+
+
+def _series(partition_id: int, instance: NewInstance) -> _SeriesKey:
+    return partition_id, instance.study_instance_uid, instance.series_instance_uid

@@ -46,7 +46,7 @@ from app.index.tables import CHANGE_ORDER, Instance, Series, Study
 BYTES_OF_STATEMENT = 16 * 1024 * 1024
 """Rows beyond that go to the server in a further statement."""
 
-_FIRST_VERSION = 1
+FIRST_VERSION = 1
 
 
 async def add(
@@ -224,5 +224,5 @@ def _creation(instance: NewInstance, sequence: int) -> NewChange:
         instance.study_instance_uid,
         instance.series_instance_uid,
         instance.sop_instance_uid,
-        _FIRST_VERSION,
+        FIRST_VERSION,
     )

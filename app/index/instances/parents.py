@@ -150,10 +150,9 @@ async def _series(
     return ids, {key: row["modality"] for key, row in made.items()}
 
 
-def _united(column: ColumnElement[Any], parameter: str) -> ColumnElement[Any]:
-    """The values of an array column and those of a parameter, each once and in order."""
-    both = column + bindparam(parameter, type_=ARRAY(Text()))
-    value = func.unnest(both).column_valued("value")
+def united(column: ColumnElement[Any], more: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The values of two arrays of texts, each once and in order."""
+    value = func.unnest(column + more).column_valued("value")
     return func.array(select(value).distinct().order_by(value).scalar_subquery())
 
 
@@ -165,6 +164,10 @@ def changed(columns: Any) -> dict[ColumnElement[Any], Any]:
     }
 
 
+def _texts(parameter: str) -> ColumnElement[Any]:
+    return bindparam(parameter, type_=ARRAY(Text()))
+
+
 _COUNT_IN_STUDY = prepare(
     update(_STUDY)
     .where(_STUDY.c.id == bindparam("study_id"))
@@ -172,8 +175,8 @@ _COUNT_IN_STUDY = prepare(
         {
             _STUDY.c.number_of_series: _STUDY.c.number_of_series + bindparam("series"),
             _STUDY.c.number_of_instances: _STUDY.c.number_of_instances + bindparam("instances"),
-            _STUDY.c.modalities: _united(_STUDY.c.modalities, "modalities"),
-            _STUDY.c.sop_classes: _united(_STUDY.c.sop_classes, "sop_classes"),
+            _STUDY.c.modalities: united(_STUDY.c.modalities, _texts("modalities")),
+            _STUDY.c.sop_classes: united(_STUDY.c.sop_classes, _texts("sop_classes")),
             **changed(_STUDY.c),
         }
     )
