@@ -1,0 +1,163 @@
+"""One trial: an archive at work meets a fault, and after it every promise must hold.
+
+1.  Clients send instances to a server; it is killed, or what it stands on is.
+2.  A new server is asked for all of them: what was acknowledged is there, byte for byte; nothing is
+    half there.
+3.  The keys of the dead are swept: of what is unknown, the same is there as before.
+4.  What is unknown is sent again: all of it is acknowledged and there.
+5.  The server is asked to end, what is left is swept, and a check finds nothing wrong: blobs are
+    those of the index, counts are right, each commit is told once, the audit is whole.
+"""
+
+import asyncio
+import signal
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from app.archive import Archive, open_archive
+from app.settings import Settings
+from app.upkeep.check import Check, Options
+from app.upkeep.findings import Finding
+from app.upkeep.sweep import ROUNDS, sweep
+from tests.faults.history import Heard, Request, look_at_all, send_all
+from tests.faults.nursery import Nursery, ServerProcess
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Where trials are held: a database, a store of blobs, and servers over both."""
+
+    nursery: Nursery
+    settings: Settings
+    """As the trial opens the archive itself."""
+    environment: dict[str, str]
+    """As its servers do, perhaps through proxies."""
+    token: str
+
+    async def start(self, fault: str | None = None) -> ServerProcess:
+        """A server that is ready. Waits in a thread: a proxy that it needs may be one of ours."""
+        return await asyncio.to_thread(self.nursery.start, self.environment, fault)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a trial in which every promise was held."""
+
+    met: bool
+    """Whether the fault was met: the server died of it, or a client noticed."""
+    sent: int
+    acknowledged: int
+    """Before the fault, or in spite of it."""
+    unknown_there: int
+    """Of unknown outcome, and there."""
+
+
+Disturb = Callable[[ServerProcess], Coroutine[Any, Any, None]]
+
+
+async def trial(
+    stage: Stage,
+    requests: Sequence[Request],
+    *,
+    fault: str | None = None,
+    disturb: Disturb | None = None,
+    calm: Callable[[], None] = lambda: None,
+) -> Result:
+    """Hold a trial: the fault is armed in the server, or done to it by `disturb` meanwhile.
+
+    `calm` ends what `disturb` has begun.
+    """
+    began = await now(stage)
+    everything = [sent for request in requests for sent in request]
+    server = await stage.start(fault)
+    await _disturbed(stage, server, requests, disturb)
+    calm()
+    acknowledged = sum(sent.heard is Heard.STORED for sent in everything)
+    died = not server.lives
+    await asyncio.to_thread(server.end, signal.SIGKILL)
+
+    server = await stage.start()
+    there = await look_at_all(server.base, stage.token, everything)
+    await sweep_the_dead(stage)
+    unknown = [sent for sent in everything if sent.heard is Heard.UNKNOWN]
+    there_still = await look_at_all(server.base, stage.token, unknown)
+    assert there_still == there & {sent.uid for sent in unknown}, "it is not stable"
+    await send_again(stage, server, requests)
+    there_now = await look_at_all(server.base, stage.token, everything)
+    assert there_now == {sent.uid for sent in everything}
+    await asyncio.to_thread(server.end)
+    await assert_whole(stage, began)
+    return Result(
+        died or acknowledged < len(everything),
+        len(everything),
+        acknowledged,
+        len(there) - acknowledged,
+    )
+
+
+async def _disturbed(
+    stage: Stage, server: ServerProcess, requests: Sequence[Request], disturb: Disturb | None
+) -> None:
+    if disturb is None:
+        await send_all(server.base, stage.token, requests)
+        return
+    async with asyncio.TaskGroup() as group:
+        group.create_task(send_all(server.base, stage.token, requests))
+        group.create_task(disturb(server))
+
+
+async def send_again(stage: Stage, server: ServerProcess, requests: Sequence[Request]) -> None:
+    """Send what is not acknowledged yet, once more; all of it is, then."""
+    left = [request for request in requests if any(s.heard is Heard.UNKNOWN for s in request)]
+    await send_all(server.base, stage.token, left)
+    unknown = [sent.path for request in left for sent in request if sent.heard is Heard.UNKNOWN]
+    assert not unknown, f"refused after the fault is over: {unknown} {server.said}"
+
+
+async def sweep_the_dead(stage: Stage) -> None:
+    """Sweep as if the leases of all uploads were over; nobody is storing now."""
+    archive = await open_archive(stage.settings)
+    try:
+        await _sweep(archive)
+    finally:
+        await archive.close()
+
+
+async def _sweep(archive: Archive) -> None:
+    async with archive.writing() as connection:
+        await connection.execute("UPDATE upload SET lease_until = now() - interval '1 second'")
+    await sweep(archive)
+
+
+async def assert_whole(stage: Stage, since: datetime) -> None:
+    """Nothing is left behind, and a check finds nothing wrong. No server is there any more."""
+    archive = await open_archive(stage.settings)
+    try:
+        for _ in range(ROUNDS):
+            await _sweep(archive)
+        found = await checked(archive, since)
+        assert not found, f"a check finds {found}"
+        async with archive.reading() as connection:
+            rows = await connection.fetch("SELECT blob_key FROM instance")
+            assert not await connection.fetchval("SELECT count(*) FROM upload")
+        assert {blob.key async for blob in archive.blobs.list()} == {row[0] for row in rows}
+    finally:
+        await archive.close()
+
+
+async def checked(archive: Archive, since: datetime | None = None) -> list[Finding]:
+    """What a check finds wrong."""
+    return [finding async for finding in Check(archive, Options(since=since)).findings()]
+
+
+async def now(stage: Stage) -> datetime:
+    """By the clock of the database."""
+    archive = await open_archive(stage.settings)
+    try:
+        async with archive.reading() as connection:
+            moment: datetime = await connection.fetchval("SELECT now()")
+        return moment
+    finally:
+        await archive.close()
