@@ -30,7 +30,7 @@ format: install ## Format the code and mend what the linter can
 	$(python) -m ruff format .
 	$(python) -m ruff check --fix .
 
-test-corpus: install ## Round-trip a folder of DICOM files: CORPUS=folder
+test-corpus: install ## Round-trip a folder of DICOM files, and look at them: CORPUS=folder
 	@$(python) -m tests.corpus $(CORPUS)
 
 openapi: install ## Write openapi/hilum.json from the code

@@ -76,7 +76,8 @@ def as_described(
     """The stored values: of each cell the bits from High Bit down, signed where they are.
 
     `precision` is that of a codestream. A codestream codes the values alone, so that nothing has to
-    be cut off; but what is signed in it may have been coded as if it were not.
+    be cut off; but what is signed in it may have been coded as if it were not. What was coded as
+    signed is so, also where the data set says that it is not: below zero there may be values.
     """
     if description.floating:
         return samples
@@ -87,14 +88,14 @@ def as_described(
     else:
         low, width = 0, min(precision, description.bits_stored)
     coded_signed = samples.dtype.kind == "i"
-    if description.pixel_representation == 1:
+    if description.pixel_representation == 1 or coded_signed:
         signed = samples.view(f"i{cell // 8}")
         if coded_signed or width == cell:
             return signed
         extended: Samples = (signed << (cell - width - low)) >> (cell - width)
         return extended
     unsigned = samples.view(f"u{cell // 8}")
-    if width == cell or (precision is not None and not coded_signed):
+    if width == cell or precision is not None:
         return unsigned
     masked: Samples = (unsigned >> low) & unsigned.dtype.type((1 << width) - 1)
     return masked

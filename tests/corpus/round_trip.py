@@ -14,11 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
+import PIL.Image
 import pydicom
 from pydicom.encaps import generate_frames
 from pydicom.errors import InvalidDicomError
 
 from tests.corpus import comparison
+from tests.corpus.rendering import PIXELS, pydicom_is_wrong, shown
 from tests.messages import parts_of
 
 DICOM = "application/dicom"
@@ -87,7 +90,7 @@ def travel(client: httpx.Client, path: Path) -> Trip:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         dataset = pydicom.dcmread(io.BytesIO(file), force=True)
-        for check in (_bytes, _found, _metadata, _frames):
+        for check in (_bytes, _found, _metadata, _frames, _rendered):
             try:
                 trip.failures += check(client, url, file, dataset)
             except (httpx.HTTPError, AssertionError) as error:
@@ -156,6 +159,41 @@ def _frames(
         got = parts_of(_get(client, f"{url}/frames/{number}", FRAMES_AS_STORED))
         if [part.rstrip(b"\0") for part in got] != [frame.rstrip(b"\0")]:
             yield Failure("frames", f"frame {number} differs from pydicom's")
+
+
+def _rendered(
+    client: httpx.Client, url: str, _: bytes, dataset: pydicom.Dataset
+) -> Iterator[Failure]:
+    """The first and the last frame as PNG, beside what pydicom makes of them."""
+    if "Rows" not in dataset or not any(name in dataset for name in PIXELS):
+        return
+    try:
+        count = max(int(dataset.get("NumberOfFrames") or 1), 1)
+    except ValueError as error:
+        yield Failure("rendered", f"pydicom: {error}"[:120], "pydicom cannot count its frames")
+        return
+    for number in sorted({1, count}):
+        try:
+            expected, tolerance = shown(dataset, number)
+        except Exception as error:
+            yield Failure("rendered", f"pydicom: {error}"[:120], "pydicom cannot decode it")
+            continue
+        answer = client.get(f"{url}/frames/{number}/rendered", headers={"Accept": "image/png"})
+        if not answer.is_success:
+            why = f"frame {number}: {answer.status_code} {answer.text[:120]}"
+            yield Failure("rendered", why)
+            continue
+        image = np.asarray(PIL.Image.open(io.BytesIO(answer.content)))
+        if image.shape != expected.shape:
+            yield Failure("rendered", f"frame {number} has the shape {image.shape}")
+            continue
+        difference = int(np.abs(image.astype(int) - expected).max())
+        if difference > tolerance:
+            yield Failure(
+                "rendered",
+                f"frame {number} differs by {difference}, {tolerance} is right",
+                pydicom_is_wrong(dataset),
+            )
 
 
 def _expected_frames(dataset: pydicom.Dataset) -> Iterator[tuple[int, bytes]]:

@@ -432,6 +432,17 @@ def test_signed_values_that_were_coded_as_if_they_were_not() -> None:
     assert (samples == values).all()
 
 
+def test_values_that_were_coded_as_signed_are_so_whatever_the_data_set_says() -> None:
+    values = np.linspace(-2048, 2047, 48).astype("i2").reshape(6, 8)
+    data = bytes(imagecodecs.jpeg2k_encode(values, codecformat="J2K", reversible=True))
+
+    samples = decode_frame(
+        data, description(bits_stored=16, high_bit=15, transfer_syntax_uid=JPEG_2000)
+    )
+
+    assert (samples == values).all()
+
+
 # Hostile and impossible frames
 
 
