@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from app.access.authenticator import Authenticator
+from app.administration.routes import router as administration
 from app.archive import open_archive
 from app.audit.trail import Trail
 from app.retrieve.metadata_routes import router as metadata
@@ -25,6 +26,7 @@ from app.web import errors, health
 from app.web.audit import AuditTrail
 from app.web.authentication import Authentication
 from app.web.cors import Cors
+from app.web.even_time import EvenTime
 from app.web.head import HeadAsGet
 from app.web.last_resort import ErrorResponses
 from app.web.limits import Gates, RequestLimits
@@ -63,6 +65,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             Middleware(AuditTrail),
             Middleware(RequestLimits, limits=chosen.limits),
             Middleware(Authentication),
+            Middleware(EvenTime),
             Middleware(HeadAsGet),
         ],
         exception_handlers={
@@ -71,6 +74,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         },
     )
     app.include_router(wado_uri)
+    app.include_router(administration)
     app.include_router(health.router)
     return app
 

@@ -9,10 +9,11 @@ import time
 from datetime import UTC, datetime
 
 from app.access.credentials import hash_of, token_in
-from app.access.principal import Principal, Scope
+from app.access.grants import subject_of_role, subject_of_token
+from app.access.principal import Holder, Principal, Scope
 from app.archive import Archive
 from app.errors import Unauthenticated
-from app.index import tokens
+from app.index import grants, tokens
 from app.index.tokens import Token
 
 REMEMBERED_SECONDS = 30
@@ -41,11 +42,18 @@ class Authenticator:
             name=token.name,
             partition_id=token.partition_id,
             scopes=frozenset(scope for scope in Scope if scope in token.scopes),
+            holder=await self._holder(token) if token.restricted else None,
         )
         if len(self._remembered) >= REMEMBERED_TOKENS:
             self._remembered.clear()
         self._remembered[sha256] = (time.monotonic() + _remember_seconds(token), principal)
         return principal
+
+    async def _holder(self, token: Token) -> Holder:
+        subjects = (subject_of_token(token.id), *map(subject_of_role, token.roles))
+        async with self._archive.reading() as connection:
+            held = await grants.held(connection, token.partition_id, subjects)
+        return Holder(subjects, held, token.purpose)
 
     async def _valid_token(self, sha256: bytes) -> Token:
         async with self._archive.reading() as connection:

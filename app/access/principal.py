@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from app.errors import Forbidden
+from app.index.grants import Held
+from app.index.restriction import Action, Restriction
 from app.index.visibility import Visibility
 
 
@@ -17,6 +19,17 @@ class Scope(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Holder:
+    """Who sees only what grants let them see."""
+
+    subjects: tuple[str, ...]
+    """The caller and its roles, as grants name them."""
+    held: Held
+    """What those grants had in common when the caller was last looked up."""
+    purpose: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Principal:
     """The holder of a valid token. `partition_id` is the only partition it ever works in."""
 
@@ -24,11 +37,23 @@ class Principal:
     name: str
     partition_id: int
     scopes: frozenset[Scope]
+    holder: Holder | None = None
+    """None for who sees the whole partition."""
 
-    @property
-    def visibility(self) -> Visibility:
-        """What this caller may see; every reading statement takes it."""
-        return Visibility(self.partition_id)
+    def visibility_for(self, action: Action) -> Visibility:
+        """What this caller may do that to; every reading statement takes it."""
+        if self.holder is None:
+            return Visibility(self.partition_id)
+        held = self.holder.held
+        restriction = Restriction(
+            self.holder.subjects,
+            action,
+            held.depth,
+            self.holder.purpose,
+            held.studies,
+            held.patients,
+        )
+        return Visibility(self.partition_id, restriction)
 
     def demand(self, scope: Scope) -> None:
         """Return if the caller has the scope; raises `Forbidden` else."""

@@ -1,9 +1,11 @@
 """Making, listing and ending access tokens: what `hilum token` does, and the first start."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime
 
 from app.access.credentials import hash_of, new_token
+from app.access.grants import subject_of_role
 from app.access.principal import Scope
 from app.errors import InvalidParameter, NotFound
 from app.index import partitions, tokens
@@ -23,40 +25,89 @@ async def create_token(
     *,
     partition: str = partitions.DEFAULT,
     expires_at: datetime | None = None,
+    restricted: bool = False,
+    roles: Collection[str] = (),
+    purpose: str | None = None,
 ) -> str:
     """Make a token and return it; only its hash is kept, so it cannot be shown again.
 
     `name` tells logs and the audit whose it is. The partition is made if there is none of that
-    name. Raises `InvalidParameter`.
+    name. A `restricted` token sees only what grants let it see, its own and those of its `roles`;
+    `purpose` is what it is used for, where grants ask that. Raises `InvalidParameter`.
     """
+    made = await issue_token(
+        index,
+        name,
+        scopes,
+        partition=partition,
+        expires_at=expires_at,
+        restricted=restricted,
+        roles=roles,
+        purpose=purpose,
+    )
+    return made.token
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A token that was made: the only moment at which it can be seen."""
+
+    id: int
+    token: str
+
+
+async def issue_token(
+    index: Database,
+    name: str,
+    scopes: Collection[Scope],
+    *,
+    partition: str | int = partitions.DEFAULT,
+    expires_at: datetime | None = None,
+    restricted: bool = False,
+    roles: Collection[str] = (),
+    purpose: str | None = None,
+) -> Issued:
+    """As `create_token`; `partition` may be the id of one that is there."""
     if not 0 < len(name) <= NAME_CHARACTERS or not name.isprintable():
         raise InvalidParameter("name", name, f"is not 1 to {NAME_CHARACTERS} printable characters")
+    if restricted and Scope.ADMIN in scopes:
+        raise InvalidParameter("scopes", "admin", "cannot be had by a restricted token")
+    if not restricted and (roles or purpose):
+        raise InvalidParameter("roles", ",".join(roles), "are those of restricted tokens")
+    for role in roles:
+        subject_of_role(role)
     token = new_token()
     async with index.transaction() as connection:
-        await tokens.create(
+        if isinstance(partition, str):
+            partition = await partitions.ensure(connection, partition)
+        identity = await tokens.create(
             connection,
-            partition_id=await partitions.ensure(connection, partition),
+            partition_id=partition,
             name=name,
             sha256=hash_of(token),
             scopes=scopes,
             expires_at=expires_at,
+            restricted=restricted,
+            roles=roles,
+            purpose=purpose,
         )
-    return token
+    assert identity is not None, "two tokens of 256 random bits are one"
+    return Issued(identity, token)
 
 
-async def list_tokens(index: Database) -> list[Token]:
-    """Every token that was ever made, oldest first; none can be seen itself."""
+async def list_tokens(index: Database, partition_id: int | None = None) -> list[Token]:
+    """Every token that was ever made (for a partition), oldest first; none can be seen itself."""
     async with index.reading() as connection:
-        return await tokens.list_all(connection)
+        return await tokens.list_all(connection, partition_id)
 
 
-async def revoke_token(index: Database, token_id: int) -> None:
-    """End a token; every process refuses it within a minute.
+async def revoke_token(index: Database, token_id: int, partition_id: int | None = None) -> None:
+    """End a token (of a partition); every process refuses it within a minute.
 
     Raises `NotFound` if there is none with this id that has not been ended before.
     """
     async with index.transaction() as connection:
-        if not await tokens.revoke(connection, token_id):
+        if not await tokens.revoke(connection, token_id, partition_id):
             raise NotFound(f"There is no token {token_id} that could be revoked.")
 
 

@@ -5,6 +5,7 @@
     GET     ... /studies, /series, /instances  110112  Query                         E
     GET     ... /studies/{uid}...              110104  DICOM Instances Transferred   R
     DELETE  ... /studies/{uid}...              110105  DICOM Study Deleted           D
+    /admin/...                                 110113  Security Alert                C R U D
     answered with 401                          110114  User Authentication           E
     answered with 403                          110113  Security Alert                E
     anything else                              110100  Application Activity          E
@@ -102,6 +103,7 @@ _BY_METHOD = {
     "PUT": (EventId.INSTANCES_TRANSFERRED, Action.UPDATE),
     "DELETE": (EventId.STUDY_DELETED, Action.DELETE),
 }
+_ADMINISTRATIVE = {"POST": Action.CREATE, "PUT": Action.UPDATE, "DELETE": Action.DELETE}
 _OTHER = (EventId.APPLICATION_ACTIVITY, Action.EXECUTE)
 
 _FREE_OF_NAMES = frozenset(
@@ -122,6 +124,8 @@ def note_of(method: str, path: str) -> Note:
     of = _OBJECT.match(path)
     study, series, instance = of.groups() if of else (None, None, None)
     rest = path[of.end() :] if of else path
+    if path.startswith("/admin/"):
+        return Note(EventId.SECURITY_ALERT, _ADMINISTRATIVE.get(method, Action.READ), _uid(study))
     if study is None and rest not in _COLLECTIONS:
         return Note(*_OTHER)
     if method not in {"GET", "HEAD"}:

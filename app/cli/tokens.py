@@ -27,6 +27,15 @@ def create(
     scope: Annotated[list[Scope] | None, typer.Option(help="Default read; repeatable.")] = None,
     partition: Annotated[str, typer.Option(help="The tenant it works in.")] = DEFAULT,
     days: Annotated[int | None, typer.Option(min=1, help="How long it is valid.")] = None,
+    restricted: Annotated[
+        bool, typer.Option("--restricted", help="It sees only what grants let it see.")
+    ] = False,
+    role: Annotated[
+        list[str] | None, typer.Option(help="Whose grants it has, if restricted; repeatable.")
+    ] = None,
+    purpose: Annotated[
+        str | None, typer.Option(help="What it is used for, where a grant asks that.")
+    ] = None,
 ) -> None:
     """Make an access token and print it, this once."""
     scopes = scope or [Scope.READ]
@@ -36,7 +45,14 @@ def create(
             with_index(
                 url,
                 lambda index: tokens.create_token(
-                    index, name, scopes, partition=partition, expires_at=until
+                    index,
+                    name,
+                    scopes,
+                    partition=partition,
+                    expires_at=until,
+                    restricted=restricted,
+                    roles=role or (),
+                    purpose=purpose,
                 ),
             )
         )
@@ -79,4 +95,6 @@ def _line(token: Token) -> str:
         state = "valid"
     used = f"used {token.last_used_at:%Y-%m-%d}" if token.last_used_at else "never used"
     scopes = ",".join(sorted(token.scopes))
+    if token.restricted:
+        used += "  restricted" + "".join(f" {role}" for role in token.roles)
     return f"{token.id:>5}  {token.name:<24}  {scopes:<24}  {state:<18}  {used}"

@@ -93,7 +93,7 @@ _SERIES = """
 00080021 SeriesDate                       DA -
 00080031 SeriesTime                       TM -
 00080070 Manufacturer                     LO -
-00080080 InstitutionName                  LO -
+00080080 InstitutionName                  LO institution_name
 00080081 InstitutionAddress               ST -
 00081010 StationName                      SH -
 0008103F SeriesDescriptionCodeSequence    SQ -

@@ -12,3 +12,11 @@ async def ensure(connection: Connection, name: str) -> int:
     )
     identity: int = await connection.fetchval("SELECT id FROM partition WHERE name = $1", name)
     return identity
+
+
+async def find(connection: Connection, name: str) -> int | None:
+    """The id of the partition with this name, if there is one."""
+    identity: int | None = await connection.fetchval(
+        "SELECT id FROM partition WHERE name = $1", name
+    )
+    return identity

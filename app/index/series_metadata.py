@@ -4,7 +4,8 @@ Rules:
 - What is kept carries the revision of its series, which grows with every change in it. A reader
   takes it only if that is the revision that it sees, so it is right or not there, whoever changes
   the series and whoever keeps what at the same moment.
-- It holds every instance of its series: who may see the one may see the other.
+- It holds every instance of its series: who may see a part of the series only is never given it,
+  and whoever does not see the whole partition never makes it.
 """
 
 from collections.abc import Sequence
@@ -104,8 +105,8 @@ def _located(*uids: Any) -> Select[Any]:
     )
 
 
-_OF_STUDY = prepare(_located(_STUDY.study_instance_uid))
-_OF_SERIES = prepare(_located(_STUDY.study_instance_uid, _SERIES.series_instance_uid))
+_OF_STUDY = prepare(_located(_STUDY.study_instance_uid), joined=True)
+_OF_SERIES = prepare(_located(_STUDY.study_instance_uid, _SERIES.series_instance_uid), joined=True)
 
 
 async def locate_series(
@@ -194,6 +195,8 @@ async def keep(
 
     It takes the place of what was kept of the series before, in whatever form.
     """
+    if visibility.restriction is not None:
+        return
     await _KEEP.execute(
         connection,
         **visibility.parameters,

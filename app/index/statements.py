@@ -4,11 +4,12 @@ Compiling costs about a millisecond, so it happens when a module is loaded, or o
 a statement, never for each request. Values travel as asyncpg takes them, past SQLAlchemy.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
 from sqlalchemy import ColumnElement, Executable, Table, any_, bindparam, cast, func, select
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, Insert, asyncpg, insert
+from sqlalchemy.sql import visitors
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.dml import ReturningInsert
 from sqlalchemy.types import Text, TypeEngine
@@ -20,30 +21,59 @@ Connection = Any
 _DIALECT = asyncpg.dialect()  # type: ignore[no-untyped-call]
 
 
+RESTRICTION = "restriction"
+"""The parameter that narrows a statement to what a caller may see; every statement takes it."""
+
+
+class Narrowing(Protocol):
+    """What `app.index.restriction` does to a statement."""
+
+    @property
+    def form(self) -> Hashable: ...
+    @property
+    def values(self) -> list[Any]: ...
+    def narrowed(self, sql: str, tables: Collection[str], first: int, *, joined: bool) -> str: ...
+
+
 class Prepared:
     """A statement as text with numbered parameters, which are given by name at each call."""
 
-    def __init__(self, sql: str, names: Sequence[str], constants: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        sql: str,
+        names: Sequence[str],
+        constants: Mapping[str, Any],
+        tables: Collection[str] = (),
+        *,
+        joined: bool = False,
+    ) -> None:
         self.sql = sql
         self._names = tuple(names)
         self._constants = dict(constants)
+        self._tables = tables
+        self._joined = joined
+        self._narrowed: dict[Hashable, str] = {}
 
     async def fetch(self, connection: Connection, **parameters: Any) -> list[Any]:
         """Every row of the result."""
-        rows: list[Any] = await connection.fetch(self.sql, *self._values(parameters))
+        sql, values = self._call(parameters)
+        rows: list[Any] = await connection.fetch(sql, *values)
         return rows
 
     async def fetchrow(self, connection: Connection, **parameters: Any) -> Any:
         """The first row of the result, or None."""
-        return await connection.fetchrow(self.sql, *self._values(parameters))
+        sql, values = self._call(parameters)
+        return await connection.fetchrow(sql, *values)
 
     async def fetchval(self, connection: Connection, **parameters: Any) -> Any:
         """The first value of the first row, or None."""
-        return await connection.fetchval(self.sql, *self._values(parameters))
+        sql, values = self._call(parameters)
+        return await connection.fetchval(sql, *values)
 
     async def execute(self, connection: Connection, **parameters: Any) -> None:
         """Run the statement for its effect."""
-        await connection.execute(self.sql, *self._values(parameters))
+        sql, values = self._call(parameters)
+        await connection.execute(sql, *values)
 
     async def execute_each(
         self, connection: Connection, parameters: Iterable[Mapping[str, Any]]
@@ -53,6 +83,20 @@ class Prepared:
         However many there are, it is one exchange with the server, and all take effect or none.
         """
         await connection.executemany(self.sql, [self._values(each) for each in parameters])
+
+    def _call(self, parameters: Mapping[str, Any]) -> tuple[str, list[Any]]:
+        if RESTRICTION not in parameters:
+            return self.sql, self._values(parameters)
+        restriction: Narrowing = parameters[RESTRICTION]
+        sql = self._narrowed.get(restriction.form)
+        if sql is None:
+            sql = restriction.narrowed(
+                self.sql, self._tables, len(self._names) + 1, joined=self._joined
+            )
+            self._narrowed[restriction.form] = sql
+        # PostgreSQL minds values that no parameter takes.
+        values = restriction.values if sql is not self.sql else []
+        return sql, self._values(parameters) + values
 
     def _values(self, parameters: Mapping[str, Any]) -> list[Any]:
         if self._constants:
@@ -69,9 +113,15 @@ class PreparedInsert(Prepared):
         return await self.fetch(connection, **arrays)
 
 
-def prepare(statement: Executable) -> Prepared:
-    """Compile a statement; each `bindparam` without a value is given at every call, by its name."""
-    return Prepared(*_compiled(statement))
+def prepare(statement: Executable, *, joined: bool = False) -> Prepared:
+    """Compile a statement; each `bindparam` without a value is given at every call, by its name.
+
+    `joined` promises that rows of study, series and instance are joined by their ids wherever two
+    of them are named, so that it is enough to look at one of them to know if all may be seen.
+    """
+    elements = visitors.iterate(statement)  # type: ignore[arg-type]
+    tables = {element.name for element in elements if isinstance(element, Table)}
+    return Prepared(*_compiled(statement), tables, joined=joined)
 
 
 def prepare_insert(statement: Insert | ReturningInsert[Any]) -> PreparedInsert:

@@ -5,7 +5,8 @@
                ├─ upload                     keys of blobs that may not be in the index yet
                ├─ change                           what happened, in commit order
                ├─ audit, audit_chain, audit_retention   who asked for what, refusals included
-               └─ token                            who may ask
+               ├─ token                            who may ask
+               └─ access_grant                     and what for, if not for everything
 
 Every table but `partition` carries `partition_id`: partitions (tenants) never share a row, and
 every unique key begins with it. Columns that Search matches hold normalised values (see
@@ -25,19 +26,34 @@ from sqlalchemy import (
     DateTime,
     ForeignKey,
     ForeignKeyConstraint,
-    Identity,
     Index,
-    Integer,
     LargeBinary,
     Sequence,
-    SmallInteger,
     Text,
     UniqueConstraint,
-    func,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
+
+from app.index.access_tables import Audit, AuditChain, AuditRetention, Grant, Token
+from app.index.columns import identity, moment, now, number, texts
+
+__all__ = [
+    "CHANGE_ORDER",
+    "Audit",
+    "AuditChain",
+    "AuditRetention",
+    "Change",
+    "Grant",
+    "Instance",
+    "Partition",
+    "Series",
+    "SeriesMetadata",
+    "Study",
+    "Token",
+    "Upload",
+]
 
 ROOM_FOR_COUNTS = {"fillfactor": 80}
 """Storage of the tables that hold counts: a row finds place for its next version on its page."""
@@ -52,40 +68,12 @@ CHANGE_ORDER = Sequence("change_order", data_type=BigInteger, metadata=SQLModel.
 """Gives each change its place in the log."""
 
 
-def _identity() -> Any:
-    return Field(default=None, sa_type=BigInteger, primary_key=True, sa_column_args=[Identity()])
-
-
-def _number(start: int, kind: type[Integer] = Integer) -> Any:
-    return Field(
-        default=start,
-        sa_type=kind,
-        sa_column_kwargs={"server_default": str(start), "nullable": False},
-    )
-
-
-def _now() -> Any:
-    return Field(
-        default=None,
-        sa_type=DateTime(timezone=True),
-        sa_column_kwargs={"server_default": func.now(), "nullable": False},
-    )
-
-
-def _moment() -> Any:
-    return Field(default=None, sa_type=DateTime(timezone=True))
-
-
-def _texts() -> Any:
-    return Field(sa_type=ARRAY(Text), sa_column_kwargs={"server_default": "{}", "nullable": False})
-
-
 class Partition(SQLModel, table=True):
     """A tenant: a wall that nothing but an administrator sees across."""
 
     id: int | None = Field(default=None, primary_key=True)
     name: str = Field(sa_type=Text, unique=True)
-    created_at: datetime = _now()
+    created_at: datetime = now()
 
 
 class Study(SQLModel, table=True):
@@ -112,7 +100,7 @@ class Study(SQLModel, table=True):
         {"postgresql_with": ROOM_FOR_COUNTS},
     )
 
-    id: int | None = _identity()
+    id: int | None = identity()
     partition_id: int = Field(foreign_key="partition.id")
     study_instance_uid: str = Field(sa_type=MATCHED)
     patient_id: str | None = Field(default=None, sa_type=MATCHED)
@@ -126,16 +114,18 @@ class Study(SQLModel, table=True):
     study_id: str | None = Field(default=None, sa_type=MATCHED)
     study_description: str | None = Field(default=None, sa_type=MATCHED)
     referring_physician_name: str | None = Field(default=None, sa_type=MATCHED)
-    modalities: list[str] = _texts()
-    sop_classes: list[str] = _texts()
-    number_of_series: int = _number(0)
-    number_of_instances: int = _number(0)
+    labels: list[str] = texts()
+    """What administrators have put on it, for grants to name."""
+    modalities: list[str] = texts()
+    sop_classes: list[str] = texts()
+    number_of_series: int = number(0)
+    number_of_instances: int = number(0)
     attributes: bytes = Field(sa_type=LargeBinary)
     """DICOM JSON of the patient's and the study's attributes, one object, not compressed."""
-    revision: int = _number(1, BigInteger)
+    revision: int = number(1, BigInteger)
     """Grows with every change in the study; validators are made from it."""
-    created_at: datetime = _now()
-    updated_at: datetime = _now()
+    created_at: datetime = now()
+    updated_at: datetime = now()
 
 
 class Series(SQLModel, table=True):
@@ -155,7 +145,7 @@ class Series(SQLModel, table=True):
         {"postgresql_with": ROOM_FOR_COUNTS},
     )
 
-    id: int | None = _identity()
+    id: int | None = identity()
     partition_id: int
     study_id: int = Field(sa_type=BigInteger, sa_column_args=[ForeignKey("study.id")])
     series_instance_uid: str = Field(sa_type=MATCHED)
@@ -163,18 +153,19 @@ class Series(SQLModel, table=True):
     series_number: int | None = Field(default=None, sa_type=BigInteger)
     series_description: str | None = Field(default=None, sa_type=MATCHED)
     body_part_examined: str | None = Field(default=None, sa_type=MATCHED)
+    institution_name: str | None = Field(default=None, sa_type=MATCHED)
     performed_procedure_step_start_date: str | None = Field(default=None, sa_type=MATCHED)
     performed_procedure_step_start_time: str | None = Field(default=None, sa_type=MATCHED)
     request_attributes: list[dict[str, str]] = Field(
         sa_type=JSONB, sa_column_kwargs={"server_default": "[]", "nullable": False}
     )
     """Of each item of Request Attributes Sequence, the matched values by tag."""
-    number_of_instances: int = _number(0)
+    number_of_instances: int = number(0)
     attributes: bytes = Field(sa_type=LargeBinary)
     """DICOM JSON of the series' attributes, one object, not compressed."""
-    revision: int = _number(1, BigInteger)
-    created_at: datetime = _now()
-    updated_at: datetime = _now()
+    revision: int = number(1, BigInteger)
+    created_at: datetime = now()
+    updated_at: datetime = now()
 
 
 class Instance(SQLModel, table=True):
@@ -194,7 +185,7 @@ class Instance(SQLModel, table=True):
         Index("instance_of_study", "study_id", postgresql_where=text("removed_at IS NULL")),
     )
 
-    id: int | None = _identity()
+    id: int | None = identity()
     partition_id: int
     study_id: int = Field(sa_type=BigInteger)
     series_id: int = Field(sa_type=BigInteger)
@@ -206,10 +197,10 @@ class Instance(SQLModel, table=True):
     bits_allocated: int | None = Field(default=None)
     number_of_frames: int | None = Field(default=None, sa_type=BigInteger)
     """How many frames can be retrieved; null without pixel data."""
-    version: int = _number(1)
+    version: int = number(1)
     transfer_syntax_uid: str = Field(sa_type=MATCHED)
     blob_key: str = Field(sa_type=Text)
-    blob_offset: int = _number(0, BigInteger)
+    blob_offset: int = number(0, BigInteger)
     """Where the instance begins in the blob; every other offset counts from there."""
     length: int = Field(sa_type=BigInteger)
     sha256: bytes = Field(sa_type=LargeBinary)
@@ -227,8 +218,8 @@ class Instance(SQLModel, table=True):
     frame_table: bytes | None = Field(default=None, sa_type=LargeBinary)
     """Encapsulated: 16 bytes a frame, offset and length of its items (big-endian, unsigned).
     Stored uncompressed, so that one frame's entry is read without the others."""
-    created_at: datetime = _now()
-    removed_at: datetime | None = _moment()
+    created_at: datetime = now()
+    removed_at: datetime | None = moment()
     removed_by: str | None = Field(default=None, sa_type=Text)
     """What ended this version: `replaced` or `deleted`."""
 
@@ -263,7 +254,7 @@ class Upload(SQLModel, table=True):
     As long as there may be a blob that is not in the index, its key is one of these.
     """
 
-    id: int | None = _identity()
+    id: int | None = identity()
     partition_id: int
     key_stem: str = Field(sa_type=Text, unique=True)
     """What the keys have in common: each is the stem, a hyphen and a number, counted from 0."""
@@ -272,9 +263,9 @@ class Upload(SQLModel, table=True):
         sa_type=DateTime(timezone=True), sa_column_kwargs={"nullable": False}
     )
     """Until then, by the clock of the database, no sweeper takes it from its process."""
-    fence: int = _number(0)
+    fence: int = number(0)
     """How often a sweeper has taken it; after the first time no instance is added under it."""
-    created_at: datetime = _now()
+    created_at: datetime = now()
 
 
 class Change(SQLModel, table=True):
@@ -298,84 +289,10 @@ class Change(SQLModel, table=True):
     )
     """Readers stop before the oldest running transaction, so that no later commit is missed."""
     partition_id: int
-    at: datetime = _now()
+    at: datetime = now()
     action: str = Field(sa_type=Text)
     """`created`, `replaced` or `deleted`."""
     study_instance_uid: str = Field(sa_type=Text)
     series_instance_uid: str = Field(sa_type=Text)
     sop_instance_uid: str = Field(sa_type=Text)
     version: int
-
-
-class Audit(SQLModel, table=True):
-    """One request and its outcome, written before the answer is sent. Append-only."""
-
-    __table_args__ = (Index("audit_at", "partition_id", "at"),)
-
-    partition_id: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
-    """The caller's; 0 if nobody is known."""
-    sequence: int = Field(
-        sa_type=BigInteger, primary_key=True, sa_column_kwargs={"autoincrement": False}
-    )
-    """Its place in the chain of the partition, from 1, without a gap."""
-    hash: bytes = Field(sa_type=LargeBinary)
-    """Over this record and all before it (see `app.audit.chain`)."""
-    at: datetime = Field(sa_type=DateTime(timezone=True))
-    request_id: str = Field(sa_type=Text)
-    event: str = Field(sa_type=Text)
-    """The DICOM code (PS3.16 CID 400) of what was asked, for example 110112 Query."""
-    action: str = Field(sa_type=Text)
-    """C, R, U, D or E (PS3.15 A.5)."""
-    outcome: int = Field(sa_type=SmallInteger)
-    """0 success, 4 the caller's failure, 8 ours, 12 a major failure (PS3.15 A.5)."""
-    principal: str | None = Field(default=None, sa_type=Text)
-    client_address: str | None = Field(default=None, sa_type=Text)
-    method: str = Field(sa_type=Text)
-    path: str = Field(sa_type=Text)
-    query: str | None = Field(default=None, sa_type=Text)
-    """The query's keys; values of names of persons are left out."""
-    status: int = Field(sa_type=SmallInteger)
-    study_instance_uid: str | None = Field(default=None, sa_type=Text)
-    series_instance_uid: str | None = Field(default=None, sa_type=Text)
-    sop_instance_uid: str | None = Field(default=None, sa_type=Text)
-
-
-class AuditChain(SQLModel, table=True):
-    """How far the records of a partition go. Whoever appends holds its row until the commit."""
-
-    __tablename__ = "audit_chain"
-
-    partition_id: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
-    sequence: int = Field(sa_type=BigInteger)
-    hash: bytes = Field(sa_type=LargeBinary)
-
-
-class AuditRetention(SQLModel, table=True):
-    """Up to which record the beginning of a chain may be removed. Append-only."""
-
-    __tablename__ = "audit_retention"
-
-    partition_id: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
-    sequence: int = Field(
-        sa_type=BigInteger, primary_key=True, sa_column_kwargs={"autoincrement": False}
-    )
-    """Of the last record that may go."""
-    hash: bytes = Field(sa_type=LargeBinary)
-    """Of that record: what is left of the chain goes on from it."""
-    signed: str = Field(sa_type=Text)
-    """The checkpoint that stands for what was removed (see `app.audit.checkpoint`)."""
-
-
-class Token(SQLModel, table=True):
-    """An access token of the archive's own, known by its hash alone."""
-
-    id: int | None = _identity()
-    partition_id: int = Field(foreign_key="partition.id")
-    name: str = Field(sa_type=Text)
-    sha256: bytes = Field(sa_type=LargeBinary, unique=True)
-    scopes: list[str] = _texts()
-    """Some of `read`, `store`, `delete`, `admin`."""
-    created_at: datetime = _now()
-    expires_at: datetime | None = _moment()
-    revoked_at: datetime | None = _moment()
-    last_used_at: datetime | None = _moment()

@@ -6,7 +6,10 @@ from datetime import datetime
 
 from app.index.database import Connection
 
-_COLUMNS = "id, partition_id, name, scopes, created_at, expires_at, revoked_at, last_used_at"
+_COLUMNS = (
+    "id, partition_id, name, scopes, created_at, expires_at, revoked_at, last_used_at,"
+    " restricted, roles, purpose"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +24,10 @@ class Token:
     expires_at: datetime | None
     revoked_at: datetime | None
     last_used_at: datetime | None
+    restricted: bool
+    """Whether it sees only what grants let it see."""
+    roles: list[str]
+    purpose: str | None
 
 
 async def create(
@@ -31,16 +38,23 @@ async def create(
     sha256: bytes,
     scopes: Collection[str],
     expires_at: datetime | None = None,
+    restricted: bool = False,
+    roles: Collection[str] = (),
+    purpose: str | None = None,
 ) -> int | None:
     """Keep a token by its hash and return its id; None if the hash is there already."""
     identity: int | None = await connection.fetchval(
-        "INSERT INTO token (partition_id, name, sha256, scopes, expires_at)"
-        " VALUES ($1, $2, $3, $4, $5) ON CONFLICT (sha256) DO NOTHING RETURNING id",
+        "INSERT INTO token"
+        " (partition_id, name, sha256, scopes, expires_at, restricted, roles, purpose)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (sha256) DO NOTHING RETURNING id",
         partition_id,
         name,
         sha256,
         sorted(scopes),
         expires_at,
+        restricted,
+        sorted(set(roles)),
+        purpose,
     )
     return identity
 
@@ -51,17 +65,25 @@ async def find_by_hash(connection: Connection, sha256: bytes) -> Token | None:
     return None if row is None else Token(**dict(row) | {"scopes": frozenset(row["scopes"])})
 
 
-async def list_all(connection: Connection) -> list[Token]:
-    """Every token, oldest first."""
-    rows = await connection.fetch(f"SELECT {_COLUMNS} FROM token ORDER BY id")
+async def list_all(connection: Connection, partition_id: int | None = None) -> list[Token]:
+    """Every token, or those of a partition, oldest first."""
+    rows = await connection.fetch(
+        f"SELECT {_COLUMNS} FROM token WHERE $1::int IS NULL OR partition_id = $1 ORDER BY id",
+        partition_id,
+    )
     return [Token(**dict(row) | {"scopes": frozenset(row["scopes"])}) for row in rows]
 
 
-async def revoke(connection: Connection, identity: int) -> bool:
-    """End a token now; False if there is none with this id that was not ended before."""
+async def revoke(connection: Connection, identity: int, partition_id: int | None = None) -> bool:
+    """End a token now, any or one of a partition.
+
+    False if there is none with this id that was not ended before.
+    """
     revoked = await connection.fetchval(
-        "UPDATE token SET revoked_at = now() WHERE id = $1 AND revoked_at IS NULL RETURNING id",
+        "UPDATE token SET revoked_at = now() WHERE id = $1 AND revoked_at IS NULL"
+        " AND ($2::int IS NULL OR partition_id = $2) RETURNING id",
         identity,
+        partition_id,
     )
     return revoked is not None
 

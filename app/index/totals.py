@@ -20,7 +20,7 @@ from typing import Any
 from sqlalchemy import BigInteger, ColumnElement, Text, case, cast, column, func, null, select
 from sqlalchemy import table as named
 
-from app.index.statements import Connection, Prepared, prepare
+from app.index.statements import RESTRICTION, Connection, Prepared, prepare
 from app.index.tables import CHANGE_ORDER
 
 _MOST = 1024
@@ -53,8 +53,11 @@ class Totals:
     ) -> int:
         """How many match: remembered, or else counted by a statement that gives it with `OLDEST`.
 
-        `search` is everything that decides about the total, and `latest` was read before this.
+        `search` is everything that decides about the total, and `latest` was read before this. What
+        is visible by grants changes without a number, so that is counted each time.
         """
+        if RESTRICTION in values:
+            return int((await count.fetchrow(connection, **values))[0])
         known = self._known.get(search)
         if known is not None and known[0] == latest:
             self._known.move_to_end(search)

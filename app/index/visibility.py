@@ -1,7 +1,8 @@
 """What a caller may see: one predicate, and the only place where it is decided.
 
 Every statement that reads for a caller takes `visible(table)` into its WHERE for each table that it
-names, and every call binds `visibility.parameters`.
+names, and every call binds `visibility.parameters`. Whoever may see a part of the partition only
+sees the tables themselves narrowed to that, see `app.index.restriction`.
 """
 
 from dataclasses import dataclass
@@ -10,7 +11,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, bindparam, exists, literal_column, or_
 from sqlmodel import SQLModel
 
-from app.index.statements import table
+from app.index.restriction import Restriction
+from app.index.statements import RESTRICTION, table
 from app.index.tables import Instance, Series, Study
 
 
@@ -19,11 +21,15 @@ class Visibility:
     """The extent of what one caller may see."""
 
     partition_id: int
+    restriction: Restriction | None = None
+    """None for who sees the whole partition."""
 
     @property
     def parameters(self) -> dict[str, Any]:
         """Values for the parameters of `visible`."""
-        return {"visible_partition": self.partition_id}
+        if self.restriction is None:
+            return {"visible_partition": self.partition_id}
+        return {"visible_partition": self.partition_id, RESTRICTION: self.restriction}
 
 
 def visible(model: type[SQLModel]) -> ColumnElement[bool]:

@@ -14,6 +14,7 @@ from app.archive import Archive
 from app.dicom.mediatypes import MediaRange, acceptable
 from app.dicom.uids import valid_uid
 from app.errors import InvalidParameter
+from app.index.restriction import Action
 from app.index.visibility import Visibility
 from app.retrieve.service import Target
 from app.web.dependencies import Reader, base_url, get_archive
@@ -39,6 +40,9 @@ def answers(description: str, *media_types: str) -> Answers:
     return {200: {"description": description, "content": content}} | _REFUSALS
 
 
+RENDERED = ("/rendered", "/thumbnail")
+"""How the paths of resources end that show images instead of handing them out."""
+
 _NUMBERS = re.compile(r"[0-9]{1,10}(?:,[0-9]{1,10})*")
 
 
@@ -59,7 +63,9 @@ async def asked(request: Request, caller: Reader) -> Ask:
         request.query_params.getlist("accept"), ",".join(request.headers.getlist("accept"))
     )
     archive, base = await get_archive(request), await base_url(request)
-    return Ask(request, archive, caller.visibility, base, accepted)
+    rendered = request.scope["path"].endswith(RENDERED)
+    visibility = caller.visibility_for(Action.RENDER if rendered else Action.READ)
+    return Ask(request, archive, visibility, base, accepted)
 
 
 Asked = Annotated[Ask, Depends(asked)]

@@ -18,6 +18,7 @@ from app.dicom.attributes import Level
 from app.dicom.mediatypes import ATTRIBUTES_OFFERS, DICOM_JSON, DICOM_XML, JSON, acceptable, choose
 from app.dicom.uids import valid_uid
 from app.errors import BadRequest, NotAcceptable
+from app.index.restriction import Action
 from app.search.paging import link_to_next
 from app.search.params import read_query_string
 from app.search.response import as_json, as_xml
@@ -116,7 +117,8 @@ async def _search(
     if media_type == DICOM_XML:
         writer = Writer(DICOM_XML)
         media_type, written = writer.content_type, partial(as_xml, writer)
-    found = await search_for(archive, caller.visibility, asked.query, base, written)
+    visibility = caller.visibility_for(Action.SEARCH)
+    found = await search_for(archive, visibility, asked.query, base, written)
     warnings = list(asked.warnings)
     if found.remaining:
         warnings.append(f"There are {found.remaining} additional results that can be requested")

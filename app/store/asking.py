@@ -12,6 +12,8 @@ from app.archive import Archive
 from app.dicom.mediatypes import REPORT_OFFERS, acceptable, choose
 from app.dicom.uids import valid_uid
 from app.errors import InvalidParameter, NotAcceptable
+from app.index.restriction import Action
+from app.index.visibility import Visibility
 from app.settings import Duplicates
 from app.web.dependencies import Storer, base_url, get_archive
 
@@ -23,6 +25,8 @@ class Ask:
     request: Request
     archive: Archive
     partition_id: int
+    visibility: Visibility | None
+    """What may be stored, if not everything."""
     base: str
     """The absolute URL of the DICOMweb base."""
     answer_type: str
@@ -47,6 +51,7 @@ async def asked(request: Request, caller: Storer) -> Ask:
         request,
         archive,
         caller.partition_id,
+        caller.visibility_for(Action.STORE) if caller.holder else None,
         await base_url(request),
         _answer_type(request),
         policy,

@@ -80,7 +80,9 @@ async def _store(ask: Ask, study: str | None) -> Response:
     )
     gate: Gate = request.app.state.gates.stores
     async with gate.turn(), aclosing(parts):
-        outcomes = await service.store(ask.archive, ask.partition_id, parts, study, ask.duplicates)
+        outcomes = await service.store(
+            ask.archive, ask.partition_id, parts, study, ask.duplicates, ask.visibility
+        )
     _note(request, outcomes)
     write = nativexml.dumps if ask.answer_type == DICOM_XML else jsonmodel.dumps
     return await dicom_json(

@@ -15,6 +15,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace as changed
+from functools import partial
 from operator import itemgetter
 
 import structlog
@@ -29,15 +30,18 @@ from app.faults import Point, reach
 from app.index.instances import (
     Added,
     Differs,
+    Hidden,
     Identical,
     Lapsed,
     Misplaced,
     NewInstance,
     Replaced,
+    add_permitted,
     replace,
 )
 from app.index.instances import Outcome as Answer
 from app.index.reservations import Loan
+from app.index.visibility import Visibility
 from app.settings import Duplicates
 from app.store.differences import differences
 from app.store.intake import Intake, identified, read, receive
@@ -53,9 +57,10 @@ ROWS_OF_COMMIT = 64
 BYTES_OF_COMMIT = 4 * 1024 * 1024
 """Rows of one request wait for one another until they are so many, or so large."""
 
+NOT_PERMITTED = "the access token does not allow it to be stored"
 TOO_SLOW = "It took so long that its bytes may have been given up; try again."
 
-_Found = Added | Identical | Differs | Misplaced | Replaced
+_Found = Added | Identical | Differs | Misplaced | Replaced | Hidden
 
 log = structlog.get_logger()
 
@@ -66,17 +71,19 @@ async def store(
     parts: AsyncIterator[Part | Refusal],
     study_instance_uid: str | None = None,
     duplicates: Duplicates = Duplicates.REJECT,
+    visibility: Visibility | None = None,
 ) -> list[Outcome]:
     """Store the parts and tell what became of each, in their order.
 
     With a `study_instance_uid`, instances of other studies are refused. A `Refusal` among the parts
     is one whose bytes could not even be read. `duplicates`: what becomes of those whose UID is
-    stored with other content. Raises `Unavailable` if nothing could be stored for want of space,
+    stored with other content; `visibility`: what may be stored, if not everything. Raises
+    `Unavailable` if nothing could be stored for want of space,
     blobs or database, and whatever reading the parts raises.
     """
     reach(Point.HEADERS_READ)
     with archive.reservations.lend(partition_id) as keys:
-        batch = _Batch(archive, keys, study_instance_uid, duplicates)
+        batch = _Batch(archive, keys, study_instance_uid, duplicates, visibility)
         try:
             async for part in parts:
                 await batch.take(part)
@@ -92,7 +99,12 @@ class _Batch:
     """The instances of one request."""
 
     def __init__(
-        self, archive: Archive, keys: Loan, study: str | None, duplicates: Duplicates
+        self,
+        archive: Archive,
+        keys: Loan,
+        study: str | None,
+        duplicates: Duplicates,
+        visibility: Visibility | None,
     ) -> None:
         self._archive = archive
         self._keys = keys
@@ -100,6 +112,7 @@ class _Batch:
         self._spools = spool_directory(archive.settings.data_dir)
         self._study = study
         self._duplicates = duplicates
+        self._visibility = visibility
         self._outcomes: list[Outcome | None] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._places = asyncio.Semaphore(PARTS_AT_ONCE)
@@ -193,7 +206,9 @@ class _Batch:
             if not waiting:
                 return
             intakes = [intake for _, intake in waiting]
-            found = await _add(self._archive, self._keys, intakes, self._duplicates)
+            found = await _add(
+                self._archive, self._keys, intakes, self._duplicates, self._visibility
+            )
             for (number, intake), outcome in zip(waiting, found, strict=True):
                 if isinstance(outcome, Unavailable):
                     self._outcomes[number] = self._refusal_for(outcome, intake)
@@ -223,20 +238,31 @@ async def _put(archive: Archive, keys: Loan, intake: Intake, spool: Spool) -> In
 
 
 async def _add(
-    archive: Archive, keys: Loan, intakes: list[Intake], duplicates: Duplicates
+    archive: Archive,
+    keys: Loan,
+    intakes: list[Intake],
+    duplicates: Duplicates,
+    visibility: Visibility | None,
 ) -> list[Outcome | Unavailable]:
     """Commit the rows of durable instances; delete the blobs that turn out not to be needed.
 
     `Unavailable` stands for what may be committed or not, or is not and can be tried again.
     """
     rows = [intake.instance for intake in intakes]
+    replacing = duplicates is Duplicates.REPLACE
     answers: list[Answer | Unavailable]
     try:
-        answers = [*await archive.writer.add(keys.partition_id, rows)]
+        if visibility is None:
+            answers = [*await archive.writer.add(keys.partition_id, rows)]
+        else:
+            permitted = partial(
+                add_permitted, visibility=visibility, instances=rows, replacing=replacing
+            )
+            answers = [*await archive.transact(permitted)]
         reach(Point.AFTER_COMMIT)
     except Unavailable as lack:
         return [lack] * len(rows)
-    if duplicates is Duplicates.REPLACE:
+    if replacing and visibility is None:
         await _replace(archive, keys.partition_id, rows, answers)
     outcomes: list[Outcome | Unavailable] = []
     for intake, answer in zip(intakes, answers, strict=True):
@@ -276,6 +302,8 @@ def _outcome(intake: Intake, answer: _Found, duplicates: Duplicates) -> Outcome:
     match answer:
         case Added() | Identical():
             return intake.stored()
+        case Hidden():
+            return intake.refused(reasons.NOT_AUTHORISED, NOT_PERMITTED)
         case Replaced():
             differing = differences(answer.metadata_json, intake.instance.metadata_json)
             return changed(intake.stored(), replaced=answer.version - 1, differences=differing)

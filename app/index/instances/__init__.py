@@ -2,6 +2,7 @@
 
 values     what goes in, what is answered, what comes out
 adding     `add`, the way in
+permitted  the same for who may store a part only
 replacing  `replace`, the way in for those that take the place of others
 locating   `locate` and the other readings, all of what a caller may see
 framing    where the frames of an instance lie
@@ -16,11 +17,13 @@ from app.index.instances.locating import (
     locate_metadata,
     metadata_of,
 )
+from app.index.instances.permitted import add_permitted
 from app.index.instances.replacing import replace
 from app.index.instances.values import (
     Added,
     Differs,
     FrameTable,
+    Hidden,
     Identical,
     Lapsed,
     Misplaced,
@@ -37,6 +40,7 @@ __all__ = [
     "BulkValue",
     "Differs",
     "FrameTable",
+    "Hidden",
     "Identical",
     "Lapsed",
     "Misplaced",
@@ -46,6 +50,7 @@ __all__ = [
     "StoredInstance",
     "StoredMetadata",
     "add",
+    "add_permitted",
     "bulk_value",
     "frame_entries",
     "frame_table",

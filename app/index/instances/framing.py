@@ -42,7 +42,7 @@ _PARTS_OF_TABLE = func.array(
 )
 _OF_INSTANCE = visible(Instance), _INSTANCE.id == bindparam("instance_id")
 
-_LOCATE = prepare(located([*columns_of(StoredInstance), _PARTS_OF_TABLE], 3))
+_LOCATE = prepare(located([*columns_of(StoredInstance), _PARTS_OF_TABLE], 3), joined=True)
 
 
 async def locate_frames(

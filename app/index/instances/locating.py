@@ -60,7 +60,7 @@ def located(columns: Sequence[ColumnElement[Any]], levels: int) -> Select[Any]:
 
 
 def _by_level(kind: type[StoredInstance | StoredMetadata]) -> dict[int, Prepared]:
-    return {levels: prepare(located(columns_of(kind), levels)) for levels in (1, 2, 3)}
+    return {levels: prepare(located(columns_of(kind), levels), joined=True) for levels in (1, 2, 3)}
 
 
 _LOCATE = _by_level(StoredInstance)

@@ -28,7 +28,7 @@ SeriesKey = tuple[int, str]
 _STUDY, _SERIES = table(Study), table(Series)
 _COMPUTED = {
     *("id", "modalities", "sop_classes", "number_of_series", "number_of_instances"),
-    *("revision", "created_at", "updated_at"),
+    *("revision", "created_at", "updated_at", "labels"),
 }
 _GIVEN_TO_STUDY = [column.name for column in _STUDY.c if column.name not in _COMPUTED]
 _GIVEN_TO_SERIES = [column.name for column in _SERIES.c if column.name not in _COMPUTED]

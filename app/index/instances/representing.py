@@ -86,8 +86,8 @@ def _statement(*uids: ColumnElement[bool]) -> Select[Any]:
 
 _OF_STUDY = _STUDY.study_instance_uid == bindparam("study_instance_uid")
 _OF_SERIES = _SERIES.series_instance_uid == bindparam("series_instance_uid")
-_IN_STUDY = prepare(_statement(_OF_STUDY))
-_IN_SERIES = prepare(_statement(_OF_STUDY, _OF_SERIES))
+_IN_STUDY = prepare(_statement(_OF_STUDY), joined=True)
+_IN_SERIES = prepare(_statement(_OF_STUDY, _OF_SERIES), joined=True)
 
 
 async def representative(

@@ -95,7 +95,13 @@ class Lapsed:
     """A sweeper has taken the upload, and with it perhaps the blob; nothing was changed."""
 
 
-Outcome = Added | Identical | Differs | Misplaced | Replaced | Lapsed
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """The caller may not store it, or not there, or not in the place of what is; nothing was
+    changed."""
+
+
+Outcome = Added | Identical | Differs | Misplaced | Replaced | Lapsed | Hidden
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,8 @@ _VERSIONS = prepare(
         visible_version(),
         *(uid == bindparam(name) for name, uid in _UIDS.items()),
     )
-    .order_by(_INSTANCE.version.desc())
+    .order_by(_INSTANCE.version.desc()),
+    joined=True,
 )
 
 

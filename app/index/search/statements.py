@@ -94,7 +94,8 @@ def page(shape: Shape) -> Prepared:
         _matching(shape, shape.level, set(shape.levels), columns)
         .order_by(*ordered(shape.order))
         .limit(bindparam("limit", type_=BigInteger()))
-        .offset(bindparam("offset", type_=BigInteger()))
+        .offset(bindparam("offset", type_=BigInteger())),
+        joined=True,
     )
 
 
@@ -114,7 +115,7 @@ def total(shape: Shape) -> Prepared:
     if lowest is not shape.level:
         below = func.sum(TABLES[lowest].c[_COUNTS[shape.level]])
         counted = func.coalesce(below, literal_column("0"))
-    return prepare(_matching(shape, lowest, levels | {lowest}, [counted, OLDEST]))
+    return prepare(_matching(shape, lowest, levels | {lowest}, [counted, OLDEST]), joined=True)
 
 
 def _matching(

@@ -4,6 +4,7 @@ import pytest
 
 from app.access.principal import Principal, Scope
 from app.errors import Forbidden
+from app.index.restriction import Action
 from app.index.visibility import Visibility
 
 
@@ -29,4 +30,4 @@ def test_nothing_else_is_implied(scope: Scope) -> None:
 
 
 def test_a_caller_sees_the_own_partition() -> None:
-    assert principal(Scope.READ).visibility == Visibility(7)
+    assert principal(Scope.READ).visibility_for(Action.READ) == Visibility(7)

@@ -1,0 +1,128 @@
+"""`hilum grant`: what restricted tokens may see and do."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import typer
+
+from app.access import grants
+from app.cli.environment import database, read_settings
+from app.cli.tokens import with_index
+from app.errors import NotFound
+from app.index import partitions
+from app.index.database import Database
+from app.index.grants import SCOPE, NewGrant, StoredGrant
+from app.index.partitions import DEFAULT
+from app.index.restriction import Action
+
+commands = typer.Typer(help="Make, show and end grants.", no_args_is_help=True)
+
+_Text = Annotated[str | None, typer.Option()]
+
+
+@commands.command("add")
+def add(
+    subject: Annotated[str, typer.Argument(help="token:NUMBER or role:NAME.")],
+    action: Annotated[
+        list[Action] | None, typer.Option(help="Default search, read, render; repeatable.")
+    ] = None,
+    deny: Annotated[bool, typer.Option(help="Forbid, which always wins.")] = False,
+    institution: _Text = None,
+    patient_id: _Text = None,
+    issuer_of_patient_id: _Text = None,
+    study_instance_uid: _Text = None,
+    series_instance_uid: _Text = None,
+    modality: _Text = None,
+    sop_class_uid: _Text = None,
+    first_date: _Text = None,
+    last_date: _Text = None,
+    label: _Text = None,
+    purpose: _Text = None,
+    days: Annotated[int | None, typer.Option(min=1, help="How long it holds.")] = None,
+    partition: Annotated[str, typer.Option(help="The tenant that it is of.")] = DEFAULT,
+) -> None:
+    """Let a token or a role see what has all the given values; print the number of the grant."""
+    scope = {
+        "institution": institution,
+        "patient_id": patient_id,
+        "issuer_of_patient_id": issuer_of_patient_id,
+        "study_instance_uid": study_instance_uid,
+        "series_instance_uid": series_instance_uid,
+        "modality": modality,
+        "sop_class_uid": sop_class_uid,
+        "first_date": first_date,
+        "last_date": last_date,
+        "label": label,
+    }
+    new = NewGrant(
+        subject=subject,
+        actions=action or grants.READING,
+        denies=deny,
+        scope=grants.scope_of(scope),
+        purpose=purpose,
+        expires_at=datetime.now(UTC) + timedelta(days=days) if days else None,
+        created_by="hilum grant",
+    )
+
+    async def make(index: Database) -> int:
+        return await grants.create_grant(index, await _partition(index, partition), new)
+
+    with database(read_settings()) as url:
+        print(with_index(url, make))
+
+
+@commands.command("list")
+def list_all(
+    subject: Annotated[str | None, typer.Argument(help="token:NUMBER or role:NAME.")] = None,
+    partition: Annotated[str, typer.Option(help="The tenant that they are of.")] = DEFAULT,
+) -> None:
+    """Show the grants of everybody, or of one subject."""
+
+    async def read(index: Database) -> list[StoredGrant]:
+        partition_id = await _partition(index, partition)
+        found: list[StoredGrant] = []
+        while page := await grants.list_grants(
+            index, partition_id, subject, after=found[-1].id if found else 0
+        ):
+            found += page
+        return found
+
+    with database(read_settings()) as url:
+        for grant in with_index(url, read):
+            print(_line(grant))
+
+
+@commands.command("end")
+def end(
+    number: Annotated[int, typer.Argument(help="As `hilum grant list` shows it.")],
+    partition: Annotated[str, typer.Option(help="The tenant that it is of.")] = DEFAULT,
+) -> None:
+    """End a grant, from the next request on."""
+
+    async def do(index: Database) -> None:
+        await grants.end_grant(index, await _partition(index, partition), number)
+
+    with database(read_settings()) as url:
+        with_index(url, do)
+
+
+async def _partition(index: Database, name: str) -> int:
+    async with index.reading() as connection:
+        found = await partitions.find(connection, name)
+    if found is None:
+        raise NotFound(f"There is no partition {name!r}.")
+    return found
+
+
+def _line(grant: StoredGrant) -> str:
+    covers = [
+        f"{name}={value}" for name in SCOPE if (value := getattr(grant.scope, name)) is not None
+    ]
+    if grant.purpose is not None:
+        covers.append(f"purpose={grant.purpose}")
+    what = "may not" if grant.denies else "may"
+    until = f"  until {grant.expires_at:%Y-%m-%d %H:%M}" if grant.expires_at else ""
+    actions = ", ".join(grant.actions)
+    return (
+        f"{grant.id:>5}  {grant.subject:<20}  {what} {actions}  {' '.join(covers) or 'all'}{until}"
+    )

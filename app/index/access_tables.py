@@ -1,0 +1,126 @@
+"""The tables of access and audit; what is true of all tables is said in `app.index.tables`."""
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, DateTime, Index, LargeBinary, SmallInteger, Text, text
+from sqlmodel import Field, SQLModel
+
+from app.index.columns import identity, moment, now, texts
+
+
+class Audit(SQLModel, table=True):
+    """One request and its outcome, written before the answer is sent. Append-only."""
+
+    __table_args__ = (Index("audit_at", "partition_id", "at"),)
+
+    partition_id: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    """The caller's; 0 if nobody is known."""
+    sequence: int = Field(
+        sa_type=BigInteger, primary_key=True, sa_column_kwargs={"autoincrement": False}
+    )
+    """Its place in the chain of the partition, from 1, without a gap."""
+    hash: bytes = Field(sa_type=LargeBinary)
+    """Over this record and all before it (see `app.audit.chain`)."""
+    at: datetime = Field(sa_type=DateTime(timezone=True))
+    request_id: str = Field(sa_type=Text)
+    event: str = Field(sa_type=Text)
+    """The DICOM code (PS3.16 CID 400) of what was asked, for example 110112 Query."""
+    action: str = Field(sa_type=Text)
+    """C, R, U, D or E (PS3.15 A.5)."""
+    outcome: int = Field(sa_type=SmallInteger)
+    """0 success, 4 the caller's failure, 8 ours, 12 a major failure (PS3.15 A.5)."""
+    principal: str | None = Field(default=None, sa_type=Text)
+    client_address: str | None = Field(default=None, sa_type=Text)
+    method: str = Field(sa_type=Text)
+    path: str = Field(sa_type=Text)
+    query: str | None = Field(default=None, sa_type=Text)
+    """The query's keys; values of names of persons are left out."""
+    status: int = Field(sa_type=SmallInteger)
+    study_instance_uid: str | None = Field(default=None, sa_type=Text)
+    series_instance_uid: str | None = Field(default=None, sa_type=Text)
+    sop_instance_uid: str | None = Field(default=None, sa_type=Text)
+
+
+class AuditChain(SQLModel, table=True):
+    """How far the records of a partition go. Whoever appends holds its row until the commit."""
+
+    __tablename__ = "audit_chain"
+
+    partition_id: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    sequence: int = Field(sa_type=BigInteger)
+    hash: bytes = Field(sa_type=LargeBinary)
+
+
+class AuditRetention(SQLModel, table=True):
+    """Up to which record the beginning of a chain may be removed. Append-only."""
+
+    __tablename__ = "audit_retention"
+
+    partition_id: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    sequence: int = Field(
+        sa_type=BigInteger, primary_key=True, sa_column_kwargs={"autoincrement": False}
+    )
+    """Of the last record that may go."""
+    hash: bytes = Field(sa_type=LargeBinary)
+    """Of that record: what is left of the chain goes on from it."""
+    signed: str = Field(sa_type=Text)
+    """The checkpoint that stands for what was removed (see `app.audit.checkpoint`)."""
+
+
+class Token(SQLModel, table=True):
+    """An access token of the archive's own, known by its hash alone."""
+
+    id: int | None = identity()
+    partition_id: int = Field(foreign_key="partition.id")
+    name: str = Field(sa_type=Text)
+    sha256: bytes = Field(sa_type=LargeBinary, unique=True)
+    scopes: list[str] = texts()
+    """Some of `read`, `store`, `delete`, `admin`."""
+    restricted: bool = Field(
+        default=False, sa_column_kwargs={"server_default": text("false"), "nullable": False}
+    )
+    """Whether it sees only what grants let it see; else the whole partition."""
+    roles: list[str] = texts()
+    """Whose grants are its own."""
+    purpose: str | None = Field(default=None, sa_type=Text)
+    """What it is used for, where a grant asks that (purpose of use)."""
+    created_at: datetime = now()
+    expires_at: datetime | None = moment()
+    revoked_at: datetime | None = moment()
+    last_used_at: datetime | None = moment()
+
+
+class Grant(SQLModel, table=True):
+    """What a subject may do, and of what. It covers what has all the values that are not null."""
+
+    __tablename__ = "access_grant"
+    __table_args__ = (Index("access_grant_of_subject", "partition_id", "subject", "key"),)
+
+    id: int | None = identity()
+    partition_id: int = Field(foreign_key="partition.id")
+    subject: str = Field(sa_type=Text)
+    """`token:12`, `role:radiologist` and the like."""
+    actions: list[str] = texts()
+    """See `app.index.restriction.Action`."""
+    denies: bool
+    """Whether it forbids, which always wins, instead of allowing."""
+    key: str = Field(sa_type=Text)
+    """What it is found by: `study 1.2.3`, `patient PID-1`, or `*`."""
+    depth: int = Field(sa_type=SmallInteger)
+    """See `app.index.restriction.Depth`."""
+    institution: str | None = Field(default=None, sa_type=Text)
+    patient_id: str | None = Field(default=None, sa_type=Text)
+    issuer_of_patient_id: str | None = Field(default=None, sa_type=Text)
+    study_instance_uid: str | None = Field(default=None, sa_type=Text)
+    series_instance_uid: str | None = Field(default=None, sa_type=Text)
+    modality: str | None = Field(default=None, sa_type=Text)
+    sop_class_uid: str | None = Field(default=None, sa_type=Text)
+    first_date: str | None = Field(default=None, sa_type=Text)
+    last_date: str | None = Field(default=None, sa_type=Text)
+    """Of the study."""
+    label: str | None = Field(default=None, sa_type=Text)
+    purpose: str | None = Field(default=None, sa_type=Text)
+    """Of use, which the caller must have."""
+    created_at: datetime = now()
+    created_by: str | None = Field(default=None, sa_type=Text)
+    expires_at: datetime | None = moment()

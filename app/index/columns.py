@@ -1,0 +1,35 @@
+"""Kinds of columns that many tables have."""
+
+from typing import Any
+
+from sqlalchemy import BigInteger, DateTime, Identity, Integer, Text, func
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlmodel import Field
+
+
+def identity() -> Any:
+    return Field(default=None, sa_type=BigInteger, primary_key=True, sa_column_args=[Identity()])
+
+
+def number(start: int, kind: type[Integer] = Integer) -> Any:
+    return Field(
+        default=start,
+        sa_type=kind,
+        sa_column_kwargs={"server_default": str(start), "nullable": False},
+    )
+
+
+def now() -> Any:
+    return Field(
+        default=None,
+        sa_type=DateTime(timezone=True),
+        sa_column_kwargs={"server_default": func.now(), "nullable": False},
+    )
+
+
+def moment() -> Any:
+    return Field(default=None, sa_type=DateTime(timezone=True))
+
+
+def texts() -> Any:
+    return Field(sa_type=ARRAY(Text), sa_column_kwargs={"server_default": "{}", "nullable": False})

@@ -1,0 +1,95 @@
+"""`add_permitted`: the way into the index for who may store a part of what there is only.
+
+Rules:
+- What is stored is looked at once it is in the index, by the predicate that reading uses, and taken
+  back out if the caller may not store it: so nobody stores into a study that they may not store to,
+  whoever made it, and at whatever moment.
+- What is hidden and what is not granted are answered alike.
+"""
+
+from collections.abc import Collection, Sequence
+
+from sqlalchemy import bindparam, select
+from sqlalchemy.types import Text
+
+from app.index.instances.adding import add
+from app.index.instances.replacing import replace
+from app.index.instances.values import Differs, Hidden, NewInstance, Outcome
+from app.index.statements import Connection, any_of, prepare, table
+from app.index.tables import Instance, Series, Study
+from app.index.visibility import Visibility, visible
+
+_STUDY, _SERIES, _INSTANCE = table(Study).c, table(Series).c, table(Instance).c
+_UIDS = _INSTANCE.sop_instance_uid == any_of("uids", Text())
+_PERMITTED = prepare(
+    select(_INSTANCE.sop_instance_uid)
+    .select_from(table(Instance))
+    .join(table(Series), _SERIES.id == _INSTANCE.series_id)
+    .join(table(Study), _STUDY.id == _INSTANCE.study_id)
+    .where(*(visible(model) for model in (Study, Series, Instance)), _UIDS),
+    joined=True,
+)
+_THERE = prepare(
+    select(_INSTANCE.sop_instance_uid).where(
+        _INSTANCE.partition_id == bindparam("partition_id"), _UIDS, _INSTANCE.removed_at.is_(None)
+    )
+)
+
+
+class _NotPermitted(Exception):
+    """Undoes what has been added."""
+
+    def __init__(self, uids: Collection[str]) -> None:
+        super().__init__()
+        self.uids = uids
+
+
+async def add_permitted(
+    connection: Connection,
+    visibility: Visibility,
+    instances: Sequence[NewInstance],
+    *,
+    replacing: bool,
+) -> list[Outcome]:
+    """As `add` and, if `replacing`, then `replace` of those that differ; `Hidden` for what may not
+    be stored by who has this visibility for storing. The connection is in a transaction."""
+    hidden = await _hidden(connection, visibility, instances)
+    while True:
+        offered = [one for one in instances if one.sop_instance_uid not in hidden]
+        try:
+            async with connection.transaction():
+                outcomes = await _added(connection, visibility, offered, replacing=replacing)
+        except _NotPermitted as refused:
+            hidden |= set(refused.uids)
+            continue
+        answered = iter(outcomes)
+        return [Hidden() if one.sop_instance_uid in hidden else next(answered) for one in instances]
+
+
+async def _added(
+    connection: Connection,
+    visibility: Visibility,
+    instances: Sequence[NewInstance],
+    *,
+    replacing: bool,
+) -> list[Outcome]:
+    outcomes = await add(connection, visibility.partition_id, instances)
+    places = [n for n, outcome in enumerate(outcomes) if isinstance(outcome, Differs)]
+    if replacing and places:
+        offered = [instances[place] for place in places]
+        replaced = await replace(connection, visibility.partition_id, offered)
+        for place, outcome in zip(places, replaced, strict=True):
+            outcomes[place] = outcome
+    if hidden := await _hidden(connection, visibility, instances):
+        raise _NotPermitted(hidden)
+    return outcomes
+
+
+async def _hidden(
+    connection: Connection, visibility: Visibility, instances: Sequence[NewInstance]
+) -> set[str]:
+    """The SOP Instance UIDs under which something is that may not be stored to."""
+    uids = [instance.sop_instance_uid for instance in instances]
+    there = await _THERE.fetch(connection, partition_id=visibility.partition_id, uids=uids)
+    permitted = await _PERMITTED.fetch(connection, **visibility.parameters, uids=uids)
+    return {uid for (uid,) in there} - {uid for (uid,) in permitted}

@@ -1,0 +1,208 @@
+"""Whatever random grants: no read path shows a hidden object, also not in a count or a total."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import httpx
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from tests.fixtures.server import Server
+from tests.integration.access.population import (
+    THINGS,
+    Given,
+    Thing,
+    client_of,
+    token_with,
+    visible,
+)
+from tests.messages import parts_of
+
+NAMES = ("patient_id", "study_instance_uid", "modality", "institution", "sop_class_uid", "label")
+READING = ("search", "read", "render")
+
+
+def scopes() -> st.SearchStrategy[tuple[tuple[str, str], ...]]:
+    """Mostly of values that there are."""
+    by_name = {name: sorted({getattr(thing, name) for thing in THINGS}) for name in NAMES}
+    one = st.one_of(
+        *(st.tuples(st.just(name), st.sampled_from([*by_name[name]])) for name in NAMES),
+        st.tuples(st.just("first_date"), st.sampled_from(["20220101", "20220102"])),
+        st.tuples(st.just("last_date"), st.sampled_from(["20230101", "20221231"])),
+        st.just(("patient_id", "nobody")),
+    )
+    deeper = st.sampled_from(THINGS).map(
+        lambda thing: (
+            ("study_instance_uid", thing.study_instance_uid),
+            ("series_instance_uid", thing.series_instance_uid),
+        )
+    )
+    issued = st.sampled_from([thing for thing in THINGS if thing.issuer_of_patient_id]).map(
+        lambda thing: (
+            ("patient_id", thing.patient_id),
+            ("issuer_of_patient_id", str(thing.issuer_of_patient_id)),
+        )
+    )
+    several = st.lists(one, max_size=2, unique_by=lambda pair: pair[0]).map(tuple)
+    return st.one_of(several, several, deeper, issued)
+
+
+GRANTS = st.lists(
+    st.builds(
+        Given,
+        actions=st.one_of(
+            st.just(READING),
+            st.lists(st.sampled_from(READING), min_size=1, max_size=3, unique=True).map(tuple),
+        ),
+        scope=scopes(),
+        denies=st.sampled_from([False, False, False, True]),
+    ),
+    max_size=5,
+)
+
+
+@settings(
+    max_examples=12,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(grants=GRANTS)
+@example([Given(READING), Given(READING, (("modality", "CT"),), denies=True)])
+@example([Given(READING), Given(READING, (("sop_class_uid", THINGS[1].sop_class_uid),), True)])
+@example([Given(READING, (("patient_id", "P1"), ("last_date", "20221231")))])
+@example([Given(("search",)), Given(("read",), (("institution", "North"),))])
+async def test_nothing_hidden_is_shown(populated: Server, grants: list[Given]) -> None:
+    token = await token_with(populated, grants)
+    async with client_of(populated, token) as http:
+        await assert_searches(http, visible(grants, "search"))
+        await assert_retrieves(http, visible(grants, "read"))
+        await assert_renders(http, visible(grants, "render"))
+
+
+async def found(http: httpx.AsyncClient, path: str, **parameters: str) -> list[dict[str, Any]]:
+    answer = await http.get(path, params=parameters)
+    assert answer.status_code == 200, answer.text
+    results: list[dict[str, Any]] = answer.json()
+    return results
+
+
+def value(result: dict[str, Any], tag: str) -> Any:
+    return result[tag]["Value"][0]
+
+
+def uids(things: Sequence[Thing]) -> set[str]:
+    return {thing.sop_instance_uid for thing in things}
+
+
+async def assert_searches(http: httpx.AsyncClient, expected: list[Thing]) -> None:
+    """Results, counts, modalities, SOP classes and totals are those of what may be seen."""
+    studies: dict[str, list[Thing]] = {}
+    series: dict[str, list[Thing]] = {}
+    for thing in expected:
+        studies.setdefault(thing.study_instance_uid, []).append(thing)
+        series.setdefault(thing.series_instance_uid, []).append(thing)
+    results = await found(http, "/studies", includefield="SOPClassesInStudy")
+    assert {value(result, "0020000D") for result in results} == studies.keys()
+    for result in results:
+        seen = studies[value(result, "0020000D")]
+        assert set(result["00080061"]["Value"]) == {thing.modality for thing in seen}
+        assert set(result["00080062"]["Value"]) == {thing.sop_class_uid for thing in seen}
+        assert value(result, "00201206") == len({thing.series_instance_uid for thing in seen})
+        assert value(result, "00201208") == len(seen)
+    for result in await found(http, "/series"):
+        seen = series[value(result, "0020000E")]
+        assert value(result, "00201209") == len(seen)
+    assert Counter(value(result, "0020000E") for result in await found(http, "/series")) == Counter(
+        series.keys()
+    )
+    instances = await found(http, "/instances", includefield="all")
+    assert Counter(value(one, "00080018") for one in instances) == Counter(uids(expected))
+    for modality in ("CT", "MR"):
+        wanted = {t.study_instance_uid for t in expected if t.modality == modality}
+        results = await found(http, "/studies", ModalitiesInStudy=modality)
+        assert {value(result, "0020000D") for result in results} == wanted
+    results = await found(http, "/studies", SOPClassesInStudy=THINGS[1].sop_class_uid)
+    wanted = {t.study_instance_uid for t in expected if t.sop_class_uid == THINGS[1].sop_class_uid}
+    assert {value(result, "0020000D") for result in results} == wanted
+    for level, matches in (("studies", studies), ("series", series), ("instances", expected)):
+        for offset in (0, 1):
+            answer = await http.get(f"/{level}", params={"limit": "1", "offset": str(offset)})
+            more = max(0, len(matches) - 1 - offset)
+            told = re.findall(r"There are (\d+) additional", answer.headers.get("warning", ""))
+            assert told == ([str(more)] if more else [])
+    for thing in (THINGS[0], THINGS[7]):
+        below = studies.get(thing.study_instance_uid, [])
+        path = f"/studies/{thing.study_instance_uid}"
+        for one in ("/series", "/instances", f"/series/{thing.series_instance_uid}/instances"):
+            results = await found(http, path + one)
+            tag = "0020000E" if one == "/series" else "00080018"
+            if one.startswith("/series/"):
+                below = [t for t in below if t.series_instance_uid == thing.series_instance_uid]
+            name = "series_instance_uid" if one == "/series" else "sop_instance_uid"
+            wanted = {getattr(t, name) for t in below}
+            assert {value(result, tag) for result in results} == wanted
+
+
+AS_STORED = {"Accept": 'multipart/related; type="application/dicom"; transfer-syntax=*'}
+
+
+BELOW = ("", "/metadata", "/frames/1", "/bulkdata/7FE00010", "/versions", "/versions/1")
+
+
+async def assert_retrieves(http: httpx.AsyncClient, expected: list[Thing]) -> None:
+    """Objects, metadata (kept or made), frames, values and versions of what may be read."""
+    for study in sorted({thing.study_instance_uid for thing in THINGS}):
+        seen = [thing for thing in expected if thing.study_instance_uid == study]
+        for encoding in ("gzip", "identity"):
+            answer = await http.get(
+                f"/studies/{study}/metadata", headers={"Accept-Encoding": encoding}
+            )
+            assert answer.status_code == (200 if seen else 404)
+            if seen:
+                assert {value(one, "00080018") for one in answer.json()} == uids(seen)
+        answer = await http.get(f"/studies/{study}", headers=AS_STORED)
+        assert answer.status_code == (200 if seen else 404)
+        if seen:
+            assert len(parts_of(answer)) == len(seen)
+            locations = re.findall(rb"/instances/([0-9.]+)", answer.content)
+            told = {location.decode() for location in locations}
+            assert told == uids(seen)
+    for series in sorted({thing.series_instance_uid for thing in THINGS})[::3]:
+        seen = [thing for thing in expected if thing.series_instance_uid == series]
+        path = f"/studies/{series.rpartition('.')[0]}/series/{series}/metadata"
+        answer = await http.get(path)
+        assert answer.status_code == (200 if seen else 404)
+        if seen:
+            assert {value(one, "00080018") for one in answer.json()} == uids(seen)
+    for thing in THINGS[::5]:
+        status = 200 if thing in expected else 404
+        for below in BELOW:
+            answer = await http.get(thing.path + below)
+            assert answer.status_code == status, below
+
+
+async def assert_renders(http: httpx.AsyncClient, expected: list[Thing]) -> None:
+    """Images and thumbnails of what may be looked at."""
+    for thing in THINGS[::7]:
+        status = 200 if thing in expected else 404
+        of_study = any(one.study_instance_uid == thing.study_instance_uid for one in expected)
+        answers = {
+            f"{thing.path}/rendered": status,
+            f"{thing.path}/frames/1/thumbnail": status,
+            f"/studies/{thing.study_instance_uid}/thumbnail": 200 if of_study else 404,
+        }
+        for path, wanted in answers.items():
+            assert (await http.get(path)).status_code == wanted, path
+        answer = await http.get(
+            f"/studies/{thing.study_instance_uid}/rendered",
+            headers={"Accept": 'multipart/related; type="image/png"'},
+        )
+        seen = [one for one in expected if one.study_instance_uid == thing.study_instance_uid]
+        assert answer.status_code == (200 if seen else 404)
+        if seen:
+            locations = re.findall(rb"/instances/([0-9.]+)/", answer.content)
+            assert {location.decode() for location in locations} == uids(seen)

@@ -1,0 +1,110 @@
+"""Storing is access too: nobody changes what is hidden from them, nor learns that it is there."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+
+from app.settings import Duplicates
+from tests.fixtures.server import FixedSettings, Server, serving
+from tests.integration.access.population import (
+    THINGS,
+    Given,
+    Thing,
+    client_of,
+    file_of,
+    populate,
+    store,
+    token_with,
+)
+
+OWN, FOREIGN = THINGS[0], THINGS[4]
+ALL = ("search", "read", "render", "store")
+
+
+@pytest.fixture(params=list(Duplicates))
+async def archive(settings: FixedSettings, request: pytest.FixtureRequest) -> AsyncIterator[Server]:
+    """An archive with the things in it, for each policy of duplicates."""
+    with serving(settings.model_copy(update={"duplicates": request.param})) as server:
+        await populate(server)
+        yield server
+
+
+async def state_of(server: Server) -> list[object]:
+    """Everything that an administrator sees."""
+    async with server.client("admin") as http:
+        paths = ["/studies?includefield=all", "/series", "/instances"]
+        paths += [thing.path + "/versions" for thing in THINGS]
+        return [(await http.get(path)).json() for path in paths]
+
+
+def new(thing: Thing, number: int) -> Thing:
+    """Another instance of the same series."""
+    return replace(thing, sop_instance_uid=f"1.2.3.1000.{number}")
+
+
+async def test_what_is_hidden_is_neither_changed_nor_told_of(archive: Server) -> None:
+    grants = [Given(ALL, (("patient_id", OWN.patient_id),))]
+    before = await state_of(archive)
+    mine = {"patient_id": OWN.patient_id}
+    attempts = {
+        "the same bytes": file_of(FOREIGN),
+        "other content under its UID": file_of(FOREIGN, PatientName="Mallory"),
+        "its UID, as if it were mine": file_of(replace(FOREIGN, **mine)),
+        "a new instance in its series": file_of(new(FOREIGN, 1)),
+        "a new instance in its study, as mine": file_of(replace(new(FOREIGN, 2), **mine)),
+        "a new series in its study": file_of(
+            replace(new(FOREIGN, 3), series_instance_uid="1.2.3.55", **mine)
+        ),
+        "its UID in a study of mine": file_of(
+            replace(OWN, sop_instance_uid=FOREIGN.sop_instance_uid)
+        ),
+        "somebody else's new study": file_of(
+            replace(new(FOREIGN, 4), study_instance_uid="1.2.3.66", series_instance_uid="1.2.3.67")
+        ),
+    }
+    async with client_of(archive, await token_with(archive, grants)) as http:
+        answers = {what: await store(http, [file]) for what, file in attempts.items()}
+        together = await store(http, attempts.values())
+    assert await state_of(archive) == before
+    failures = {
+        (answer.status_code, str(answer.json()["00081198"]["Value"][0]["00081197"]), said_of(item))
+        for answer in answers.values()
+        for item in answer.json()["00081198"]["Value"]
+    }
+    assert len(failures) == 1, "one of them is answered in another way"
+    assert failures.pop()[:2] == (409, "{'vr': 'US', 'Value': [292]}")
+    assert len(together.json()["00081198"]["Value"]) == len(attempts)
+    assert "00081199" not in together.json()
+
+
+def said_of(item: dict[str, object]) -> str:
+    """All but the UIDs that the caller has sent."""
+    return "".join(str(item[tag]) for tag in sorted(item) if tag not in {"00081150", "00081155"})
+
+
+async def test_what_is_granted_is_stored(archive: Server) -> None:
+    grants = [
+        Given(ALL, (("patient_id", OWN.patient_id),)),
+        Given(("store",), (("modality", "MR"),), denies=True),
+    ]
+    fresh = replace(new(OWN, 5), study_instance_uid="1.2.3.88", series_instance_uid="1.2.3.89")
+    refused = replace(new(THINGS[2], 6))
+    assert (OWN.modality, refused.modality) == ("CT", "MR")
+    async with client_of(archive, await token_with(archive, grants)) as http:
+        answer = await store(http, map(file_of, [new(OWN, 1), refused, fresh]))
+        assert answer.status_code == 202
+        assert len(answer.json()["00081199"]["Value"]) == 2
+        assert len(answer.json()["00081198"]["Value"]) == 1
+        for thing in (new(OWN, 1), fresh):
+            assert (await http.get(thing.path)).status_code == 200
+        assert (await store(http, [file_of(fresh)])).status_code == 200
+        assert (await http.get(refused.path)).status_code == 404
+
+
+async def test_who_may_only_read_stores_nothing(archive: Server) -> None:
+    grants = [Given(("search", "read"))]
+    before = await state_of(archive)
+    async with client_of(archive, await token_with(archive, grants)) as http:
+        assert (await store(http, map(file_of, [OWN, new(OWN, 1)]))).status_code == 409
+    assert await state_of(archive) == before
