@@ -1,6 +1,6 @@
 # Everything that one does with a checkout. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check format test-corpus openapi reference migrate lock install clean
+.PHONY: help run demo test check format test-corpus test-faults openapi reference migrate lock install clean
 
 python := .venv/bin/python
 CORPUS ?= ../shared/corpus
@@ -32,6 +32,9 @@ format: install ## Format the code and mend what the linter can
 
 test-corpus: install ## Round-trip a folder of DICOM files, and look at them: CORPUS=folder
 	@$(python) -m tests.corpus $(CORPUS)
+
+test-faults: install ## Kill servers, databases and object stores N=200 times; SEED= repeats
+	@$(python) -m tests.faults --runs $(or $(N),200) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
 
 openapi: install ## Write openapi/hilum.json from the code
 	@$(python) -m app openapi

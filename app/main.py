@@ -34,6 +34,9 @@ from app.web.log import RequestLog, configure_log
 from app.web.openapi import DocumentedApp
 from app.web.proxies import TrustedProxies
 
+LAST_STORES_SECONDS = 20
+"""How long stores that were broken off may take to keep what they have received whole."""
+
 ROOMS: tuple[APIRouter, ...] = (retrieve, metadata, rendered, versions, search, store)
 """In the order in which their routes are tried: those of which a viewer asks thousands first."""
 
@@ -102,6 +105,7 @@ def _lifespan(
             yield
         finally:
             await sweeper.close()
+            await app.state.gates.stores.close(LAST_STORES_SECONDS)
             await trail.close()
             await archive.close()
 

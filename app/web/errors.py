@@ -5,6 +5,7 @@ This is the only place that knows. An error raised anywhere below the middleware
 on purpose is answered with 500 and the request id, and logged.
 """
 
+import asyncio
 import re
 from collections.abc import Iterable
 from http import HTTPStatus
@@ -55,7 +56,7 @@ class MethodNotAllowed(errors.ArchiveError):
         self.allowed = sorted(allowed)
 
 
-STATUSES: dict[type[Exception], int] = {
+STATUSES: dict[type[BaseException], int] = {
     errors.BadRequest: 400,
     errors.Unauthenticated: 401,
     errors.Forbidden: 403,
@@ -77,6 +78,7 @@ STATUSES: dict[type[Exception], int] = {
     BlobExists: 500,
     BlobMissing: 500,
     errors.Unavailable: 503,
+    asyncio.CancelledError: 503,
 }
 
 

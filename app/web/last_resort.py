@@ -4,11 +4,18 @@ An answer that has begun cannot be taken back: it is left without an end, and th
 connection, so that the caller knows it for broken.
 """
 
+import asyncio
+
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.errors import Unavailable
 from app.web.errors import CLIENT_CLOSED_REQUEST, problem, status_of
 from app.web.log import places
+
+
+class Stopping(Unavailable):
+    """The archive is being stopped; try again when it is back."""
 
 
 class ErrorResponses:
@@ -31,6 +38,11 @@ class ErrorResponses:
 
         try:
             await self._app(scope, receive, watched)
+        except asyncio.CancelledError:
+            # Only a server that ends breaks off requests, when it has waited for long enough.
+            if begun:
+                raise
+            await problem(Stopping(), scope)(scope, receive, send)
         except Exception as error:
             status = status_of(error)
             if status == CLIENT_CLOSED_REQUEST:

@@ -6,7 +6,7 @@ of a kind are at work in this process, so that a crowd waits outside, before its
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -89,6 +89,7 @@ class Gate:
 
     def __init__(self, places: int, wait_seconds: float) -> None:
         self._places = asyncio.Semaphore(places)
+        self._number = places
         self._wait_seconds = wait_seconds
 
     @asynccontextmanager
@@ -103,6 +104,13 @@ class Gate:
             yield
         finally:
             self._places.release()
+
+    async def close(self, seconds: float) -> None:
+        """Let nobody in any more, and wait so long at most until all who are in have left."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                for _ in range(self._number):
+                    await self._places.acquire()
 
 
 @dataclass(frozen=True, slots=True)

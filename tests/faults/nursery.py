@@ -19,8 +19,8 @@ import httpx
 import uvicorn
 
 import app.main  # noqa: F401  (what takes long to import is imported once)
+from app.cli import serve
 from app.cli.environment import read_settings
-from app.cli.serve import Worker
 from app.faults import arm
 from app.index.unprivileged import die_with_parent
 
@@ -97,17 +97,21 @@ class Nursery:
         self._servers: list[ServerProcess] = []
         self._process: Popen[str] | None = None
 
-    def start(self, settings: dict[str, str], fault: str | None = None) -> ServerProcess:
-        """A server with these variables in its environment, armed with this fault; ready."""
-        server = self.fork(settings, fault)
-        server.wait_until_ready()
-        return server
+    def start(
+        self, settings: dict[str, str], fault: str | None = None, last_seconds: float = 10
+    ) -> ServerProcess:
+        """A server with these variables in its environment, armed with this fault; ready.
 
-    def fork(self, settings: dict[str, str], fault: str | None = None) -> ServerProcess:
-        """As `start`, but it may take a moment until it is ready."""
+        `last_seconds`: how long requests may go on after it was asked to end.
+        """
         self._count += 1
         log = self._folder / f"server{self._count}.log"
-        order = {"settings": settings, "fault": fault, "log": str(log)}
+        order = {
+            "settings": settings,
+            "fault": fault,
+            "last_seconds": last_seconds,
+            "log": str(log),
+        }
         process = self._process
         assert process is not None
         assert process.stdin is not None
@@ -117,6 +121,7 @@ class Nursery:
         pid, port = json.loads(process.stdout.readline())
         server = ServerProcess(pid, port, log)
         self._servers.append(server)
+        server.wait_until_ready()
         return server
 
     def __enter__(self) -> Self:
@@ -166,7 +171,8 @@ def _serve(order: dict[str, Any], listener: socket.socket) -> None:
         os.dup2(file, number)
     os.environ.update(order["settings"])
     arm(order["fault"])
-    uvicorn.Server(Worker(read_settings())).run([listener])
+    serve.LAST_REQUESTS_SECONDS = order["last_seconds"]
+    uvicorn.Server(serve.Worker(read_settings())).run([listener])
 
 
 if __name__ == "__main__":

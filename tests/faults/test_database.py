@@ -9,11 +9,11 @@ import pytest
 from pydantic import SecretStr
 
 from app.settings import Settings
-from tests.faults.conftest import stage_of
 from tests.faults.floors import Postgres, postgres_in
 from tests.faults.history import requests_of
 from tests.faults.nursery import Nursery, ServerProcess
 from tests.faults.postgres import Break, Proxy, Rule, proxy_to
+from tests.faults.stages import stage_of
 from tests.faults.trial import Stage, send_again, trial
 
 

@@ -36,9 +36,10 @@ class Stage:
     """As its servers do, perhaps through proxies."""
     token: str
 
-    async def start(self, fault: str | None = None) -> ServerProcess:
+    async def start(self, fault: str | None = None, last_seconds: float = 10) -> ServerProcess:
         """A server that is ready. Waits in a thread: a proxy that it needs may be one of ours."""
-        return await asyncio.to_thread(self.nursery.start, self.environment, fault)
+        start = self.nursery.start
+        return await asyncio.to_thread(start, self.environment, fault, last_seconds)
 
 
 @dataclass(frozen=True)
