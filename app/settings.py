@@ -17,6 +17,12 @@ MIB = 1024 * KIB
 GIB = 1024 * MIB
 
 
+_CHARACTER_SET = r"^(ISO_IR (192|100|101|109|110|144|127|126|138|148|203|13|166)|GB18030|GBK)$"
+"""Those of PS3.3 C.12.1.1.2 that need no code extensions."""
+_PRINTABLE = r"^[ -\[\]-~]{1,64}$"
+"""A value of an LO, in ASCII."""
+
+
 class Duplicates(StrEnum):
     """What becomes of an instance whose UID is stored already, with other content."""
 
@@ -116,6 +122,10 @@ class Settings(BaseSettings):
     """`file:///folder`, `memory://` or `s3://bucket/prefix`; without it the data folder"""
     admin_token: SecretStr | None = None
     """the first administrator's access token, used at the first start; without it one is made"""
+    coerce_issuer_of_patient_id: Annotated[str, Field(pattern=_PRINTABLE)] | None = None
+    """set in what is stored with a Patient ID and no Issuer of Patient ID"""
+    coerce_character_set: Annotated[str, Field(pattern=_CHARACTER_SET)] | None = None
+    """declared in what is stored with text that does not fit the character set it declares"""
     duplicates: Duplicates = Duplicates.REJECT
     """other content under a stored UID: `reject`, `replace` by a new version, or `keep` the old"""
     cors_origins: list[str] = ["*"]

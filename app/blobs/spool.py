@@ -103,9 +103,16 @@ class Spool:
             return self._pieces[0][offset : offset + length] if self._pieces else b""
         return os.pread(self._file, max(0, min(length, self._size - offset)), offset)
 
-    def beside(self) -> "Spool":
-        """A new spool, not hashed, for what is made of these bytes."""
-        return Spool(self._memory_bytes, self._directory, hashed=False)
+    def beside(self, *, hashed: bool = False) -> "Spool":
+        """A new spool for what is made of these bytes."""
+        return Spool(self._memory_bytes, self._directory, hashed=hashed)
+
+    def take_over(self, other: "Spool") -> None:
+        """Hold the bytes of another spool instead of one's own; the other one then has none."""
+        self.close()
+        self._pieces, self._size, self._hash = other._pieces, other._size, other._hash
+        self._file, self._path = other._file, other._path
+        other._pieces, other._size, other._file, other._path = [], 0, None, None
 
     def close(self) -> None:
         """Let go of the bytes. A second call does nothing."""

@@ -34,6 +34,8 @@ BINARY = OPAQUE | {
 }
 """VRs that BulkDataURI may stand for."""
 DEFAULT_CHARSETS = ["iso8859"]
+NOT_IN_CHARACTER_SET = "not in its character set"
+"""What is wrong with a text that cannot be decoded."""
 
 _WORDS = {"OD": 8, "OF": 4, "OL": 4, "OV": 8, "OW": 2}
 _ESCAPE = b"\x1b"
@@ -134,7 +136,7 @@ def _decode(raw: bytes, charsets: list[str]) -> tuple[str, str | None]:
         return raw.decode(charsets[0]), None
     # Of unknown escape sequences pydicom warns, and some have turned warnings into errors.
     except (LookupError, ValueError, UserWarning):
-        return raw.decode(charsets[0], "replace"), "not in its character set"
+        return raw.decode(charsets[0], "replace"), NOT_IN_CHARACTER_SET
 
 
 def _numbers(code: str) -> Converter:

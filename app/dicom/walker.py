@@ -50,6 +50,9 @@ _IN_FRAGMENTS = values.OPAQUE - {"UN"}
 _SPECIFIC_CHARACTER_SET, _PIXEL_REPRESENTATION = 0x00080005, 0x00280103
 _TRANSFER_SYNTAX, _TRAILING_PADDING = "00020010", "FFFCFFFC"
 
+OUT_OF_ORDER = "out of order"
+"""What is wrong with an element whose tag is less than one before it."""
+
 _BEGIN_ITEMS = b'{"vr":"SQ","Value":['
 _COST = 40
 """Bytes of JSON around a value."""
@@ -379,7 +382,7 @@ class _Walk:
         if head.tag in level.seen:
             why = "the element is there twice"
             raise unreadable(reasons.DOES_NOT_MATCH_SOP_CLASS, why, tag=head.tag, at=at)
-        self._note(head.key, "out of order")
+        self._note(head.key, OUT_OF_ORDER)
 
     def _check_padding(self, at: int, end: int, level: _Level) -> None:
         """Zeros may follow the main data set; whatever else does not fit is no element."""

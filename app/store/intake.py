@@ -15,14 +15,16 @@ from typing import TypeVar
 from app.blobs.contract import BlobsFull
 from app.blobs.spool import Spool
 from app.dicom import reasons
+from app.dicom.coercion import Coercions
 from app.dicom.dataset import Problem, Unreadable, WalkLimits
-from app.dicom.instance import read_instance
+from app.dicom.instance import SopInstance, read_instance
 from app.dicom.part10 import read_file_meta
 from app.dicom.uids import valid_uid
 from app.faults import Point, reach
 from app.index.instances import NewInstance
 from app.index.reservations import ReservedKey
 from app.settings import Limits
+from app.store.coercing import Coerced, coerce
 from app.store.columns import new_instance
 from app.store.outcomes import Refusal, Stored
 
@@ -45,6 +47,7 @@ class Intake:
 
     instance: NewInstance
     warnings: tuple[Problem, ...]
+    coerced: Coerced | None = None
 
     @property
     def size(self) -> int:
@@ -70,6 +73,7 @@ class Intake:
             self.instance.sop_class_uid,
             self.instance.sop_instance_uid,
             self.warnings,
+            original_attributes=self.coerced.item if self.coerced else None,
         )
 
     def refused(self, reason: int, comment: str, attributes: tuple[Problem, ...] = ()) -> Refusal:
@@ -114,10 +118,17 @@ async def receive(
 
 
 async def read(
-    spool: Spool, key: ReservedKey, limits: Limits, study_instance_uid: str | None
+    spool: Spool,
+    key: ReservedKey,
+    limits: Limits,
+    study_instance_uid: str | None,
+    coercions: Coercions | None = None,
 ) -> Intake | Refusal:
-    """Walk what was received and make its row; refused if it is of another study than the given."""
-    return await _run(spool.size, _read, spool, key, limits, study_instance_uid)
+    """Walk what was received and make its row; refused if it is of another study than the given.
+
+    With `coercions` the spool holds what they have made of it then. Raises `BlobsFull`.
+    """
+    return await _run(spool.size, _read, spool, key, limits, study_instance_uid, coercions)
 
 
 def identified(refusal: Refusal, spool: Spool) -> Refusal:
@@ -133,14 +144,23 @@ def identified(refusal: Refusal, spool: Spool) -> Refusal:
 
 
 def _read(
-    spool: Spool, key: ReservedKey, limits: Limits, study_instance_uid: str | None
+    spool: Spool,
+    key: ReservedKey,
+    limits: Limits,
+    study_instance_uid: str | None,
+    coercions: Coercions | None,
 ) -> Intake | Refusal:
+    def walk(source: Spool) -> SopInstance:
+        return read_instance(source, _walk_limits(limits), spool.beside)
+
     try:
-        sop = read_instance(spool, _walk_limits(limits), spool.beside)
+        sop, coerced = walk(spool), None
+        if coercions is not None:
+            sop, coerced = coerce(spool, sop, coercions, walk)
     except Unreadable as error:
         return identified(Refusal(error.reason, str(error), attributes=at_fault(error)), spool)
     instance, unmatched = new_instance(sop, key=key, length=spool.size, sha256=spool.sha256)
-    intake = Intake(instance, _once_an_attribute(sop.problems + unmatched))
+    intake = Intake(instance, _once_an_attribute(sop.problems + unmatched), coerced)
     if study_instance_uid is not None and sop.study_instance_uid != study_instance_uid:
         other = Problem("0020000D", "is not the study of the URL")
         return intake.refused(reasons.WRONG_STUDY, "it belongs to another study", (other,))

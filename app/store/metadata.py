@@ -55,7 +55,7 @@ async def from_metadata(
 
     Raises `BadRequest`, `TooLarge`, `UnsupportedMediaType`, `BlobsFull`, and what reading raises.
     """
-    with Spool(limits.spool_memory_bytes, spools) as spool:
+    with Spool(limits.spool_memory_bytes, spools, hashed=False) as spool:
         message = _Message(media_type, spool, limits)
         async for head, data in parts:
             await message.take(head, data)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from app.dicom.dataset import Problem
+from app.dicom.dataset import Attributes, Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,8 @@ class Stored:
     """The version whose place it has taken."""
     kept: bool = False
     """Whether another instance was stored under its UID and stays, and this one was passed over."""
+    original_attributes: Attributes | None = None
+    """What it had been before it was changed here, as an item of Original Attributes Sequence."""
     differences: tuple[Problem, ...] = ()
     """Attributes in which the two of them differ, if there are two."""
 

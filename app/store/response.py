@@ -8,7 +8,8 @@
 Each sequence is there only if it has items: clients take an empty one for a failure. An item that
 is warned about or refused names each attribute at fault in Failed Attributes Sequence, whose items
 hold an Error Comment, `(gggg,eeee) why`. In the same way an item names the attributes in which an
-instance differs from the one that was stored before it under its UID.
+instance differs from the one that was stored before it under its UID. What it was before a coercion
+is in Original Attributes Sequence (0400,0561).
 """
 
 from collections.abc import Iterable, Sequence
@@ -72,12 +73,16 @@ def _stored_item(stored: Stored, base_url: str) -> dict[str, Any]:
         item["00000902"] = _comment(f"it takes the place of version {stored.replaced}")
     if named := stored.warnings + stored.differences:
         item["00741048"] = _attributes(named)
+    if stored.original_attributes is not None:
+        item["04000561"] = {"vr": "SQ", "Value": [stored.original_attributes]}
     return item
 
 
 def _warning_reason(stored: Stored) -> int | None:
     if stored.kept:
         return reasons.WARNING_DISCARDED
+    if stored.original_attributes is not None:
+        return reasons.WARNING_COERCED
     return reasons.WARNING_DOES_NOT_MATCH_SOP_CLASS if stored.warnings else None
 
 

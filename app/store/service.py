@@ -43,7 +43,8 @@ from app.index.instances import Outcome as Answer
 from app.index.reservations import Loan
 from app.index.visibility import Visibility
 from app.settings import Duplicates
-from app.store.differences import differences
+from app.store.coercing import configured
+from app.store.differences import as_received, differences
 from app.store.intake import Intake, identified, read, receive
 from app.store.outcomes import Outcome, Refusal
 
@@ -109,6 +110,7 @@ class _Batch:
         self._archive = archive
         self._keys = keys
         self._limits = archive.settings.limits
+        self._coercions = configured(archive.settings)
         self._spools = spool_directory(archive.settings.data_dir)
         self._study = study
         self._duplicates = duplicates
@@ -185,7 +187,11 @@ class _Batch:
             key = await self._keys.take()
         except Unavailable as lack:
             return identified(self._refusal_for(lack), spool)
-        taken = await read(spool, key, self._limits, self._study)
+        try:
+            taken = await read(spool, key, self._limits, self._study, self._coercions)
+        except Unavailable as lack:
+            self._keys.settle(key)
+            return identified(self._refusal_for(lack), spool)
         if isinstance(taken, Refusal):
             self._keys.settle(key)
             return taken
@@ -262,6 +268,7 @@ async def _add(
         reach(Point.AFTER_COMMIT)
     except Unavailable as lack:
         return [lack] * len(rows)
+    answers = [as_received(*each) for each in zip(intakes, answers, strict=True)]
     if replacing and visibility is None:
         await _replace(archive, keys.partition_id, rows, answers)
     outcomes: list[Outcome | Unavailable] = []
@@ -310,7 +317,8 @@ def _outcome(intake: Intake, answer: _Found, duplicates: Duplicates) -> Outcome:
         case Differs():
             differing = differences(answer.metadata_json, intake.instance.metadata_json)
             if duplicates is Duplicates.KEEP:
-                return changed(intake.stored(), warnings=(), kept=True, differences=differing)
+                passed_over = changed(intake.stored(), warnings=(), original_attributes=None)
+                return changed(passed_over, kept=True, differences=differing)
             return intake.refused(
                 reasons.DUPLICATE_INSTANCE, "it is stored already, with other content", differing
             )

@@ -89,3 +89,19 @@ def test_only_old_files_of_a_crash_are_removed(tmp_path: Path) -> None:
     os.utime(foreign, (long_ago, long_ago))
     assert remove_old_files(tmp_path) == 1
     assert {path.name for path in tmp_path.iterdir()} == {"spool-young", "foreign"}
+
+
+@pytest.mark.parametrize("size", [3, 30])
+@pytest.mark.parametrize("before", [3, 30])
+def test_a_spool_takes_over_what_another_one_holds(tmp_path: Path, size: int, before: int) -> None:
+    with Spool(10, tmp_path) as spool:
+        spool.write(b"x" * before)
+        with spool.beside(hashed=True) as other:
+            other.write(b"y" * size)
+            spool.take_over(other)
+            assert other.size == 0
+        assert spool.read_at(0, 100) == b"y" * size
+        assert spool.size == size
+        assert spool.sha256 == hashlib.sha256(b"y" * size).digest()
+        assert len(list(tmp_path.iterdir())) == (size > 10)
+    assert list(tmp_path.iterdir()) == []
