@@ -99,7 +99,7 @@ def _sandbox(limits: Limits) -> Sandbox:
         limits.concurrent_renders,
         Allowance(limits.render_seconds, limits.render_memory_bytes),
         queue_seconds=limits.queue_seconds,
-        modules=["app.dicom.drawing"],
+        modules=["app.dicom.drawing", "app.dicom.recoding"],
     )
 
 

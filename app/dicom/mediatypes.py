@@ -23,8 +23,10 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from app.dicom.uids import (
+    DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
     EXPLICIT_VR_LITTLE_ENDIAN,
     IMPLICIT_VR_LITTLE_ENDIAN,
+    TRANSFER_SYNTAXES,
     TransferSyntax,
 )
 
@@ -106,7 +108,7 @@ RENDERED_OFFERS = (Offer(JPEG), Offer(PNG), Offer(GIF))
 
 
 def dicom_offers(stored: TransferSyntax, *, single: bool) -> tuple[Offer, ...]:
-    """How an instance can be sent: as stored, or native data as Explicit VR Little Endian.
+    """How an instance can be sent: as stored, or native data also in explicit or deflated encoding.
 
     `single`: also as the one body of a message, as against a part of it.
     """
@@ -114,6 +116,31 @@ def dicom_offers(stored: TransferSyntax, *, single: bool) -> tuple[Offer, ...]:
     offers = [Offer(DICOM, True, stored.uid, by_default=plain)]
     if not plain:
         offers.append(Offer(DICOM, True, EXPLICIT_VR_LITTLE_ENDIAN, as_stored=False))
+    if not stored.encapsulated and not stored.deflated:
+        offers.append(
+            Offer(
+                DICOM, True, DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN, as_stored=False, by_default=False
+            )
+        )
+    return _in_forms(offers, (True, False) if single else (True,))
+
+
+def recoded_dicom_offers(targets: Iterable[str], *, single: bool) -> tuple[Offer, ...]:
+    """How an instance can be sent whose pixels are recoded: in each of the transfer syntaxes."""
+    offers = [Offer(DICOM, True, uid, as_stored=False, by_default=False) for uid in targets]
+    return _in_forms(offers, (True, False) if single else (True,))
+
+
+def recoded_frame_offers(targets: Iterable[str], *, single: bool) -> tuple[Offer, ...]:
+    """How frames can be sent that are recoded: under the media type of the transfer syntax.
+
+    Who names no transfer syntax gets the default one of the media type (PS3.18 Table 8.7.3-4).
+    """
+    offers = [
+        Offer(TRANSFER_SYNTAXES[uid].media_type, True, uid, False, uid in _FRAME_DEFAULTS)
+        for uid in targets
+        if uid != DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN
+    ]
     return _in_forms(offers, (True, False) if single else (True,))
 
 
@@ -155,6 +182,12 @@ def _native_offers(stored: TransferSyntax) -> list[Offer]:
 def _in_forms(offers: Sequence[Offer], forms: Sequence[bool]) -> tuple[Offer, ...]:
     return tuple(replace(offer, multipart=form) for form in forms for offer in offers)
 
+
+_FRAME_DEFAULTS = {
+    EXPLICIT_VR_LITTLE_ENDIAN,
+    "1.2.840.10008.1.2.5",
+    *(f"1.2.840.10008.1.2.4.{number}" for number in (70, 80, 90, 201)),
+}
 
 _TOKEN = re.compile(r'"((?:[^"\\]|\\.)*+)(?:"|\\?\Z)|([,;=])|[^",;=]++', re.DOTALL)
 _MEDIA_TYPE = re.compile(r"\*|[a-z0-9!#$&^_.+*-]+/[a-z0-9!#$&^_.+*-]+")

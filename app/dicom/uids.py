@@ -7,6 +7,7 @@ _UID = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 
 IMPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2"
 EXPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
+DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2.1.99"
 
 
 def valid_uid(value: str) -> bool:
@@ -80,7 +81,7 @@ TRANSFER_SYNTAXES: dict[str, TransferSyntax] = {
         ),
         TransferSyntax(EXPLICIT_VR_LITTLE_ENDIAN, "Explicit VR Little Endian", _NATIVE),
         TransferSyntax(
-            "1.2.840.10008.1.2.1.99",
+            DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
             "Deflated Explicit VR Little Endian",
             _NATIVE,
             deflated=True,

@@ -28,7 +28,7 @@ def reader_of(archive: Archive, plan: Plan) -> AbstractAsyncContextManager[Reade
 
 
 @asynccontextmanager
-async def inflated(archive: Archive, instance: StoredInstance) -> AsyncIterator[Reader]:
+async def inflated(archive: Archive, instance: StoredInstance) -> AsyncIterator["Spooled"]:
     """Where spans of one deflated instance can be read, for as long as the context lasts."""
     limits = archive.settings.limits
     directory = spool_directory(archive.settings.data_dir)
@@ -41,14 +41,19 @@ async def inflated(archive: Archive, instance: StoredInstance) -> AsyncIterator[
             inflater.finish()
         except Unreadable as error:
             raise Corrupt(f"The stored object cannot be inflated: {error}") from error
-        yield _Spooled(spool)
+        yield Spooled(spool)
 
 
-class _Spooled:
+class Spooled:
     """Reads the spans of a spooled file, in threads where it lies on disk."""
 
     def __init__(self, spool: Spool) -> None:
         self._spool = spool
+
+    @property
+    def size(self) -> int:
+        """Of the whole file, in bytes."""
+        return self._spool.size
 
     async def read(self, key: str, span: Span) -> bytes:
         if self._spool.path is None:

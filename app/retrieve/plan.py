@@ -8,79 +8,32 @@ an instance that was stored deflated, from the first byte of the inflated file.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from app.blobs.contract import CHUNK
 from app.dicom import mediatypes
+from app.dicom.description import PixelDescription
 from app.dicom.frames import native_span
 from app.dicom.mediatypes import MediaRange, Offer
+from app.dicom.recoding import RECIPE, Recoding
 from app.dicom.uids import TRANSFER_SYNTAXES, TransferSyntax
 from app.errors import NotAcceptable
 from app.index.instances import BulkValue, FrameTable, StoredInstance
+from app.retrieve.contents import (
+    Content,
+    Fragments,
+    Plain,
+    RecodedFrame,
+    RecodedInstance,
+    Reworked,
+    Transcoded,
+    is_small,
+    origin_of,
+    recoded_frame,
+)
 from app.span import Span
-
-
-@dataclass(frozen=True, slots=True)
-class Plain:
-    """Bytes that are sent as they lie."""
-
-    key: str
-    span: Span
-
-    @property
-    def length(self) -> int:
-        """How many bytes will be sent."""
-        return self.span.length
-
-
-@dataclass(frozen=True, slots=True)
-class Fragments:
-    """The items of one compressed frame, which are sent without their headers."""
-
-    key: str
-    span: Span
-
-    @property
-    def length(self) -> None:
-        """Not known until the headers of the items have been read."""
-        return
-
-
-@dataclass(frozen=True, slots=True)
-class Reworked:
-    """Native bytes that change on the way: big-endian words, frames that begin inside a byte.
-
-    After the words of `word` bytes in `span` have been reversed, `bits` bits are sent, beginning
-    with bit `shift`; the lowest bit of the first byte is number 0. A last byte is filled with 0.
-    """
-
-    key: str
-    span: Span
-    word: int
-    shift: int
-    bits: int
-
-    @property
-    def length(self) -> int:
-        """How many bytes will be sent."""
-        return -(-self.bits // 8)
-
-
-@dataclass(frozen=True, slots=True)
-class Transcoded:
-    """A whole native instance, which is rewritten in Explicit VR Little Endian."""
-
-    key: str
-    span: Span
-    inflates: bool
-    """Whether it was stored deflated, and may become any length."""
-
-    @property
-    def length(self) -> None:
-        """Not known until it has been rewritten."""
-        return
-
 
 WORD_BYTES = {
     **dict.fromkeys(("AT", "OW", "SS", "US"), 2),
@@ -91,8 +44,6 @@ WORD_BYTES = {
 
 PARTS_OF_RUN = 1024
 """Parts that are made at once, however small: others wait meanwhile."""
-
-Content = Plain | Fragments | Reworked | Transcoded
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +93,11 @@ class Plan:
         """The parts, but one alone of those that are told apart by their spans only."""
         return (self.parts.model,) if isinstance(self.parts, FrameParts) else self.parts
 
+    @property
+    def is_recoded(self) -> bool:
+        """Whether pixels are decoded or encoded for it."""
+        return any(isinstance(one.content, RecodedFrame | RecodedInstance) for one in self.models)
+
     def validator(self, base: str) -> str:
         """32 hex digits that are equal only if the message is equal byte by byte.
 
@@ -149,34 +105,64 @@ class Plan:
         serve as the boundary. `base` is the DICOMweb base URL, which the message contains.
         """
         digest = hashlib.blake2b(digest_size=16)
-        digest.update(f"{base} {self.offer}".encode())
+        digest.update(f"{base} {self.offer} {RECIPE if self.is_recoded else ''}".encode())
         for part in self.models:
             digest.update(f"\n{part.location} {part.content_type} ".encode())
             digest.update(part.instance.sha256)
         return digest.hexdigest()
 
 
+@dataclass(frozen=True, slots=True)
+class Recodable:
+    """What has to be known of an instance to send its frames in other transfer syntaxes."""
+
+    description: PixelDescription
+    targets: tuple[str, ...]
+    entries: FrameTable | None = None
+    """Where the items of compressed frames lie."""
+
+
 def plan_instances(
-    instances: Sequence[StoredInstance], accepted: Sequence[MediaRange], *, single: bool
+    instances: Sequence[StoredInstance],
+    accepted: Sequence[MediaRange],
+    *,
+    single: bool,
+    recodable: Mapping[int, Recodable] = MappingProxyType({}),
 ) -> Plan:
     """Send instances whole. `single`: an instance was asked for, and may be the whole body.
 
-    Raises `NotAcceptable` if one of them cannot be sent in any acceptable way.
+    Those that cannot be sent without touching their pixels are recoded, if they are `recodable`, by
+    their ids. Raises `NotAcceptable` if one of them cannot be sent in any acceptable way.
     """
-    offers: dict[str, Offer] = {}
+    offers: dict[str, Offer | None] = {}
+    chosen = []
     parts = []
     for instance in instances:
-        uid = instance.transfer_syntax_uid
-        if uid not in offers:
-            stored = _syntax(instance)
-            offers[uid] = _chosen(accepted, mediatypes.dicom_offers(stored, single=single), stored)
-        offer = offers[uid]
+        stored = _syntax(instance)
+        if stored.uid not in offers:
+            offered = mediatypes.dicom_offers(stored, single=single)
+            offers[stored.uid] = mediatypes.choose(accepted, offered)
+        offer = offers[stored.uid]
         key, span = instance.blob_key, Span(instance.blob_offset, instance.length)
-        content: Content = Plain(key, span)
-        if not offer.as_stored:
-            content = Transcoded(key, span, _syntax(instance).deflated)
+        content: Content
+        if offer is None:
+            source = recodable.get(instance.id)
+            possible = source.targets if source is not None else ()
+            offered = (
+                *mediatypes.dicom_offers(stored, single=single),
+                *mediatypes.recoded_dicom_offers(possible, single=single),
+            )
+            offer = _chosen(accepted, offered, stored)
+            entries = source.entries if source is not None else None
+            content = RecodedInstance(instance, _recoding(source, offer), entries)
+        elif offer.as_stored:
+            content = Plain(key, span)
+        else:
+            assert offer.transfer_syntax_uid is not None
+            content = Transcoded(key, span, stored.deflated, offer.transfer_syntax_uid)
+        chosen.append(offer)
         parts.append(Part(offer.content_type, instance_path(instance), content, instance))
-    return Plan(offers[instances[0].transfer_syntax_uid], tuple(parts))
+    return Plan(chosen[0], tuple(parts))
 
 
 def plan_frames(
@@ -199,13 +185,43 @@ def plan_frames(
         contents = _compressed(instance, entries)
     else:
         word = 1 if offer.as_stored else word
-        contents = (_native(instance, number, stored, word) for number in numbers)
+        contents = (_native(instance, number, word) for number in numbers)
+    return _of_frames(instance, numbers, offer, contents)
+
+
+def plan_recoded_frames(
+    instance: StoredInstance,
+    numbers: Sequence[int],
+    accepted: Sequence[MediaRange],
+    source: Recodable | None,
+) -> Plan:
+    """As `plan_frames`, but decoded or encoded, if they are recodable. Raises `NotAcceptable`."""
+    stored, single = _syntax(instance), len(numbers) == 1
+    possible = source.targets if source is not None else ()
+    made = mediatypes.recoded_frame_offers(possible, single=single)
+    offers = (*mediatypes.frame_offers(stored, single=single), *made)
+    offer = _chosen(accepted, offers, stored)
+    recoding = _recoding(source, offer)
+    entries = source.entries if source is not None else None
+    contents = (recoded_frame(instance, number, entries, recoding) for number in numbers)
+    return _of_frames(instance, numbers, offer, contents)
+
+
+def _recoding(source: Recodable | None, offer: Offer) -> Recoding:
+    assert source is not None, "nothing else is offered of what is not recodable"
+    assert offer.transfer_syntax_uid is not None
+    return Recoding(source.description, offer.transfer_syntax_uid)
+
+
+def _of_frames(
+    instance: StoredInstance, numbers: Sequence[int], offer: Offer, contents: Iterable[Content]
+) -> Plan:
     path = f"{instance_path(instance)}/frames"
     parts = tuple(
         Part(offer.content_type, f"{path}/{number}", content, instance)
         for number, content in zip(numbers, contents, strict=True)
     )
-    return Plan(offer, parts, stored.deflated)
+    return Plan(offer, parts, _syntax(instance).deflated)
 
 
 def plan_bulk_value(
@@ -276,28 +292,23 @@ def _chosen(
     return offer
 
 
-def origin_of(instance: StoredInstance) -> int:
-    """Where the spans of an instance begin to count: in its blob, or in the inflated file."""
-    return 0 if _syntax(instance).deflated else instance.blob_offset
-
-
 def _compressed(instance: StoredInstance, entries: Iterable[Span]) -> Iterator[Fragments]:
     for entry in entries:
         yield Fragments(instance.blob_key, entry.shifted(instance.blob_offset))
 
 
-def _native(instance: StoredInstance, number: int, stored: TransferSyntax, word: int) -> Content:
+def _native(instance: StoredInstance, number: int, word: int) -> Content:
     """Frame `number`, with the words of `word` bytes reversed that it lies in."""
     assert instance.pixel_offset is not None
     assert instance.frame_bits is not None
     span, shift = native_span(instance.pixel_offset, instance.frame_bits, number)
-    origin = origin_of(instance)
+    first = origin_of(instance)
     if word == 1 and shift == 0 and instance.frame_bits % 8 == 0:
-        return Plain(instance.blob_key, span.shifted(origin))
+        return Plain(instance.blob_key, span.shifted(first))
     before = (span.offset - instance.pixel_offset) % word
     start = span.offset - before
     end = span.end + (instance.pixel_offset - span.end) % word
-    words = Span(start, end - start).shifted(origin)
+    words = Span(start, end - start).shifted(first)
     return Reworked(instance.blob_key, words, word, shift + 8 * before, instance.frame_bits)
 
 
@@ -317,22 +328,3 @@ def batches(parts: Iterable[Part], limit: int = CHUNK) -> Iterator[tuple[Part, .
         room -= size
     if run:
         yield tuple(run)
-
-
-def cut(content: Content, span: Span) -> Content:
-    """A span of what the content sends; of content whose length is known."""
-    match content:
-        case Plain():
-            return Plain(content.key, span.shifted(content.span.offset))
-        case Reworked():
-            shift = content.shift + 8 * span.offset
-            bits = min(8 * span.length, content.bits - 8 * span.offset)
-            return replace(content, shift=shift, bits=bits)
-        case _:
-            raise ValueError("the length of this content is not known")
-
-
-def is_small(content: Content, limit: int = CHUNK) -> bool:
-    """Whether the content can be read, and made, at once."""
-    inflates = isinstance(content, Transcoded) and content.inflates
-    return content.span.length <= limit and not inflates

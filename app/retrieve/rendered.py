@@ -30,8 +30,9 @@ from app.dicom.uids import transfer_syntax
 from app.errors import NotFound, TooLarge, Unprocessable
 from app.index.instances import StoredInstance, bulk_value, frame_entries, metadata_of
 from app.index.visibility import Visibility
+from app.retrieve.contents import origin_of
 from app.retrieve.inflated import inflated
-from app.retrieve.plan import WORD_BYTES, origin_of
+from app.retrieve.plan import WORD_BYTES
 from app.retrieve.rendering import Rendering
 from app.retrieve.service import Target, locate_target, require_frames
 from app.retrieve.stream import Reader, reworked

@@ -22,8 +22,9 @@ from app.dicom.uids import transfer_syntax
 from app.errors import NotFound, TooLarge, Unprocessable
 from app.index.instances import StoredInstance, bulk_value, metadata_of
 from app.retrieve.asking import Ask
+from app.retrieve.contents import Content, Fragments, Plain, origin_of
 from app.retrieve.kinds import Kind, kind_of
-from app.retrieve.plan import Content, Fragments, Part, Plain, Plan, instance_path, origin_of
+from app.retrieve.plan import Part, Plan, instance_path
 from app.retrieve.rendered_response import headers_of
 from app.retrieve.response import plan_response
 from app.span import Span

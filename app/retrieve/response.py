@@ -8,7 +8,7 @@ Rules:
   same parts are the same bytes.
 """
 
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from dataclasses import replace
 from email.utils import format_datetime
 from itertools import chain, islice
@@ -17,8 +17,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.archive import Archive
+from app.retrieve.contents import (
+    Content,
+    Fragments,
+    RecodedFrame,
+    RecodedInstance,
+    cut,
+    is_small,
+)
 from app.retrieve.inflated import reader_of
-from app.retrieve.plan import Content, Fragments, Part, Plan, batches, cut, is_small
+from app.retrieve.plan import Part, Plan, batches
+from app.retrieve.recoded import recoded_bytes, recoded_pieces
 from app.retrieve.stream import Reader, ahead, read_pieces, read_small, settled
 from app.span import Span
 from app.web.multipart import Writer
@@ -97,8 +106,11 @@ async def _message(
             if is_small(run[0].content):
                 yield await _run(run, heads, reader)
             else:
+                pieces = _pieces(archive, run[0].content, reader)
+                first = await anext(pieces, b"")  # what cannot be begun can still be told
                 yield next(heads)
-                async for piece in read_pieces(run[0].content, reader):
+                yield first
+                async for piece in pieces:
                     yield piece
     yield end
 
@@ -116,9 +128,9 @@ async def _single_part(
     content = part.content
     if isinstance(content, Fragments) and not is_small(content):
         content = await settled(content, archive.blobs)
-    if is_small(content):
+    if is_small(content) or isinstance(content, RecodedFrame):
         async with reader_of(archive, plan) as reader:
-            (data,) = await read_small([content], reader)
+            data = await _at_once(archive, content, reader)
         span = _range(request, headers, len(data))
         data = data if span is None else data[span.offset : span.end]
         return Response(data, 200 if span is None else 206, headers, part.content_type)
@@ -135,10 +147,23 @@ async def _single_part(
     )
 
 
+async def _at_once(archive: Archive, content: Content, reader: Reader) -> bytes:
+    if isinstance(content, RecodedFrame):
+        return await recoded_bytes(archive, content, reader)
+    (data,) = await read_small([content], reader)
+    return data
+
+
 async def _body(archive: Archive, plan: Plan, content: Content) -> AsyncGenerator[bytes]:
     async with reader_of(archive, plan) as reader:
-        async for piece in read_pieces(content, reader):
+        async for piece in _pieces(archive, content, reader):
             yield piece
+
+
+def _pieces(archive: Archive, content: Content, reader: Reader) -> AsyncIterator[bytes]:
+    if isinstance(content, RecodedFrame | RecodedInstance):
+        return recoded_pieces(archive, content, reader)
+    return read_pieces(content, reader)
 
 
 def _range(request: Request, headers: dict[str, str], length: int) -> Span | None:

@@ -14,7 +14,7 @@ from app.archive import Archive
 from app.dicom.jsonmodel import unpack
 from app.dicom.mediatypes import MediaRange
 from app.dicom.uids import TRANSFER_SYNTAXES
-from app.errors import NotFound
+from app.errors import NotAcceptable, NotFound
 from app.index.database import Connection
 from app.index.instances import (
     BulkValue,
@@ -33,8 +33,10 @@ from app.retrieve.plan import (
     plan_compressed_pixels,
     plan_frames,
     plan_instances,
+    plan_recoded_frames,
     word_of_pixels,
 )
+from app.retrieve.recodable import asks_for_recoding, find_recodable
 from app.span import Span
 
 _PATH = re.compile(r"[0-9A-F]{8}(?:/[0-9]{1,9}/[0-9A-F]{8})*")
@@ -52,6 +54,11 @@ class Target:
     sop_instance_uid: str | None = None
 
     @property
+    def is_instance(self) -> bool:
+        """Whether an instance is named, which can be the whole body of a message."""
+        return self.sop_instance_uid is not None
+
+    @property
     def uids(self) -> list[str]:
         """Those that are named, of the study first."""
         uids = self.study_instance_uid, self.series_instance_uid, self.sop_instance_uid
@@ -63,7 +70,25 @@ async def retrieve_instances(
 ) -> Plan:
     """Every instance of the target. Raises `NotFound`, `NotAcceptable`."""
     found = await locate_target(archive, visibility, target)
-    return plan_instances(found, accepted, single=target.sop_instance_uid is not None)
+    return await planned(archive, visibility, found, accepted, single=target.is_instance)
+
+
+async def planned(
+    archive: Archive,
+    visibility: Visibility,
+    instances: Sequence[StoredInstance],
+    accepted: Sequence[MediaRange],
+    *,
+    single: bool,
+) -> Plan:
+    """As `plan_instances`, with those recoded that cannot be sent otherwise."""
+    try:
+        return plan_instances(instances, accepted, single=single)
+    except NotAcceptable:
+        if not asks_for_recoding(accepted):
+            raise
+    recodable = await find_recodable(archive, visibility, instances)
+    return plan_instances(instances, accepted, single=single, recodable=recodable)
 
 
 async def retrieve_frames(
@@ -85,7 +110,13 @@ async def retrieve_frames(
             element = await _pixel_element(connection, visibility, instance)
             word = word_of_pixels(instance, element["vr"])
     spans = [entries[number] for number in numbers] if instance.encapsulated else ()
-    return plan_frames(instance, numbers, spans, accepted, word)
+    try:
+        return plan_frames(instance, numbers, spans, accepted, word)
+    except NotAcceptable:
+        if not asks_for_recoding(accepted):
+            raise
+    recodable = await find_recodable(archive, visibility, [instance])
+    return plan_recoded_frames(instance, numbers, accepted, recodable.get(instance.id))
 
 
 async def retrieve_bulk_value(

@@ -16,9 +16,17 @@ from typing import Protocol
 
 from app.blobs.contract import CHUNK
 from app.dicom.frames import join_fragments
-from app.dicom.transcode import Transcoder, explicit_little_endian
+from app.dicom.transcode import Transcoder, rewritten
 from app.errors import Corrupt
-from app.retrieve.plan import Content, Fragments, Plain, Reworked, Transcoded
+from app.retrieve.contents import (
+    Content,
+    Fragments,
+    Plain,
+    RecodedFrame,
+    RecodedInstance,
+    Reworked,
+    Transcoded,
+)
 from app.span import Span
 
 SIDE_BY_SIDE = 16
@@ -62,6 +70,8 @@ async def read_pieces(content: Content, reader: Reader) -> AsyncIterator[bytes]:
             pieces = _reworked(content, reader)
         case Transcoded():
             pieces = _transcoded(content, reader)
+        case RecodedFrame() | RecodedInstance():
+            raise ValueError("pixels are not recoded here")
     async for piece in pieces:
         yield piece
 
@@ -125,7 +135,9 @@ def _finished(content: Content, data: bytes) -> bytes:
         case Reworked():
             return reworked(data, content.word, content.shift, content.bits)
         case Transcoded():
-            return b"".join(explicit_little_endian([data]))
+            return b"".join(rewritten([data], content.target))
+        case RecodedFrame() | RecodedInstance():
+            raise ValueError("pixels are not recoded here")
 
 
 def reworked(data: bytes, word: int, shift: int, bits: int) -> bytes:
@@ -206,7 +218,7 @@ class _Joiner:
 
 
 async def _transcoded(content: Transcoded, reader: Reader) -> AsyncIterator[bytes]:
-    transcoder = Transcoder()
+    transcoder = Transcoder(content.target)
     async for stored in reader.stream(content.key, content.span):
         made = transcoder.feed(stored)
         while (piece := await asyncio.to_thread(next, made, None)) is not None:

@@ -14,13 +14,12 @@ from app.dicom.report import HTML
 from app.errors import InvalidParameter
 from app.retrieve.asking import RANGES, Ask, Asked, answers
 from app.retrieve.kinds import Kind, kind_of
-from app.retrieve.plan import plan_instances
 from app.retrieve.rendered import Frame
 from app.retrieve.rendered_animation import animation_response
 from app.retrieve.rendered_objects import object_response
 from app.retrieve.rendered_response import image_response
 from app.retrieve.response import plan_response
-from app.retrieve.service import locate_target, require_frames
+from app.retrieve.service import locate_target, planned, require_frames
 from app.retrieve.wado_uri import UriRequest
 
 router = APIRouter(tags=["Retrieve"])
@@ -76,7 +75,7 @@ async def retrieve_by_uri(ask: Asked) -> Response:
     offer = asked.offer(instance)
     if offer.media_type == DICOM:
         accepted = [MediaRange(DICOM, False, asked.transfer_syntax, 1000)]
-        plan = plan_instances([instance], accepted, single=True)
+        plan = await planned(ask.archive, ask.visibility, [instance], accepted, single=True)
         return await plan_response(ask.request, ask.archive, plan, ask.base)
     if kind_of(instance) is not Kind.IMAGE:
         return await object_response(ask, instance, offer.media_type)

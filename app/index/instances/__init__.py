@@ -10,7 +10,7 @@ framing    where the frames of an instance lie
 
 from app.dicom.dataset import BulkValue
 from app.index.instances.adding import add
-from app.index.instances.framing import frame_entries, frame_table, locate_frames
+from app.index.instances.framing import frame_entries, frame_table, frame_tables, locate_frames
 from app.index.instances.locating import (
     bulk_value,
     locate,
@@ -54,6 +54,7 @@ __all__ = [
     "bulk_value",
     "frame_entries",
     "frame_table",
+    "frame_tables",
     "locate",
     "locate_frames",
     "locate_metadata",

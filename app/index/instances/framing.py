@@ -6,7 +6,16 @@ read in which the frames are that somebody asks for.
 
 from collections.abc import Iterator, Sequence
 
-from sqlalchemy import Integer, bindparam, column, func, literal_column, select
+from sqlalchemy import (
+    BigInteger,
+    Integer,
+    any_,
+    bindparam,
+    column,
+    func,
+    literal_column,
+    select,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.errors import NotFound
@@ -113,6 +122,25 @@ async def frame_table(
     if packed is None:
         raise NotFound("There are no compressed frames.")
     return FrameTable(packed)
+
+
+_TABLES = prepare(
+    select(_INSTANCE.id, _INSTANCE.frame_table)
+    .select_from(table(Instance))
+    .where(
+        visible(Instance),
+        _INSTANCE.id == any_(bindparam("instance_ids", type_=ARRAY(BigInteger()))),
+        _INSTANCE.frame_table.is_not(None),
+    )
+)
+
+
+async def frame_tables(
+    connection: Connection, visibility: Visibility, instance_ids: Sequence[int]
+) -> dict[int, FrameTable]:
+    """As `frame_table` of several instances, by their ids; what is not visible is left out."""
+    rows = await _TABLES.fetch(connection, **visibility.parameters, instance_ids=list(instance_ids))
+    return {instance_id: FrameTable(packed) for instance_id, packed in rows}
 
 
 def _runs(numbers: Sequence[int]) -> Iterator[Span]:

@@ -103,7 +103,7 @@ async def test_what_cannot_be_made_is_not_acceptable(viewer: httpx.AsyncClient) 
     (path,) = await store(viewer, part10(ct_dataset()))
     for parameters in (
         {"contentType": "text/html"},
-        {"contentType": "application/dicom", "transferSyntax": "1.2.840.10008.1.2.4.80"},
+        {"contentType": "application/dicom", "transferSyntax": "1.2.840.10008.1.2.4.50"},
     ):
         answer = await viewer.get(address(viewer, path, **parameters))
         assert answer.status_code == 406

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom import Dataset, Sequence
+from pydicom.encaps import encapsulate
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
@@ -21,7 +22,9 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from app.dicom.transcode import Transcoder, explicit_little_endian
+from app.dicom.elements import Changes, Elements
+from app.dicom.transcode import Transcoder, explicit_little_endian, rewritten
+from app.dicom.uids import transfer_syntax
 from app.errors import Unprocessable
 from tests.factories import ct_dataset, part10
 from tests.unit.dicom import files
@@ -409,3 +412,84 @@ def test_any_data_set_says_the_same_afterwards(
     result = transcoded(part10(dataset, syntax), piece)
 
     assert json_of(parsed(result)) == expected
+
+
+def elements_of(dataset: Dataset) -> bytes:
+    """The data set alone, in Explicit VR Little Endian."""
+    file = io.BytesIO()
+    pydicom.dcmwrite(file, dataset, implicit_vr=False, little_endian=True, force_encoding=True)
+    return file.getvalue()
+
+
+def changed(data: bytes, changes: Changes, piece: int = 1 << 20) -> bytes:
+    elements = Elements(transfer_syntax(ExplicitVRLittleEndian), changes)
+    fed = [elements.feed(data[at : at + piece]) for at in range(0, len(data), piece)]
+    return b"".join([*fed, elements.finish()])
+
+
+@pytest.mark.parametrize("piece", [1, 7, 1 << 20])
+def test_elements_are_replaced_left_out_and_added_in_their_order(piece: int) -> None:
+    dataset = ct_dataset()
+    dataset.ExtendedOffsetTable = bytes(8)
+    inner = Dataset()
+    inner.PhotometricInterpretation = "RGB"
+    dataset.IconImageSequence = [inner]
+    changes: Changes = {
+        0x00280004: b"\x28\0\x04\0CS\x04\0RGB ",
+        0x00280006: b"\x28\0\x06\0US\x02\0\1\0",
+        0x7FE00001: None,
+        0xFFFCFFFC: b"\xfc\xff\xfc\xffOB\0\0\2\0\0\0ab",
+    }
+    written = changed(elements_of(dataset), changes, piece)
+    found = pydicom.dcmread(io.BytesIO(written), force=True)
+    assert [element.tag for element in found] == sorted(element.tag for element in found)
+    assert found.PhotometricInterpretation == "RGB"
+    assert found.PlanarConfiguration == 1
+    assert "ExtendedOffsetTable" not in found
+    assert found[0xFFFC, 0xFFFC].value == b"ab"
+    assert found.IconImageSequence[0].PhotometricInterpretation == "RGB"
+    assert found.PixelData == dataset.PixelData
+    assert found.Rows == dataset.Rows
+
+
+@pytest.mark.parametrize("piece", [1, 1 << 20])
+def test_a_compressed_icon_passes_as_it_is(piece: int) -> None:
+    icon = Dataset()
+    icon.Rows = 4
+    icon.PixelData = encapsulate([b"\xff\xd8icon\xff\xd9"])
+    icon["PixelData"].VR = "OB"
+    icon["PixelData"].is_undefined_length = True
+    icon.add_new(0x00291010, "LO", "after")
+    dataset = ct_dataset(IconImageSequence=[icon])
+    found = pydicom.dcmread(io.BytesIO(changed(elements_of(dataset), {}, piece)), force=True)
+    assert found.IconImageSequence[0].PixelData == icon.PixelData
+    assert found.IconImageSequence[0].Rows == 4
+    assert found.PixelData == dataset.PixelData
+
+
+def test_pixels_are_inserted_between_what_comes_before_and_after() -> None:
+    file = part10(ct_dataset(DataSetTrailingPadding=b"\0\0\0\0"))
+    start = file.index(b"\xe0\x7f\x10\x00OW")
+    end = file.index(b"\xfc\xff\xfc\xff")
+    element = b"\xe0\x7f\x10\x00OB\0\0\x02\0\0\0ab"
+    for target in (ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian):
+        transcoder = Transcoder(target, {0x00280006: b"\x28\0\x06\0US\x02\0\1\0"})
+        made = [*transcoder.feed(file[:start]), *transcoder.insert(element)]
+        made += [*transcoder.feed(file[end:]), *transcoder.finish()]
+        found = parsed(b"".join(made))
+        assert found.file_meta.TransferSyntaxUID == target
+        assert (found.PixelData, found.PlanarConfiguration) == (b"ab", 1)
+        assert found.DataSetTrailingPadding == bytes(4)
+    transcoder = Transcoder(ExplicitVRLittleEndian, {})
+    list(transcoder.feed(file[: start - 1]))
+    with pytest.raises(Unprocessable, match="cut off"):
+        list(transcoder.insert(element))
+
+
+@pytest.mark.parametrize("uid", NATIVE)
+def test_a_native_instance_is_deflated(uid: str) -> None:
+    dataset = ct_dataset(PixelData=bytes(512))
+    file = part10(dataset, uid)
+    made = b"".join(rewritten([file], DeflatedExplicitVRLittleEndian))
+    assert len(made) < len(part10(dataset))
+    assert json_of(parsed(made)) == json_of(parsed(file))

@@ -12,19 +12,21 @@ from app.blobs.contract import CHUNK
 from app.dicom.mediatypes import parse_accept
 from app.errors import NotAcceptable
 from app.index.instances import BulkValue, FrameTable, StoredInstance
+from app.retrieve.contents import (
+    Content,
+    Fragments,
+    Plain,
+    Reworked,
+    Transcoded,
+    cut,
+    is_small,
+)
 from app.retrieve.plan import (
     PARTS_OF_RUN,
     WORD_BYTES,
-    Content,
-    Fragments,
     Part,
-    Plain,
     Plan,
-    Reworked,
-    Transcoded,
     batches,
-    cut,
-    is_small,
     plan_bulk_value,
     plan_compressed_pixels,
     plan_frames,
@@ -75,7 +77,7 @@ def test_an_instance_is_sent_as_it_lies_in_its_blob() -> None:
 def test_native_instances_are_rewritten_unless_they_are_wanted_as_stored(uid: str) -> None:
     instance = stored_instance(transfer_syntax_uid=uid)
     rewritten = plan_instances([instance], ANY, single=True)
-    assert contents(rewritten) == [Transcoded(KEY, Span(0, 1000), uid == DEFLATED)]
+    assert contents(rewritten) == [Transcoded(KEY, Span(0, 1000), uid == DEFLATED, EXPLICIT)]
     assert rewritten.parts[0].content_type == f"application/dicom; transfer-syntax={EXPLICIT}"
     assert not rewritten.is_inflated
     as_stored = plan_instances([instance], AS_STORED, single=True)
@@ -203,7 +205,7 @@ def test_the_validator_tells_apart_whatever_differs() -> None:
 
 def _part(length: int, *, inflates: bool | None = None) -> Part:
     span = Span(0, length)
-    content = Plain(KEY, span) if inflates is None else Transcoded(KEY, span, inflates)
+    content = Plain(KEY, span) if inflates is None else Transcoded(KEY, span, inflates, EXPLICIT)
     return Part("application/dicom", "/studies/1.2", content, stored_instance())
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from app.blobs.contract import CHUNK
 from app.errors import Corrupt
-from app.retrieve.plan import Content, Fragments, Plain, Reworked, cut
+from app.retrieve.contents import Content, Fragments, Plain, Reworked, cut
 from app.retrieve.stream import ahead, read_pieces, read_small, reworked, settled
 from app.span import Span
 

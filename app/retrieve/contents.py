@@ -1,0 +1,168 @@
+"""What the parts of a message are made of: where bytes lie, and what is done to them on the way.
+
+Spans count from the first byte of the blob, or, of an instance that was stored deflated, from the
+first byte of the inflated file.
+"""
+
+from dataclasses import dataclass, replace
+
+from app.blobs.contract import CHUNK
+from app.dicom.description import whole_words
+from app.dicom.frames import native_span
+from app.dicom.recoding import Recoding
+from app.dicom.uids import transfer_syntax
+from app.index.instances import FrameTable, StoredInstance
+from app.span import Span
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """Bytes that are sent as they lie."""
+
+    key: str
+    span: Span
+
+    @property
+    def length(self) -> int:
+        """How many bytes will be sent."""
+        return self.span.length
+
+
+@dataclass(frozen=True, slots=True)
+class Fragments:
+    """The items of one compressed frame, which are sent without their headers."""
+
+    key: str
+    span: Span
+
+    @property
+    def length(self) -> None:
+        """Not known until the headers of the items have been read."""
+        return
+
+
+@dataclass(frozen=True, slots=True)
+class Reworked:
+    """Native bytes that change on the way: big-endian words, frames that begin inside a byte.
+
+    After the words of `word` bytes in `span` have been reversed, `bits` bits are sent, beginning
+    with bit `shift`; the lowest bit of the first byte is number 0. A last byte is filled with 0.
+    """
+
+    key: str
+    span: Span
+    word: int
+    shift: int
+    bits: int
+
+    @property
+    def length(self) -> int:
+        """How many bytes will be sent."""
+        return -(-self.bits // 8)
+
+
+@dataclass(frozen=True, slots=True)
+class Transcoded:
+    """A whole native instance, which is rewritten in `target`, explicit or deflated."""
+
+    key: str
+    span: Span
+    inflates: bool
+    """Whether it was stored deflated, and may become any length."""
+    target: str
+
+    @property
+    def length(self) -> None:
+        """Not known until it has been rewritten."""
+        return
+
+
+@dataclass(frozen=True, slots=True)
+class RecodedFrame:
+    """A frame whose pixels are decoded, and encoded if that is asked."""
+
+    key: str
+    span: Span
+    """Of its items, or of its native bytes."""
+    first_bit: int
+    """Of a native frame, where it begins in the first byte."""
+    recoding: Recoding
+
+    @property
+    def length(self) -> None:
+        """Not known until it has been made."""
+        return
+
+
+@dataclass(frozen=True, slots=True)
+class RecodedInstance:
+    """A whole instance whose frames are recoded, one after the other."""
+
+    instance: StoredInstance
+    recoding: Recoding
+    entries: FrameTable | None
+    """Where the items of compressed frames lie, counted from the first byte of the instance."""
+
+    @property
+    def key(self) -> str:
+        """Where it is stored."""
+        return self.instance.blob_key
+
+    @property
+    def span(self) -> Span:
+        """Of the instance in the blob."""
+        return Span(self.instance.blob_offset, self.instance.length)
+
+    @property
+    def length(self) -> None:
+        """Not known until it has been made."""
+        return
+
+    def frame(self, number: int) -> RecodedFrame:
+        """Frame `number`, from 1."""
+        return recoded_frame(self.instance, number, self.entries, self.recoding)
+
+
+Content = Plain | Fragments | Reworked | Transcoded | RecodedFrame | RecodedInstance
+
+
+def origin_of(instance: StoredInstance) -> int:
+    """Where the first byte of the instance is, where its spans are read."""
+    deflated = transfer_syntax(instance.transfer_syntax_uid).deflated
+    return 0 if deflated else instance.blob_offset
+
+
+def recoded_frame(
+    instance: StoredInstance, number: int, entries: FrameTable | None, recoding: Recoding
+) -> RecodedFrame:
+    """Frame `number` of an instance, from 1. `entries`: of its frames, if they are compressed."""
+    if entries is not None:
+        span, first_bit = entries[number - 1], 0
+    else:
+        assert instance.pixel_offset is not None
+        assert instance.frame_bits is not None
+        span, first_bit = native_span(instance.pixel_offset, instance.frame_bits, number)
+        span, first_bit = whole_words(span, first_bit, instance.pixel_offset, recoding.description)
+    span = span.shifted(origin_of(instance))
+    return RecodedFrame(instance.blob_key, span, first_bit, recoding)
+
+
+def cut(content: Content, span: Span) -> Content:
+    """A span of what the content sends; of content whose length is known."""
+    match content:
+        case Plain():
+            return Plain(content.key, span.shifted(content.span.offset))
+        case Reworked():
+            shift = content.shift + 8 * span.offset
+            bits = min(8 * span.length, content.bits - 8 * span.offset)
+            return replace(content, shift=shift, bits=bits)
+        case _:
+            raise ValueError("the length of this content is not known")
+
+
+def is_small(content: Content, limit: int = CHUNK) -> bool:
+    """Whether the content can be read, and made, at once."""
+    if isinstance(content, RecodedFrame | RecodedInstance):
+        return False
+    inflates = isinstance(content, Transcoded) and content.inflates
+    return content.span.length <= limit and not inflates

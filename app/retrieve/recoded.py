@@ -1,0 +1,189 @@
+"""Frames and instances whose pixels are decoded or encoded while they are sent.
+
+Rules:
+- Codestreams are decoded and encoded in the sandbox alone, a frame at a time. Of an instance a few
+  frames are under way at once, and no more of it is held than these.
+- The first frame is made before anything is sent, so that what goes wrong with it can be told. Then
+  a sandbox that is busy is waited for.
+- The data set is rewritten on its way, so that it says what its pixels have become.
+"""
+
+import asyncio
+import struct
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import islice
+
+from app.archive import Archive
+from app.dicom.frames import join_fragments
+from app.dicom.recoding import recode
+from app.dicom.transcode import Transcoder
+from app.dicom.uids import transfer_syntax
+from app.errors import TooBusy, TooLarge, Unprocessable
+from app.index.instances import StoredInstance
+from app.retrieve.contents import RecodedFrame, RecodedInstance, origin_of
+from app.retrieve.inflated import inflated
+from app.retrieve.stream import Reader
+from app.span import Span
+
+_AHEAD_BYTES = 64 * 1024 * 1024
+"""Decoded frames that are under way of one instance, if they are small enough for several."""
+
+_SPARE_BYTES = 1024 * 1024
+_GROUP, _PIXEL_DATA = 0x7FE0, 0x0010
+_ITEM_TAG, _END_TAG = (0xFFFE, 0xE000), (0xFFFE, 0xE0DD)
+_ITEM = struct.Struct("<HHI")
+_ELEMENT = struct.Struct("<HH2sxxI")
+_IMPLICIT_HEAD = 8
+_UNDEFINED = 0xFFFFFFFF
+_EMPTY_OFFSET_TABLE = _ITEM.pack(*_ITEM_TAG, 0)
+_BYTE = 8
+
+
+async def recoded_bytes(archive: Archive, frame: RecodedFrame, reader: Reader) -> bytes:
+    """The frame in its new encoding. Raises `TooLarge`, `Unprocessable`, `TooBusy`."""
+    description = frame.recoding.description
+    largest = archive.settings.limits.rendered_pixels
+    if description.rows * description.columns > largest:
+        raise TooLarge(
+            f"A frame of {description.rows} x {description.columns} pixels is too large to recode."
+        )
+    if frame.span.length > 2 * frame.recoding.frame_bytes + _SPARE_BYTES:
+        raise Unprocessable("The frame is stored in more bytes than its pixels can need.")
+    data = await reader.read(frame.key, frame.span)
+    if transfer_syntax(description.transfer_syntax_uid).encapsulated:
+        data = join_fragments(data)
+    return await archive.sandbox.run(recode, data, frame.recoding, frame.first_bit, largest)
+
+
+async def recoded_pieces(
+    archive: Archive, content: RecodedFrame | RecodedInstance, reader: Reader
+) -> AsyncGenerator[bytes]:
+    """The bytes of the content. `reader`: of frames; instances are read where they lie."""
+    if isinstance(content, RecodedFrame):
+        yield await recoded_bytes(archive, content, reader)
+        return
+    async with _source(archive, content) as (own, whole):
+        frames = _frames(archive, content, own)
+        try:
+            async for piece in _instance(content, own, whole, frames):
+                yield piece
+        finally:
+            await frames.aclose()
+
+
+@asynccontextmanager
+async def _source(
+    archive: Archive, content: RecodedInstance
+) -> AsyncGenerator[tuple[Reader, Span]]:
+    """Where the instance can be read, and from where to where there."""
+    if transfer_syntax(content.instance.transfer_syntax_uid).deflated:
+        async with inflated(archive, content.instance) as spooled:
+            yield spooled, Span(0, spooled.size)
+    else:
+        yield archive.blobs, content.span
+
+
+async def _instance(
+    content: RecodedInstance, reader: Reader, whole: Span, frames: AsyncIterator[bytes]
+) -> AsyncIterator[bytes]:
+    recoding = content.recoding
+    stored = transfer_syntax(content.instance.transfer_syntax_uid)
+    transcoder = Transcoder(recoding.target, recoding.changes(), inflated=stored.deflated)
+    element = _element_of_pixels(content.instance)
+    first = await anext(frames)
+    async for piece in reader.stream(
+        content.key, Span(whole.offset, element.offset - whole.offset)
+    ):
+        for made in await asyncio.to_thread(list, transcoder.feed(piece)):
+            yield made
+    for made in await asyncio.to_thread(list, transcoder.insert(_head(content) + first)):
+        yield made
+    async for frame in frames:
+        for made in await asyncio.to_thread(list, transcoder.insert(frame)):
+            yield made
+    for made in transcoder.insert(_tail(content)):
+        yield made
+    async for piece in reader.stream(content.key, Span(element.end, whole.end - element.end)):
+        for made in await asyncio.to_thread(list, transcoder.feed(piece)):
+            yield made
+    for made in transcoder.finish():
+        yield made
+
+
+async def _frames(
+    archive: Archive, content: RecodedInstance, reader: Reader
+) -> AsyncGenerator[bytes]:
+    """The frames as they stand in the new Pixel Data, some being made while one is sent."""
+    count = content.instance.number_of_frames
+    assert count is not None
+    at_once = min(
+        archive.settings.limits.concurrent_renders,
+        max(1, _AHEAD_BYTES // content.recoding.frame_bytes),
+    )
+    coming: deque[asyncio.Task[bytes]] = deque()
+    numbers = iter(range(1, count + 1))
+    try:
+        first = await recoded_bytes(archive, content.frame(next(numbers)), reader)
+        for number in islice(numbers, at_once):
+            coming.append(asyncio.create_task(_patiently(archive, content.frame(number), reader)))
+        yield _as_item(first, content)
+        while coming:
+            made = await coming.popleft()
+            for number in islice(numbers, 1):
+                coming.append(
+                    asyncio.create_task(_patiently(archive, content.frame(number), reader))
+                )
+            yield _as_item(made, content)
+    finally:
+        for task in coming:
+            task.cancel()
+        await asyncio.gather(*coming, return_exceptions=True)
+
+
+async def _patiently(archive: Archive, frame: RecodedFrame, reader: Reader) -> bytes:
+    """As `recoded_bytes`, however long the sandbox is busy."""
+    while True:
+        try:
+            return await recoded_bytes(archive, frame, reader)
+        except TooBusy:
+            continue
+
+
+def _element_of_pixels(instance: StoredInstance) -> Span:
+    """Pixel Data with its head and, if it is compressed, the delimiter at its end."""
+    assert instance.pixel_offset is not None
+    assert instance.pixel_length is not None
+    implicit = transfer_syntax(instance.transfer_syntax_uid).implicit
+    head = _IMPLICIT_HEAD if implicit else _ELEMENT.size
+    tail = _ITEM.size if instance.encapsulated else 0
+    length = head + instance.pixel_length + tail
+    return Span(instance.pixel_offset - head, length).shifted(origin_of(instance))
+
+
+def _head(content: RecodedInstance) -> bytes:
+    """What comes before the first frame."""
+    if content.recoding.is_native:
+        vr = b"OW" if content.recoding.description.bits_allocated > _BYTE else b"OB"
+        length = _native_length(content)
+        return _ELEMENT.pack(_GROUP, _PIXEL_DATA, vr, length + length % 2)
+    return _ELEMENT.pack(_GROUP, _PIXEL_DATA, b"OB", _UNDEFINED) + _EMPTY_OFFSET_TABLE
+
+
+def _as_item(frame: bytes, content: RecodedInstance) -> bytes:
+    if content.recoding.is_native:
+        return frame
+    padded = frame + b"\0" * (len(frame) % 2)
+    return _ITEM.pack(*_ITEM_TAG, len(padded)) + padded
+
+
+def _tail(content: RecodedInstance) -> bytes:
+    """What comes after the last frame."""
+    if content.recoding.is_native:
+        return b"\0" * (_native_length(content) % 2)
+    return _ITEM.pack(*_END_TAG, 0)
+
+
+def _native_length(content: RecodedInstance) -> int:
+    return (content.instance.number_of_frames or 0) * content.recoding.frame_bytes
