@@ -21,6 +21,7 @@ from app.retrieve.wado_uri_routes import router as wado_uri
 from app.search.routes import router as search
 from app.settings import Settings
 from app.store.routes import router as store
+from app.upkeep.indexing import Indexer
 from app.upkeep.sweep import Sweeper
 from app.web import errors, health
 from app.web.audit import AuditTrail
@@ -101,9 +102,11 @@ def _lifespan(
         app.state.gates = Gates.of(settings.limits)
         app.state.readiness = health.Readiness(archive)
         sweeper = Sweeper(archive)
+        indexer = Indexer(archive)
         try:
             yield
         finally:
+            await indexer.close()
             await sweeper.close()
             await app.state.gates.stores.close(LAST_STORES_SECONDS)
             await trail.close()

@@ -44,3 +44,8 @@ def is_private(tag: str) -> bool:
 def private_creator_of(tag: str) -> str:
     """The tag of the element that names the creator of this private attribute (PS3.5 7.8.1)."""
     return f"{tag[:4]}00{tag[4:6]}"
+
+
+def is_private_creator(tag: str) -> bool:
+    """Whether the element names the creator of a block of private attributes (PS3.5 7.8.1)."""
+    return is_private(tag) and tag[4:6] == "00" and tag[6:] >= "10"

@@ -4,7 +4,7 @@ Compiling costs about a millisecond, so it happens when a module is loaded, or o
 a statement, never for each request. Values travel as asyncpg takes them, past SQLAlchemy.
 """
 
-from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Hashable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from sqlalchemy import ColumnElement, Executable, Table, any_, bindparam, cast, func, select
@@ -69,6 +69,15 @@ class Prepared:
         """The first value of the first row, or None."""
         sql, values = self._call(parameters)
         return await connection.fetchval(sql, *values)
+
+    async def portions(
+        self, connection: Connection, size: int, **parameters: Any
+    ) -> AsyncIterator[list[Any]]:
+        """The rows of the result, so many at a time; the connection is in a transaction."""
+        sql, values = self._call(parameters)
+        cursor = await connection.cursor(sql, *values)
+        while rows := await cursor.fetch(size):
+            yield rows
 
     async def execute(self, connection: Connection, **parameters: Any) -> None:
         """Run the statement for its effect."""

@@ -6,7 +6,8 @@
                ├─ change                           what happened, in commit order
                ├─ audit, audit_chain, audit_retention   who asked for what, refusals included
                ├─ token                            who may ask
-               └─ access_grant                     and what for, if not for everything
+               ├─ access_grant                     and what for, if not for everything
+               └─ *_terms, indexed                 what is found without a column
 
 Every table but `partition` carries `partition_id`: partitions (tenants) never share a row, and
 every unique key begins with it. Columns that Search matches hold normalised values (see
@@ -38,6 +39,7 @@ from sqlmodel import Field, SQLModel
 
 from app.index.access_tables import Audit, AuditChain, AuditRetention, Grant, Token
 from app.index.columns import identity, moment, now, number, texts
+from app.index.term_tables import Indexed, InstanceTerms, SeriesTerms, StudyTerms
 
 __all__ = [
     "CHANGE_ORDER",
@@ -46,11 +48,15 @@ __all__ = [
     "AuditRetention",
     "Change",
     "Grant",
+    "Indexed",
     "Instance",
+    "InstanceTerms",
     "Partition",
     "Series",
     "SeriesMetadata",
+    "SeriesTerms",
     "Study",
+    "StudyTerms",
     "Token",
     "Upload",
 ]

@@ -2,10 +2,10 @@
 
 - Attributes go by tag or keyword, in any case; attributes of sequence items by a path of them,
   joined by dots. Each may be given once; UIDs may be given again, which means one of them.
-- What looks like an attribute and is none, or cannot be matched here, is refused. A key that was
-  passed over would show what was not asked for, perhaps of the wrong person.
+- What looks like an attribute and is none, or has a value that its VR does not allow, is refused. A
+  key that was passed over would show what was not asked for, perhaps of the wrong person.
 - Every other unknown parameter is passed over, and so is an unknown `includefield`.
-- `Modality` asked of studies means `ModalitiesInStudy`; other keys of lower levels are refused.
+- `Modality` asked of studies means `ModalitiesInStudy`.
 - `orderby` is a list of attributes, a hyphen before one that is to descend; `after` comes from the
   link to a next page.
 - A `limit` above the archive's own is lowered to it, with a warning.
@@ -16,10 +16,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
-from app.dicom.attributes import ATTRIBUTES, REQUEST_ATTRIBUTES, Attribute, Level, level_of
-from app.dicom.dictionary import tag_of, vr_of
-from app.dicom.keys import combined, match
-from app.dicom.query import InOneItem, Key, Kinds, Order, Query, Unmatchable
+from app.dicom.attributes import ATTRIBUTES, Level, level_of
+from app.dicom.dictionary import is_private_creator, tag_of, vr_of
+from app.dicom.keys import EMPTY_VALUE, combined, match
+from app.dicom.query import InOneItem, Key, Kinds, Match, Order, Query, Unmatchable
 from app.errors import BadRequest, InvalidParameter
 from app.index.search import ORDERING
 from app.search.paging import AFTER, place_of
@@ -28,18 +28,17 @@ MOST_PARAMETERS = 1000
 MOST_KEYS = 64
 LARGEST_OFFSET = 1_000_000
 MOST_ORDERS = 4
+DEEPEST_PATH = 16
 
-_NOT_SUPPORTED = {
-    "emptyvaluematching": "Empty Value Matching",
-    "multiplevaluematching": "Multiple Value Matching",
-}
 _ORDER_BY = "orderby"
-_OPTIONS = {"limit", "offset", "fuzzymatching", "includefield", _ORDER_BY, AFTER, *_NOT_SUPPORTED}
+_OPTIONS = {
+    *("limit", "offset", "includefield", _ORDER_BY, AFTER),
+    *("fuzzymatching", "emptyvaluematching", "multiplevaluematching"),
+}
 _LIKE_AN_ATTRIBUTE = re.compile(
     r"[0-9A-Fa-f]{8}|[A-Z][A-Za-z0-9]*|[A-Za-z0-9]+(?:\.[A-Za-z0-9]+)+", re.ASCII
 )
 _MODALITY, _MODALITIES_IN_STUDY = "00080060", "00080061"
-_REQUEST_ATTRIBUTES_SEQUENCE = "00400275"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +73,12 @@ def read_query_string(
     Raises `BadRequest`; if a single parameter is to blame, `InvalidParameter`.
     """
     attributes, options = _sorted_out(_pairs(query_string), level)
-    fuzzy = _truth(options, "fuzzymatching")
-    keys = combined(_keys(attributes, level, fuzzy=fuzzy))
+    kinds = Kinds(
+        fuzzy=_truth(options, "fuzzymatching"),
+        empty_values=_truth(options, "emptyvaluematching"),
+        multiple_values=_truth(options, "multiplevaluematching"),
+    )
+    keys = combined(_keys(attributes, kinds))
     fields = [name.strip() for text in options.get("includefield", ()) for name in text.split(",")]
     limit = _number(options, "limit", most_results)
     offset = _number(options, "offset", 0)
@@ -94,7 +97,8 @@ def read_query_string(
         order=_order(options, level),
         after=None if after is None else place_of(after),
     )
-    return Asked(query, tuple(_warnings(options, limit, most_results)))
+    lowered = f"The limit parameter was lowered to the maximum of {most_results}."
+    return Asked(query, (lowered,) if limit > most_results else ())
 
 
 def _pairs(query_string: bytes) -> list[tuple[str, str]]:
@@ -134,6 +138,8 @@ def _sorted_out(pairs: Sequence[tuple[str, str]], level: Level) -> tuple[_Attrib
             if _LIKE_AN_ATTRIBUTE.fullmatch(name):
                 raise InvalidParameter(name, value, "there is no such attribute")
             continue
+        if len(path) > DEEPEST_PATH:
+            raise InvalidParameter(name, value, f"a path has at most {DEEPEST_PATH} attributes")
         if path == (_MODALITY,) and level is Level.STUDY:
             path = (_MODALITIES_IN_STUDY,)
         given = attributes.setdefault(path, _Given(name))
@@ -145,50 +151,47 @@ def _sorted_out(pairs: Sequence[tuple[str, str]], level: Level) -> tuple[_Attrib
     return attributes, options
 
 
-def _keys(attributes: _Attributes, level: Level, *, fuzzy: bool) -> list[Key]:
-    keys: list[Key] = []
-    in_item: list[Key] = []
+def _keys(attributes: _Attributes, kinds: Kinds) -> list[Key]:
+    """The keys, those in items of one sequence together."""
+    matches = []
     for path, given in attributes.items():
-        if all(not value.strip(" *") for value in given.values):
-            continue
-        vr = _matched_vr(path, given, level)
+        vr = _matched_vr(path, given, kinds)
         try:
-            found = match(vr, given.values, Kinds(fuzzy=fuzzy))
+            found = match(vr, given.values, kinds)
         except Unmatchable as error:
             raise given.refused(str(error)) from None
         if found is not None:
-            (keys if len(path) == 1 else in_item).append(Key(path[-1], found))
-    if in_item:
-        keys.append(Key(_REQUEST_ATTRIBUTES_SEQUENCE, InOneItem(tuple(in_item))))
-    return keys
+            matches.append((path, found))
+    return _nested(matches)
 
 
-def _matched_vr(path: _Path, given: _Given, level: Level) -> str:
-    """The VR of the attribute. Raises `InvalidParameter` if a key of it cannot be matched."""
-    attribute = ATTRIBUTES.get(path[0])
+def _nested(matches: Sequence[tuple[_Path, Match]]) -> list[Key]:
+    keys = [Key(path[0], found) for path, found in matches if len(path) == 1]
+    within: dict[str, list[tuple[_Path, Match]]] = {}
+    for (sequence, *path), found in matches:
+        if path:
+            within.setdefault(sequence, []).append((tuple(path), found))
+    return keys + [Key(tag, InOneItem(tuple(_nested(below)))) for tag, below in within.items()]
+
+
+def _matched_vr(path: _Path, given: _Given, kinds: Kinds) -> str | None:
+    """The VR of the attribute, None if only data sets tell. Raises `InvalidParameter`."""
     vr = vr_of(path[-1])
-    if len(path) == 1 and vr == "SQ":
-        raise given.refused("a sequence is matched by the attributes of its items")
-    if any(vr_of(tag) != "SQ" for tag in path[:-1]):
+    if any(is_private_creator(tag) or vr_of(tag) not in {"SQ", None} for tag in path[:-1]):
         raise given.refused("only attributes of the items of a sequence have a path")
-    if not _has_column(path, attribute) or vr is None:
-        raise given.refused("this attribute cannot be matched yet")
-    if _LEVELS.index(level_of(path[0])) > _LEVELS.index(level):
-        raise given.refused(
-            f"an attribute of the {level_of(path[0])} is no key to {_PLURAL[level]}"
-        )
-    return vr
-
-
-def _has_column(path: _Path, attribute: Attribute | None) -> bool:
-    if len(path) > 1:
-        return path[0] == _REQUEST_ATTRIBUTES_SEQUENCE and path[1:] in _IN_REQUEST_ATTRIBUTES
-    return attribute is not None and attribute.column is not None
+    asks_for_empty = kinds.empty_values and given.values == [EMPTY_VALUE]
+    if vr == "SQ" and not asks_for_empty and any(value.strip(" *") for value in given.values):
+        raise given.refused("a sequence is matched by the attributes of its items")
+    attribute = ATTRIBUTES.get(path[0])
+    if attribute is not None and attribute.computed and attribute.column is None:
+        raise given.refused("its value is made by the archive and cannot be matched")
+    if is_private_creator(path[-1]):
+        return "LO"
+    return None if vr is None else vr.partition(" ")[0]
 
 
 _LEVELS = list(Level)
 _PLURAL = {Level.STUDY: "studies", Level.SERIES: "series", Level.INSTANCE: "instances"}
-_IN_REQUEST_ATTRIBUTES = {(tag,) for tag in REQUEST_ATTRIBUTES}
 
 
 def _included(fields: Sequence[str]) -> frozenset[str]:
@@ -231,15 +234,3 @@ def _single(options: _Options, name: str) -> str | None:
     if len(values) > 1:
         raise InvalidParameter(name, values[1], "it is given more than once")
     return values[0] if values else None
-
-
-def _warnings(options: _Options, limit: int, most_results: int) -> list[str]:
-    """In the words of PS3.18 8.3.4 where it has some."""
-    warnings = [
-        f"The {name} parameter is not supported. {what} has not been performed."
-        for name, what in _NOT_SUPPORTED.items()
-        if _truth(options, name)
-    ]
-    if limit > most_results:
-        warnings.append(f"The limit parameter was lowered to the maximum of {most_results}.")
-    return warnings

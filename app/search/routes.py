@@ -121,11 +121,17 @@ async def _search(
     found = await search_for(archive, visibility, asked.query, base, written)
     warnings = list(asked.warnings)
     if found.remaining:
-        warnings.append(f"There are {found.remaining} additional results that can be requested")
+        number = str(found.remaining) if found.counted else f"at least {found.remaining}"
+        warnings.append(f"There are {number} additional results that can be requested")
     if found.left_out:
         warnings.append(
             f"Of {found.left_out} results only the usual attributes are returned. Their metadata"
             " has the others."
+        )
+    if found.passed_over:
+        warnings.append(
+            f"{found.passed_over} instances were passed over: their metadata is too long to be"
+            " searched."
         )
     return await dicom_json(
         request,

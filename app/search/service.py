@@ -20,13 +20,16 @@ class Results:
 
     body: bytes
     remaining: int
-    """How many more can be had after it."""
+    """How many more can be had after it, or at least so many if not `counted`."""
+    counted: bool
     end: tuple[str | int, ...] | None
     """The place after which they begin."""
     total: int | None
     """How many match, if that is known."""
     left_out: int
     """Of how many only the usual attributes are returned, since they have too many."""
+    passed_over: int
+    """How many were not looked at, since their metadata is too long."""
 
 
 async def search_for(
@@ -51,10 +54,22 @@ async def search_for(
         return written(found), left_out
 
     body, left_out = made() if len(page.found) < IN_THREAD_FROM else await asyncio.to_thread(made)
-    return Results(body, page.remaining, page.end, _total(query, page), left_out)
+    return Results(
+        body,
+        page.remaining,
+        page.counted,
+        page.end,
+        _total(query, page),
+        left_out,
+        page.passed_over,
+    )
 
 
 def _total(query: Query, page: Page) -> int | None:
-    if query.after is not None or (query.offset and not page.found and not page.remaining):
+    if (
+        not page.counted
+        or query.after is not None
+        or (query.offset and not page.found and not page.remaining)
+    ):
         return None
     return query.offset + len(page.found) + page.remaining

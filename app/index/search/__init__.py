@@ -1,22 +1,22 @@
 """Search: one SELECT for a page of what matches a query, and a count when there is more.
 
-matching    the keys, as conditions over columns
+plan        which keys the database decides, and by what
+matching    ... by columns
+by_terms    ... by the index of terms
+looking     what the database cannot decide
 ordering    the order of results, and places in it
 statements  the SQL made of these
 values      what goes in and what comes out
 """
 
-from typing import Any
-
 import asyncpg
 
-from app.dicom.attributes import ATTRIBUTES, Level
 from app.dicom.query import Query
 from app.errors import TooLarge
 from app.index.search import statements
-from app.index.search.matching import Form, take_apart
-from app.index.search.ordering import ORDERING, checked, order_of
-from app.index.search.statements import Shape
+from app.index.search.looking import look_through
+from app.index.search.ordering import ORDERING
+from app.index.search.plan import Plan, has_terms, plan_of
 from app.index.search.values import (
     Found,
     FoundInstance,
@@ -44,15 +44,21 @@ __all__ = [
 async def search(
     connection: Connection, visibility: Visibility, query: Query, wanted: Wanted, totals: Totals
 ) -> Page:
-    """The matches that may be seen. Every key's attribute must have a column.
+    """The matches that may be seen.
 
-    Raises `TooLarge` if it takes longer than a statement may, `InvalidParameter` if the query goes
-    on from what is no place in its order.
+    Raises `TooLarge` if it takes longer than a statement may, or if more would have to be looked
+    through than one search may; `BadRequest` if a key cannot be matched in what lies below;
+    `InvalidParameter` if the query goes on from what is no place in its order.
     """
-    shape, values = _take_apart(query, wanted)
-    values |= visibility.parameters
     try:
-        return await _page(connection, visibility, query, shape, values, totals)
+        if not has_terms(query):
+            plan = await plan_of(connection, visibility, query)
+            return await _page(connection, visibility, wanted, plan, totals)
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            plan = await plan_of(connection, visibility, query)
+            if plan.looked_at:
+                return await look_through(connection, visibility, wanted, plan)
+            return await _page(connection, visibility, wanted, plan, None)
     except asyncpg.QueryCanceledError as error:
         raise TooLarge("The search takes too long: narrow it down by more keys.") from error
 
@@ -60,11 +66,13 @@ async def search(
 async def _page(
     connection: Connection,
     visibility: Visibility,
-    query: Query,
-    shape: Shape,
-    values: dict[str, Any],
-    totals: Totals,
+    wanted: Wanted,
+    plan: Plan,
+    totals: Totals | None,
 ) -> Page:
+    """`totals` is None where counts are not remembered: those of what is not told by keys alone."""
+    query, shape = plan.query, plan.shape(wanted)
+    values = {**plan.values, **visibility.parameters}
     rows = await statements.page(shape).fetch(
         connection, **values, limit=query.limit + 1, offset=query.offset
     )
@@ -72,45 +80,19 @@ async def _page(
     found = [read(row) for row in rows[: query.limit]]
     if len(rows) <= query.limit:
         return Page(found)
-    counted = visibility, query.keys, query.study_instance_uid, query.series_instance_uid
-    total = await totals.of(
-        (query.level, *counted, query.order if query.after else (), query.after),
-        rows[0][statements.LATEST_CHANGE],
-        statements.total(shape),
-        connection,
-        **values,
-    )
+    count = statements.total(shape)
+    if totals is None:
+        total = await count.fetchval(connection, **values)
+    else:
+        asked = visibility, query.keys, query.study_instance_uid, query.series_instance_uid
+        total = await totals.of(
+            (query.level, *asked, query.order if query.after else (), query.after),
+            rows[0][statements.LATEST_CHANGE],
+            count,
+            connection,
+            **values,
+        )
     remaining = max(0, total - query.offset - query.limit)
     if not found:
         return Page(found, remaining)
-    return Page(found, remaining, tuple(rows[query.limit - 1])[-len(shape.order) :])
-
-
-def _take_apart(query: Query, wanted: Wanted) -> tuple[Shape, dict[str, Any]]:
-    forms: list[tuple[Level, Form]] = []
-    values: list[Any] = []
-    for key in sorted(query.keys, key=lambda key: key.tag):
-        form, given = take_apart(key)
-        forms.append((ATTRIBUTES[key.tag].level, form))
-        values += given
-    named = {f"v{number}": value for number, value in enumerate(values)}
-    study, series, order = query.study_instance_uid, query.series_instance_uid, order_of(query)
-    if study is not None:
-        named["study"] = study
-    if series is not None:
-        named["series"] = series
-    if query.after is not None:
-        place = checked(query.after, order)
-        named |= {f"p{number}": value for number, value in enumerate(place)}
-    return (
-        Shape(
-            query.level,
-            wanted,
-            study is not None,
-            series is not None,
-            tuple(forms),
-            order,
-            query.after is not None,
-        ),
-        named,
-    )
+    return Page(found, remaining, end=tuple(rows[query.limit - 1])[-len(shape.order) :])

@@ -27,16 +27,19 @@ from sqlalchemy import (
     cast,
     exists,
     func,
+    literal_column,
     or_,
     tuple_,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.types import TypeEngine
 
-from app.dicom.attributes import ATTRIBUTES
+from app.dicom.attributes import ATTRIBUTES, REQUEST_ATTRIBUTES, Attribute
 from app.dicom.query import (
+    AllOf,
     Between,
     BetweenMoments,
+    Empty,
     InOneItem,
     Key,
     Match,
@@ -111,6 +114,27 @@ class HasOne(Form):
 
     def on(self, value: Column, bind: Bind) -> Condition:
         return value.op("&&", is_comparison=True)(bind(_TEXTS))
+
+
+class HasAll(Form):
+    """The array has all of the values given."""
+
+    def on(self, value: Column, bind: Bind) -> Condition:
+        return value.op("@>", is_comparison=True)(bind(_TEXTS))
+
+
+class IsEmptyArray(Form):
+    """The array has no value."""
+
+    def on(self, value: Column, bind: Bind) -> Condition:
+        return func.cardinality(value) == literal_column("0")
+
+
+class IsNull(Form):
+    """There is no value, or none that could be matched."""
+
+    def condition(self, table: FromClause, bind: Bind) -> Condition:
+        return table.c[self.column].is_(None)
 
 
 class HasLike(Form):
@@ -213,11 +237,30 @@ _PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]")
 _SPECIAL_TO_LIKE = re.compile(r"[\\%_]")
 
 
-def take_apart(key: Key) -> Parts:
-    """The form of a key, and its values. The key's attribute must have a column."""
-    column = ATTRIBUTES[key.tag].column
-    assert column is not None
-    return _parts(column, key.match)
+def take_apart(key: Key) -> Parts | None:
+    """The form of a key, and its values; None if no column decides it."""
+    attribute = ATTRIBUTES.get(key.tag)
+    if attribute is None or attribute.column is None or not _decides(attribute, key.match):
+        return None
+    return _parts(attribute.column, key.match)
+
+
+def _decides(attribute: Attribute, match: Match) -> bool:
+    """Whether the attribute's column is enough to tell; as a rule it holds its first value."""
+    match match:
+        case InOneItem(keys):
+            return attribute.vr == "SQ" and all(
+                key.tag in REQUEST_ATTRIBUTES and isinstance(key.match, OneOf | Wildcard)
+                for key in keys
+            )
+        case BetweenMoments(time):
+            return time in ATTRIBUTES and ATTRIBUTES[time].column is not None
+        case AllOf():
+            return attribute.column in _ARRAYS
+        case Empty():
+            return attribute.vr != "SQ"
+        case _:
+            return attribute.vr != "SQ"
 
 
 def _parts(name: str, match: Match) -> Parts:
@@ -240,8 +283,16 @@ def _parts(name: str, match: Match) -> Parts:
             return _name(name, groups, words)
         case InOneItem(keys):
             return _item(name, keys)
+        case AllOf(matches):
+            return HasAll(name), [[value for one in matches for value in _values(one)]]
+        case Empty():
+            return (IsEmptyArray(name) if name in _ARRAYS else IsNull(name)), []
         case _:
             raise TypeError(f"no column is matched like this: {match}")
+
+
+def _values(match: Match) -> Sequence[str | int | float]:
+    return match.values if isinstance(match, OneOf) else ()
 
 
 def _one_of(name: str, values: Sequence[str | int | float]) -> Parts:

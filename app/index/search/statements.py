@@ -14,6 +14,7 @@ from sqlalchemy import (
     Select,
     bindparam,
     case,
+    exists,
     func,
     literal_column,
     select,
@@ -105,11 +106,13 @@ def total(shape: Shape) -> Prepared:
 
     Tables that make no difference are left out; where all below a row match, its count is taken.
     """
-    levels = {level for level, _ in shape.forms}
+    levels = {level for level, _ in shape.forms if level in shape.levels}
     levels |= {Level.STUDY} if shape.in_study else set()
     levels |= {Level.SERIES} if shape.in_series else set()
     if shape.goes_on:
         levels |= set(shape.levels)
+    if shape.goes_on or any(level not in shape.levels for level, _ in shape.forms):
+        levels |= {shape.level}
     lowest = max(levels or {Level.STUDY}, key=LEVELS.index)
     counted: ColumnElement[Any] = func.count()
     if lowest is not shape.level:
@@ -139,8 +142,33 @@ def _matching(
     def bind(kind: TypeEngine[Any]) -> BindParameter[Any]:
         return bindparam(f"v{next(numbers)}", type_=kind)
 
-    statement = statement.where(*(form.condition(TABLES[at], bind) for at, form in shape.forms))
+    conditions = [(at, form.condition(TABLES[at], bind)) for at, form in shape.forms]
+    statement = statement.where(*(each for at, each in conditions if at in shape.levels))
+    if below := [(at, each) for at, each in conditions if at not in shape.levels]:
+        statement = statement.where(_something_below(shape.level, below))
     return statement.where(comes_after(shape.order, _placed)) if shape.goes_on else statement
+
+
+def _something_below(
+    level: Level, conditions: Sequence[tuple[Level, ColumnElement[bool]]]
+) -> ColumnElement[bool]:
+    """There is a series, or an instance and its series, of which all the conditions are true."""
+    levels = {at for at, _ in conditions}
+    lowest = max(levels, key=LEVELS.index)
+    source: FromClause = TABLES[lowest]
+    if len(levels) > 1:
+        source = source.join(_SERIES, _INSTANCE.c.series_id == _SERIES.c.id)
+    searched = TABLES[level]
+    found: Select[Any] = (
+        select(literal_column("1"))
+        .select_from(source)
+        .where(
+            TABLES[lowest].c[f"{level}_id"] == searched.c.id,
+            *(visible(_MODELS[at]) for at in LEVELS if at in levels),
+            *(condition for _, condition in conditions),
+        )
+    )
+    return exists(found.correlate(searched))
 
 
 def _placed(number: int, kind: TypeEngine[Any]) -> BindParameter[Any]:

@@ -70,5 +70,9 @@ class Page:
     found: list[Found]
     remaining: int = 0
     """How many more there are after them."""
+    counted: bool = True
+    """Whether that is all; else there are at least so many."""
+    passed_over: int = 0
+    """Instances that were not looked at, since their metadata is too long."""
     end: tuple[str | int, ...] | None = None
     """The place of the last one in the order of the search, if there are more."""

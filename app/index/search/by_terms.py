@@ -1,0 +1,198 @@
+"""Keys without a column, as conditions on ids: what the index of terms knows of them.
+
+A *decided* condition is true of exactly what matches. What the index does not know yet, and what it
+has marked as not taken apart, is looked at here, as long as it is little. Any other condition is
+true of everything that matches and of more; somebody has to look at each of these candidates.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import orjson
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    FromClause,
+    Table,
+    all_,
+    and_,
+    any_,
+    bindparam,
+    exists,
+    literal_column,
+    not_,
+    or_,
+    select,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlmodel import SQLModel
+
+from app.dicom.attributes import Level
+from app.dicom.matcher import fits
+from app.dicom.query import Key
+from app.dicom.terms import Needs, needs
+from app.index.search.matching import Bind, EqualsOne, Form, Parts
+from app.index.statements import Connection, Prepared, any_of, prepare, table
+from app.index.tables import InstanceTerms, Series, SeriesTerms, Study, StudyTerms
+from app.index.terms import Unindexed
+from app.index.visibility import Visibility, visible
+
+MOST_IDS = 5_000
+"""Found by terms, they are given to the search one by one; more are found while it goes on."""
+MOST_LOOSE = 1_000
+"""Studies or series that are looked at since the index does not know them."""
+
+_IDS = ARRAY(BigInteger())
+_TERMS = {
+    Level.STUDY: table(StudyTerms),
+    Level.SERIES: table(SeriesTerms),
+    Level.INSTANCE: table(InstanceTerms),
+}
+_ID = {Level.STUDY: "id", Level.SERIES: "id", Level.INSTANCE: "series_id"}
+"""The column of a level by which its rows have terms."""
+_MODELS: dict[Level, type[SQLModel]] = {Level.STUDY: Study, Level.SERIES: Series}
+
+
+@dataclass(frozen=True, slots=True)
+class HasTerms(Form):
+    """The terms of the row have one of each of so many sets; or else its id is one of those given.
+
+    With `decided`, ids of another list are left out whatever their terms are.
+    """
+
+    level: Level
+    sets: int
+    none: bool
+    decided: bool
+
+    def condition(self, table: FromClause, bind: Bind) -> ColumnElement[bool]:
+        id_, terms = table.c[self.column], _TERMS[self.level].c
+        given = id_ == any_(bind(_IDS))
+        conditions = [id_ != all_(bind(_IDS))] if self.decided else []
+        found = exists(literal_column("1")).where(
+            terms.id == id_, *_conditions(terms.terms, bind, self.sets, none=self.none)
+        )
+        return or_(given, and_(*conditions, found))
+
+
+async def by_terms(
+    connection: Connection,
+    visibility: Visibility,
+    level: Level,
+    keys: Sequence[Key],
+    unknown: Unindexed,
+) -> tuple[Parts, bool]:
+    """The condition on the rows of a level, and whether it decides."""
+    needed = needs(keys)
+    fresh = unknown.studies if level is Level.STUDY else unknown.series
+    if needed.exact and level is not Level.INSTANCE:
+        loose = fresh | await _marked(connection, visibility, level, needed)
+        if len(loose) <= MOST_LOOSE:
+            fitting = await _fitting(connection, visibility, level, keys, loose)
+            return await _condition(connection, visibility, level, needed, (fitting, loose)), True
+    widened = Needs(tuple(some | needed.marks for some in needed.some_of))
+    return await _condition(connection, visibility, level, widened, (fresh, None)), False
+
+
+async def _condition(
+    connection: Connection,
+    visibility: Visibility,
+    level: Level,
+    needed: Needs,
+    known: tuple[Collection[int], Collection[int] | None],
+) -> Parts:
+    """`known`: ids that are taken, and if it is decided, those that are left out else."""
+    taken, left_out = known
+    values = _values(needed)
+    if needed.some_of:
+        statement = _found(level, len(needed.some_of), bool(needed.none_of))
+        named = {f"v{number}": value for number, value in enumerate(values)}
+        rows = await statement.fetch(connection, **visibility.parameters, **named, most=MOST_IDS)
+        if len(rows) < MOST_IDS:
+            ids = {row[0] for row in rows}.difference(left_out or ()).union(taken)
+            return EqualsOne(_ID[level]), [sorted(ids)]
+    decided = left_out is not None
+    form = HasTerms(_ID[level], level, len(needed.some_of), bool(needed.none_of), decided)
+    return form, [list(taken), *([list(left_out)] if left_out is not None else []), *values]
+
+
+def _values(needed: Needs) -> list[list[int]]:
+    none = [list(needed.none_of)] if needed.none_of else []
+    return [*(list(some) for some in needed.some_of), *none]
+
+
+def _conditions(
+    terms: ColumnElement[Any], bind: Bind, sets: int, *, none: bool
+) -> list[ColumnElement[bool]]:
+    conditions = [_overlaps(terms, bind(_IDS)) for _ in range(sets)]
+    return [*conditions, not_(_overlaps(terms, bind(_IDS)))] if none else conditions
+
+
+def _overlaps(terms: ColumnElement[Any], some: ColumnElement[Any]) -> ColumnElement[bool]:
+    return terms.op("&&", is_comparison=True)(some)
+
+
+def _of_partition(terms: Table) -> ColumnElement[bool]:
+    return terms.c.partition_id == bindparam("visible_partition")
+
+
+@lru_cache(64)
+def _found(level: Level, sets: int, none: bool) -> Prepared:
+    """The ids of what has such terms. Whether they may be seen is for the search to tell."""
+    terms = _TERMS[level]
+    numbers = iter(range(sets + 1))
+
+    def bind(kind: Any) -> ColumnElement[Any]:
+        return bindparam(f"v{next(numbers)}", type_=kind)
+
+    statement = select(terms.c.id).where(
+        _of_partition(terms), *_conditions(terms.c.terms, bind, sets, none=none)
+    )
+    return prepare(statement.limit(bindparam("most", type_=BigInteger())))
+
+
+_MARKED = {
+    level: prepare(
+        select(terms.c.id)
+        .where(_of_partition(terms), _overlaps(terms.c.terms, bindparam("marks", type_=_IDS)))
+        .limit(bindparam("most", type_=BigInteger()))
+    )
+    for level, terms in _TERMS.items()
+}
+
+
+async def _marked(
+    connection: Connection, visibility: Visibility, level: Level, needed: Needs
+) -> frozenset[int]:
+    rows = await _MARKED[level].fetch(
+        connection, **visibility.parameters, marks=list(needed.marks), most=MOST_LOOSE + 1
+    )
+    return frozenset(row[0] for row in rows)
+
+
+_ATTRIBUTES = {
+    level: prepare(
+        select(table(model).c.id, table(model).c.attributes).where(
+            visible(model), table(model).c.id == any_of("ids", BigInteger())
+        )
+    )
+    for level, model in _MODELS.items()
+}
+
+
+async def _fitting(
+    connection: Connection,
+    visibility: Visibility,
+    level: Level,
+    keys: Sequence[Key],
+    ids: Collection[int],
+) -> frozenset[int]:
+    """Those of the studies or series that match, as their attributes tell."""
+    if not ids:
+        return frozenset()
+    rows: Sequence[Mapping[str, Any]] = await _ATTRIBUTES[level].fetch(
+        connection, **visibility.parameters, ids=list(ids)
+    )
+    return frozenset(row["id"] for row in rows if fits(keys, orjson.loads(row["attributes"])))

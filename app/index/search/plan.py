@@ -1,0 +1,135 @@
+"""`Plan`: which keys of a query the database decides, and by what.
+
+    by a column    what `app.dicom.attributes` gives one
+    by terms       everything else, as far as terms tell (see `app.index.search.by_terms`)
+    by looking     what they narrow down but do not decide: the JSON of each candidate is read
+
+Where a key tells which study or patient it is, or the URL does, little is left: then everything
+without a column is decided by looking.
+
+A key of a lower level than that of the search is matched if something below is: all such keys by
+one and the same series, or one and the same instance and its series.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app.dicom.attributes import Level, level_of
+from app.dicom.dictionary import keyword_of
+from app.dicom.query import Key, OneOf, Query
+from app.errors import BadRequest, Unavailable
+from app.index.search.by_terms import by_terms
+from app.index.search.matching import Form, take_apart
+from app.index.search.ordering import LEVELS, Rank, checked, order_of
+from app.index.search.statements import Shape
+from app.index.search.values import Wanted
+from app.index.statements import Connection
+from app.index.terms import unindexed
+from app.index.visibility import Visibility
+
+MOST_UNINDEXED = 20_000
+"""Changes that a search copes with; beyond that nothing is found by terms."""
+
+_NARROW = {"0020000D", "0020000E", "00080018", "00100020", "00080050"}
+"""Of attributes with these tags a value leaves a study or a few."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a query is answered."""
+
+    query: Query
+    order: tuple[Rank, ...]
+    forms: tuple[tuple[Level, Form], ...]
+    values: Mapping[str, Any]
+    """Those of the statements' parameters that the query gives."""
+    looked_at: Mapping[Level, Sequence[Key]]
+    """What has to be decided by looking."""
+
+    def shape(self, wanted: Wanted) -> Shape:
+        """Of the statements."""
+        query = self.query
+        return Shape(
+            query.level,
+            wanted,
+            query.study_instance_uid is not None,
+            query.series_instance_uid is not None,
+            self.forms,
+            self.order,
+            query.after is not None,
+        )
+
+
+def has_terms(query: Query) -> bool:
+    """Whether a plan for the query reads what the index of terms knows."""
+    return any(take_apart(key) is None for key in query.keys)
+
+
+async def plan_of(connection: Connection, visibility: Visibility, query: Query) -> Plan:
+    """The plan for a query; what it says of ids is true of the moment that the connection sees.
+
+    Raises `BadRequest` if a key cannot be decided where it is.
+    """
+    forms: list[tuple[Level, Form]] = []
+    values: list[Any] = []
+    without_column: defaultdict[Level, list[Key]] = defaultdict(list)
+    for key in sorted(query.keys, key=lambda key: key.tag):
+        parts = take_apart(key)
+        if parts is None:
+            without_column[level_of(key.tag)].append(key)
+        else:
+            forms.append((level_of(key.tag), parts[0]))
+            values += parts[1]
+    looked_at: dict[Level, Sequence[Key]] = {}
+    below = [level for level in without_column if not _is_at_hand(level, query)]
+    if without_column and (below or not _is_narrow(query)):
+        unknown = await unindexed(connection, visibility, most=MOST_UNINDEXED)
+    else:
+        unknown = None
+    for level, keys in without_column.items():
+        decided = False
+        if unknown is not None:
+            (form, given), decided = await by_terms(connection, visibility, level, keys, unknown)
+            forms.append((level, form))
+            values += given
+        elif level in below:
+            raise Unavailable("The index of attributes is being made. Try again in a while.")
+        if not decided and level in below:
+            raise _undecidable(keys, level, query.level)
+        if not decided:
+            looked_at[level] = keys
+    order = order_of(query)
+    return Plan(query, order, tuple(forms), _named(query, order, values), looked_at)
+
+
+def _is_at_hand(level: Level, query: Query) -> bool:
+    return LEVELS.index(level) <= LEVELS.index(query.level)
+
+
+def _is_narrow(query: Query) -> bool:
+    return query.study_instance_uid is not None or any(
+        key.tag in _NARROW and isinstance(key.match, OneOf) for key in query.keys
+    )
+
+
+def _undecidable(keys: Sequence[Key], level: Level, searched: Level) -> BadRequest:
+    names = ", ".join(keyword_of(key.tag) for key in keys)
+    plural = "series" if level is Level.SERIES else "instances"
+    return BadRequest(
+        f"{names}: to find a {searched} by what is kept of its {plural}, search for {plural}; of a "
+        "series, whole values can be asked for here."
+    )
+
+
+def _named(query: Query, order: Sequence[Rank], values: Sequence[Any]) -> dict[str, Any]:
+    named = {f"v{number}": value for number, value in enumerate(values)}
+    if query.study_instance_uid is not None:
+        named["study"] = query.study_instance_uid
+    if query.series_instance_uid is not None:
+        named["series"] = query.series_instance_uid
+    if query.after is not None:
+        place = checked(query.after, order)
+        named |= {f"p{number}": value for number, value in enumerate(place)}
+    return named
