@@ -11,7 +11,7 @@ import pytest
 from pydicom import dcmread
 from pydicom.filebase import DicomBytesIO
 
-from tests.factories import ct_dataset, ct_series, multipart
+from tests.factories import ct_dataset, ct_series, multipart, part10
 from tests.fixtures.server import Server
 from tests.messages import parts_of
 
@@ -118,3 +118,57 @@ async def test_of_different_instances_of_one_uid_one_wins_on_both(
     (won,) = [one for one, answer in zip(rivals, answers, strict=True) if answer.is_success]
     for client in both:
         assert (await client.get(instance_of(won).path, headers=AS_STORED)).content == won
+
+
+async def test_of_32_stores_of_one_uid_one_is_readable_on_both_from_then_on(
+    both: list[httpx.AsyncClient],
+) -> None:
+    dataset = ct_dataset()
+    same = [part10(dataset)] * 32
+    assert await statuses_of_stores_at_once(both, same) == [200] * 32
+    dataset = ct_dataset()
+    others = []
+    for number in range(32):
+        dataset.PatientComments = f"number {number}"
+        others.append(part10(dataset))
+    assert await statuses_of_stores_at_once(both, others) == [200] + [409] * 31
+
+
+async def statuses_of_stores_at_once(both: list[httpx.AsyncClient], sent: list[bytes]) -> list[int]:
+    """Store instances of one UID at once, through both servers, while both are read.
+
+    One of them is there from the first moment, the only one, and the others hear what differs.
+    """
+    path = instance_of(sent[0]).path
+    done = asyncio.Event()
+    seen: set[bytes] = set()
+
+    async def watch(client: httpx.AsyncClient) -> None:
+        while not done.is_set():
+            was_there = bool(seen)
+            answer = await client.get(path, headers=AS_STORED)
+            assert answer.status_code == 200 or not was_there
+            if answer.status_code == 200:
+                seen.add(answer.content)
+
+    watching = [asyncio.create_task(watch(client)) for client in both]
+    answers = await asyncio.gather(
+        *(
+            client.post("/studies", content=one, headers={"Content-Type": "application/dicom"})
+            for one, client in zip(sent, cycle(both), strict=False)
+        )
+    )
+    done.set()
+    await asyncio.gather(*watching)
+    (won,) = {one for one, answer in zip(sent, answers, strict=True) if answer.is_success}
+    assert seen <= {won}
+    study = instance_of(won).study
+    for client in both:
+        assert (await client.get(path, headers=AS_STORED)).content == won
+        assert len((await client.get(f"{study}/instances")).json()) == 1
+    for answer in answers:
+        if not answer.is_success:
+            (failed,) = answer.json()["00081198"]["Value"]
+            (named,) = failed["00741048"]["Value"]
+            assert named["00000902"]["Value"] == ["(0010,4000) differs from the stored instance"]
+    return sorted(answer.status_code for answer in answers)
