@@ -47,6 +47,16 @@ class Limits(BaseModel):
     """body of one Store request"""
     request_parts: PositiveInt = 10_000
     """instances in one Store request"""
+    part_header_bytes: PositiveInt = 16 * KIB
+    """headers of one part of a message"""
+    part_header_lines: PositiveInt = 32
+    """lines of them"""
+    uri_bytes: PositiveInt = 8 * KIB
+    """address of a request, with its query"""
+    request_header_bytes: PositiveInt = 32 * KIB
+    """headers of a request"""
+    request_header_lines: PositiveInt = 100
+    """lines of them"""
     instance_bytes: PositiveInt = 16 * GIB
     """one instance"""
     inflated_bytes: PositiveInt = 4 * GIB
@@ -69,12 +79,18 @@ class Limits(BaseModel):
     """a part beyond this goes to disk"""
     search_results: PositiveInt = 1_000
     """results of one page"""
+    search_keys: PositiveInt = 64
+    """attributes that one search may match"""
+    search_offset: PositiveInt = 1_000_000
+    """results that one search may skip"""
     frames_per_request: PositiveInt = 1_000
     """frames that one request may name"""
     rendered_pixels: PositiveInt = 64_000_000
     """pixels of one rendered image"""
     concurrent_stores: PositiveInt = 16
     """Store requests at work, in one process"""
+    concurrent_reads: PositiveInt = 32
+    """whole studies or series being sent, by one process"""
     concurrent_renders: PositiveInt = 4
     """frames being decoded for one process, each in a process of its own"""
     render_seconds: PositiveInt = 20
@@ -83,8 +99,14 @@ class Limits(BaseModel):
     """memory for decoding and rendering one frame"""
     queue_seconds: PositiveFloat = 5
     """wait for a turn before answering 503"""
+    head_seconds: PositiveFloat = 10
+    """a request whose headers are not complete by then is given up"""
     body_idle_seconds: PositiveFloat = 30
     """a body in which nothing comes is given up"""
+    stall_seconds: PositiveFloat = 30
+    """an answer of which too little is taken in this time is given up"""
+    slowest_bytes_per_second: PositiveInt = 1 * KIB
+    """too little, of a body in a minute and of an answer in the time above"""
     statement_seconds: PositiveFloat = 30
     """one database statement"""
 

@@ -23,8 +23,8 @@ stand in the same file.
 LIMITS = """
 ## Limits
 
-What one request may cost at most. Sizes are in bytes, times in seconds. A request beyond a limit is
-answered with 413 or 503 and says which limit it was.
+What one request may cost at most. Sizes are in bytes, times in seconds. The
+[conformance statement](../conformance-statement.md#limits) says how it is answered beyond a limit.
 
 | variable | default | meaning |
 | --- | --- | --- |

@@ -28,8 +28,8 @@ _LONG = {"OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT",
 
 
 def fresh_uid() -> str:
-    """A UID that nobody else has."""
-    return f"2.25.{secrets.randbits(100)}"
+    """A UID that nobody else has, of 35 characters."""
+    return f"2.25.{10**29 + secrets.randbelow(9 * 10**29)}"
 
 
 def padded(value: str | bytes) -> bytes:

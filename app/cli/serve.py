@@ -27,6 +27,7 @@ from app.errors import ArchiveError
 from app.index import migrate
 from app.index.unprivileged import die_with_parent
 from app.settings import Settings
+from app.web.protocol import GuardedProtocol
 
 APPLICATION = "app.main:create_app"
 BACKLOG = 2048
@@ -68,7 +69,7 @@ class Worker(uvicorn.Config):
             APPLICATION,
             factory=True,
             workers=settings.workers,
-            http="httptools",  # h11 takes Content-Length together with Transfer-Encoding
+            http=GuardedProtocol,
             ws="none",
             lifespan="on",
             log_config=None,
@@ -80,6 +81,7 @@ class Worker(uvicorn.Config):
             timeout_graceful_shutdown=LAST_REQUESTS_SECONDS,
             timeout_worker_healthcheck=STUCK_SECONDS,
         )
+        self.limits = settings.limits
         self._supervisor = os.getpid()
 
     def load(self) -> None:

@@ -9,6 +9,7 @@ Rules:
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from email.utils import format_datetime
 from itertools import chain, islice
@@ -30,15 +31,20 @@ from app.retrieve.plan import Part, Plan, batches
 from app.retrieve.recoded import recoded_bytes, recoded_pieces
 from app.retrieve.stream import Reader, ahead, read_pieces, read_small, settled
 from app.span import Span
+from app.web.limits import Gate
 from app.web.multipart import Writer
 from app.web.ranges import content_range, parse_range
 from app.web.responses import REVALIDATE, VARY, StreamingResponse, not_modified, strong_etag
 
 
-async def plan_response(request: Request, archive: Archive, plan: Plan, base: str) -> Response:
+async def plan_response(
+    request: Request, archive: Archive, plan: Plan, base: str, gate: Gate | None = None
+) -> Response:
     """The answer that sends what was planned, or 304. `base` is the DICOMweb base URL.
 
-    Raises `RangeNotSatisfiable`, `Corrupt` and what the store of blobs raises.
+    `gate`: where a message that streams waits for its turn, which lasts until it is sent; then
+    `TooBusy` may be raised. Raises `RangeNotSatisfiable`, `Corrupt` and what the store of blobs
+    raises.
     """
     validator = plan.validator(base)
     etag = strong_etag(validator)
@@ -53,12 +59,17 @@ async def plan_response(request: Request, archive: Archive, plan: Plan, base: st
         "Vary": VARY,
     }
     if plan.offer.multipart:
-        return await _multipart(archive, plan, base, validator, headers)
+        return await _multipart(archive, plan, base, validator, headers, gate)
     return await _single_part(request, archive, plan, base, headers)
 
 
 async def _multipart(
-    archive: Archive, plan: Plan, base: str, boundary: str, headers: dict[str, str]
+    archive: Archive,
+    plan: Plan,
+    base: str,
+    boundary: str,
+    headers: dict[str, str],
+    gate: Gate | None,
 ) -> Response:
     writer = Writer(plan.offer.media_type, boundary)
     heads, end = _heads(writer, plan, base), writer.end()
@@ -71,12 +82,19 @@ async def _multipart(
     if len(plan.parts) == 1:
         content = await settled(plan.parts[0].content, archive.blobs)
         plan = replace(plan, parts=(replace(plan.parts[0], content=content),))
+    message = ahead(_message(archive, plan, heads, end))
     return StreamingResponse(
-        ahead(_message(archive, plan, heads, end)),
+        message if gate is None else _in_turn(message, gate),
         media_type=writer.content_type,
         length=_length(plan, base, boundary),
         headers=headers,
     )
+
+
+async def _in_turn(message: AsyncGenerator[bytes], gate: Gate) -> AsyncGenerator[bytes]:
+    async with gate.turn(), aclosing(message):
+        async for piece in message:
+            yield piece
 
 
 def _heads(writer: Writer, plan: Plan, base: str) -> Iterator[bytes]:

@@ -22,12 +22,15 @@ from app.retrieve.asking import RANGES, Ask, Asked, answers, frame_numbers, targ
 from app.retrieve.response import plan_response
 from app.retrieve.service import Target
 from app.web.dependencies import DICOMWEB
+from app.web.limits import Gates
 from app.web.plain_route import PlainRoute
 
 router = APIRouter(prefix=DICOMWEB, tags=["Retrieve"], route_class=PlainRoute)
 
 _MULTIPART_DICOM = f'{MULTIPART}; type="{DICOM}"'
-_OBJECTS = answers("A part for each instance", _MULTIPART_DICOM)
+_OBJECTS = answers("A part for each instance", _MULTIPART_DICOM) | {
+    503: {"description": "Too many studies and series are being sent"}
+}
 _OBJECT = answers("The instance", _MULTIPART_DICOM, DICOM) | RANGES
 _FRAMES = RANGES | answers(
     "A part for each frame, or the only frame by itself",
@@ -88,4 +91,6 @@ async def retrieve_bulkdata(
 
 async def _instances(ask: Ask, target: Target) -> Response:
     plan = await service.retrieve_instances(ask.archive, ask.visibility, target, ask.accepted)
-    return await plan_response(ask.request, ask.archive, plan, ask.base)
+    gates: Gates = ask.request.app.state.gates
+    gate = gates.reads if target.sop_instance_uid is None else None
+    return await plan_response(ask.request, ask.archive, plan, ask.base, gate)

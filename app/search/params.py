@@ -23,10 +23,9 @@ from app.dicom.query import InOneItem, Key, Kinds, Match, Order, Query, Unmatcha
 from app.errors import BadRequest, InvalidParameter
 from app.index.search import ORDERING
 from app.search.paging import AFTER, place_of
+from app.settings import Limits
 
 MOST_PARAMETERS = 1000
-MOST_KEYS = 64
-LARGEST_OFFSET = 1_000_000
 MOST_ORDERS = 4
 DEEPEST_PATH = 16
 
@@ -64,7 +63,7 @@ def read_query_string(
     query_string: bytes,
     level: Level,
     *,
-    most_results: int,
+    limits: Limits,
     study_instance_uid: str | None = None,
     series_instance_uid: str | None = None,
 ) -> Asked:
@@ -73,6 +72,8 @@ def read_query_string(
     Raises `BadRequest`; if a single parameter is to blame, `InvalidParameter`.
     """
     attributes, options = _sorted_out(_pairs(query_string), level)
+    if len(attributes) > limits.search_keys:
+        raise BadRequest(f"There are more than {limits.search_keys} attributes in the query.")
     kinds = Kinds(
         fuzzy=_truth(options, "fuzzymatching"),
         empty_values=_truth(options, "emptyvaluematching"),
@@ -80,10 +81,12 @@ def read_query_string(
     )
     keys = combined(_keys(attributes, kinds))
     fields = [name.strip() for text in options.get("includefield", ()) for name in text.split(",")]
+    most_results = limits.search_results
     limit = _number(options, "limit", most_results)
     offset = _number(options, "offset", 0)
-    if offset > LARGEST_OFFSET:
-        raise InvalidParameter("offset", str(offset), f"at most {LARGEST_OFFSET} can be skipped")
+    if offset > limits.search_offset:
+        why = f"at most {limits.search_offset} can be skipped"
+        raise InvalidParameter("offset", str(offset), why)
     after = _single(options, AFTER)
     query = Query(
         level=level,
@@ -146,8 +149,6 @@ def _sorted_out(pairs: Sequence[tuple[str, str]], level: Level) -> tuple[_Attrib
         given.values.append(value)
         if len(given.values) > 1 and vr_of(path[-1]) != "UI":
             raise InvalidParameter(name, value, "the attribute is given more than once")
-    if len(attributes) > MOST_KEYS:
-        raise BadRequest(f"There are more than {MOST_KEYS} attributes in the query.")
     return attributes, options
 
 

@@ -109,7 +109,7 @@ async def _search(
     asked = read_query_string(
         request.scope["query_string"],
         level,
-        most_results=archive.settings.limits.search_results,
+        limits=archive.settings.limits,
         study_instance_uid=_uid(study),
         series_instance_uid=_uid(series),
     )

@@ -55,7 +55,12 @@ def parts_of(
         raise UnsupportedMediaType(f"{expected} is expected, not {content_type[:128]!r}")
     if "boundary" not in kind.parameters:
         raise BadRequest("The Content-Type of the multipart message has no boundary.")
-    parser = Parser(kind.parameters["boundary"], parts=limits.request_parts)
+    parser = Parser(
+        kind.parameters["boundary"],
+        parts=limits.request_parts,
+        header_bytes=limits.part_header_bytes,
+        header_lines=limits.part_header_lines,
+    )
     events = Events(parser, body)
     if root in FORMS:
         return from_metadata(root, parts_with_heads(events), limits, spools)

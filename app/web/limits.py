@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from time import perf_counter
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -15,9 +16,8 @@ from app.errors import BadRequest, TooBusy, TooLarge, UnsupportedMediaType
 from app.settings import Limits
 from app.web.errors import HeadersTooLarge, RequestTimedOut, UriTooLong
 
-URI_BYTES = 8 * 1024
-HEADER_BYTES = 32 * 1024
-HEADER_LINES = 100
+SLOW_SECONDS = 60
+"""Over how long a body may be slow."""
 
 
 class RequestLimits:
@@ -34,11 +34,14 @@ class RequestLimits:
 
     def _check(self, scope: Scope) -> bool:
         """Whether there is a body. Raises if the request is refused for what can be seen so far."""
-        if len(scope["raw_path"]) + len(scope["query_string"]) > URI_BYTES:
-            raise UriTooLong(f"The address of the request exceeds {URI_BYTES} bytes.")
+        limits = self._limits
+        if len(scope["raw_path"]) + len(scope["query_string"]) > limits.uri_bytes:
+            raise UriTooLong(f"The address of the request exceeds {limits.uri_bytes} bytes.")
         headers = scope["headers"]
-        if len(headers) > HEADER_LINES:
-            raise HeadersTooLarge(f"The request has more than {HEADER_LINES} headers.")
+        if len(headers) > limits.request_header_lines:
+            raise HeadersTooLarge(
+                f"The request has more than {limits.request_header_lines} headers."
+            )
         size, has_body = 0, False
         for name, value in headers:
             size += len(name) + len(value) + len(b": \r\n")
@@ -50,8 +53,10 @@ class RequestLimits:
                     has_body = True
                 case b"content-encoding" if value.strip().lower() != b"identity":
                     raise UnsupportedMediaType("A compressed body is not taken.")
-        if size > HEADER_BYTES:
-            raise HeadersTooLarge(f"The headers of the request exceed {HEADER_BYTES} bytes.")
+        if size > limits.request_header_bytes:
+            raise HeadersTooLarge(
+                f"The headers of the request exceed {limits.request_header_bytes} bytes."
+            )
         return has_body
 
     def _check_length(self, value: bytes) -> None:
@@ -62,20 +67,29 @@ class RequestLimits:
 
     def _bounded(self, receive: Receive) -> Receive:
         received, more = 0, True
+        waited, in_time = 0.0, 0
 
         async def bounded() -> Message:
-            nonlocal received, more
+            nonlocal received, more, waited, in_time
             if not more:
                 return await receive()
+            begin = perf_counter()
             try:
                 async with asyncio.timeout(self._limits.body_idle_seconds):
                     message = await receive()
             except TimeoutError:
                 raise RequestTimedOut from None
-            received += len(message.get("body", b""))
+            length = len(message.get("body", b""))
+            received += length
+            in_time += length
             if received > self._limits.request_bytes:
                 raise self._too_large()
             more = message.get("more_body", False)
+            waited += perf_counter() - begin
+            if waited >= SLOW_SECONDS:
+                if more and in_time < waited * self._limits.slowest_bytes_per_second:
+                    raise RequestTimedOut("The body of the request comes too slowly.")
+                waited, in_time = 0.0, 0
             return message
 
         return bounded
@@ -119,9 +133,12 @@ class Gates:
 
     stores: Gate
     """Requests that store."""
+    reads: Gate
+    """Requests for whole studies and series."""
 
     @classmethod
     def of(cls, limits: Limits) -> "Gates":
         return cls(
             Gate(limits.concurrent_stores, limits.queue_seconds),
+            Gate(limits.concurrent_reads, limits.queue_seconds),
         )

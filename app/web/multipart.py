@@ -19,8 +19,6 @@ from app.errors import BadRequest, TooLarge
 
 BOUNDARY = re.compile(r"[\x20-\x7e]{0,199}[\x21-\x7e]")
 """RFC 2046 allows 70 characters, but 73 are seen, and other characters than its own."""
-HEADER_BYTES = 16 * 1024
-HEADER_LINES = 32
 
 # RFC 2046 lets the boundary alone make a delimiter, but then another boundary that begins like
 # ours, for which nested messages are known, would end a part.
@@ -65,13 +63,25 @@ class Parser:
     of no more use.
     """
 
-    def __init__(self, boundary: str, *, parts: int = 10_000) -> None:
-        """`parts`: how many there may be. Raises `Malformed` if the boundary can be none."""
+    def __init__(
+        self,
+        boundary: str,
+        *,
+        parts: int = 10_000,
+        header_bytes: int = 16 * 1024,
+        header_lines: int = 32,
+    ) -> None:
+        """`parts`: how many there may be; `header_bytes`, `header_lines`: of each of them.
+
+        Raises `Malformed` if the boundary can be none.
+        """
         if not BOUNDARY.fullmatch(boundary):
             raise Malformed(f"The boundary is not 1 to 200 printable characters: {boundary[:80]!r}")
         self.complete = False
         """Whether the closing delimiter has been seen."""
         self._parts_left = parts
+        self._most_bytes = header_bytes
+        self._most_lines = header_lines
         self._dash_boundary = b"--" + boundary.encode("ascii")
         self._delimiter = b"\n" + self._dash_boundary
         # A line break before the first byte, so that every delimiter follows one.
@@ -125,16 +135,16 @@ class Parser:
     def _headers(self, events: list[Event]) -> bool:
         end = self._buffer.find(b"\n", self._at)
         length = (end + 1 if end >= 0 else len(self._buffer)) - self._at
-        if self._header_bytes + length > HEADER_BYTES:
-            raise Malformed(f"The headers of a part exceed {HEADER_BYTES} bytes.")
+        if self._header_bytes + length > self._most_bytes:
+            raise Malformed(f"The headers of a part exceed {self._most_bytes} bytes.")
         if end < 0:
             return False
         line = self._buffer[self._at : end].removesuffix(b"\r")
         self._at = end + 1
         self._header_bytes += length
         if line:
-            if len(self._lines) == HEADER_LINES:
-                raise Malformed(f"A part has more than {HEADER_LINES} lines of headers.")
+            if len(self._lines) == self._most_lines:
+                raise Malformed(f"A part has more than {self._most_lines} lines of headers.")
             self._lines.append(line)
             return True
         if not self._parts_left:

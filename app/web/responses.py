@@ -20,10 +20,6 @@ GZIP_IN_THREAD_FROM_BYTES = 64 * 1024
 GZIP_LEVEL = 1
 GZIP_WINDOW = zlib.MAX_WBITS | 16
 
-STALL_SECONDS = 30
-SLOWEST_BYTES_PER_SECOND = 8 * 1024
-"""A caller that takes less than this, and stands still for longer than that, is given up."""
-
 _GZIP = re.compile(r"(?:^|,)\s*(?:gzip|\*)\s*(?:;\s*q\s*=\s*([0-9.]+))?\s*(?=,|$)", re.I)
 _LINE_BREAKS_AND_BEYOND_LATIN_1 = re.compile(r"[^\x20-\x7e\xa0-\xff]")
 
@@ -104,7 +100,8 @@ class StreamingResponse(Response):
 
     The first piece is made before the status goes out, so that an error until then is answered as
     what it is. A body that fails later ends in a closed connection, never as if it were whole. The
-    making ends when the caller goes away or takes too little.
+    making ends when the caller goes away; who takes too little is cut off by the server
+    (`app.web.protocol`).
     """
 
     def __init__(
@@ -137,24 +134,15 @@ class StreamingResponse(Response):
                 }
             )
             while piece is not None:
-                if gone.done() or not await _sent(piece, send):
+                if gone.done():
                     return
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
                 piece = await anext(self._pieces, None)
             await send({"type": "http.response.body"})
         finally:
             gone.cancel()
             if isinstance(self._pieces, AsyncGenerator):
                 await self._pieces.aclose()
-
-
-async def _sent(piece: bytes, send: Send) -> bool:
-    """Send the piece; False if the caller had not taken enough of those before in time."""
-    try:
-        async with asyncio.timeout(STALL_SECONDS + len(piece) / SLOWEST_BYTES_PER_SECOND):
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-    except TimeoutError:
-        return False
-    return True
 
 
 async def _disconnected(receive: Receive) -> None:

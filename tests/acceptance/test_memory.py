@@ -15,6 +15,7 @@ import orjson
 import pytest
 from pydicom.uid import ImplicitVRLittleEndian
 
+from app.web.protocol import PROTOCOL
 from tests.factories import ct_dataset, part10
 from tests.fixtures.s3 import S3Server
 from tests.fixtures.server import Server
@@ -51,7 +52,7 @@ def process(request: pytest.FixtureRequest, database_url: str, tmp_path: Path) -
         port = free.getsockname()[1]
     command = ["-m", "uvicorn", "--factory", "app.main:create_app", "--port", str(port)]
     with subprocess.Popen(
-        [sys.executable, *command, "--http", "httptools", "--no-access-log"],
+        [sys.executable, *command, "--http", PROTOCOL, "--no-access-log"],
         env={name: value for name, value in os.environ.items() if not name.startswith("HILUM_")}
         | environment,
         stdout=subprocess.DEVNULL,

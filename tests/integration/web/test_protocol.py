@@ -1,0 +1,206 @@
+"""Who is too slow, or never comes to an end, is let go; who is merely slow is served."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.web import limits as web_limits
+from tests.elements import PIXEL_DATA, element, instance
+from tests.fixtures.server import FixedSettings, Server, serving
+from tests.raw_http import RawConnection, request
+
+HEAD, BODY, STALL = 0.3, 0.4, 0.5
+LIMITS = {
+    "head_seconds": HEAD,
+    "body_idle_seconds": BODY,
+    "stall_seconds": STALL,
+    "slowest_bytes_per_second": 20_000,
+    "uri_bytes": 500,
+    "request_header_bytes": 1500,
+}
+MIB = 1024 * 1024
+STORE = ["Content-Type: application/dicom", "Transfer-Encoding: chunked"]
+
+
+@pytest.fixture(scope="module")
+def server(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder: Path = tmp_path_factory.mktemp("protocol")
+    values = {"database_url": module_database_url, "data_dir": folder, "limits": LIMITS}
+    with serving(FixedSettings.model_validate(values)) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+async def token(server: Server) -> str:
+    return await server.token("store", "read")
+
+
+@pytest.fixture
+def connection(server: Server) -> Iterator[RawConnection]:
+    with RawConnection(server.url) as connected:
+        yield connected
+
+
+def search(token: str) -> bytes:
+    return request("GET", "/dicomweb/studies?limit=1", token=token)
+
+
+def test_a_head_that_stalls_is_given_up(connection: RawConnection, token: str) -> None:
+    connection.send(search(token)[:-2])
+    begin = time.monotonic()
+    assert connection.receive().status == 408
+    assert HEAD / 2 < time.monotonic() - begin < HEAD + 2
+    assert connection.seconds_to_the_end() < 1
+
+
+def test_a_head_that_comes_byte_by_byte_has_the_same_time(
+    connection: RawConnection, token: str
+) -> None:
+    begin = time.monotonic()
+    for byte in search(token)[:-2]:
+        connection.send(bytes([byte]))
+        time.sleep(0.005)
+        if time.monotonic() - begin > HEAD + 1:
+            break
+    assert connection.receive().status in {408, None}
+
+
+def test_who_says_nothing_is_let_go(connection: RawConnection) -> None:
+    assert HEAD / 2 < connection.seconds_to_the_end() < HEAD + 2
+
+
+def test_between_requests_one_may_be_silent_for_longer(
+    connection: RawConnection, token: str
+) -> None:
+    for _ in range(2):
+        connection.send(search(token))
+        assert connection.receive().status == 200
+        time.sleep(2 * HEAD)
+
+
+def test_the_head_of_a_later_request_is_timed_as_well(
+    connection: RawConnection, token: str
+) -> None:
+    connection.send(search(token))
+    assert connection.receive().status == 200
+    connection.send(search(token)[:-2])
+    assert connection.receive().status == 408
+
+
+def test_requests_in_a_row_are_answered_in_a_row(connection: RawConnection, token: str) -> None:
+    connection.send(search(token) * 3)
+    assert [connection.receive().status for _ in range(3)] == [200, 200, 200]
+
+
+@pytest.mark.parametrize(
+    ("what", "status"),
+    [
+        (b"GET /" + b"x" * 1000, 414),
+        (b"GET / HTTP/1.1\r\nX: " + b"x" * 10_000, 431),
+        (b"GET / HTTP/1.1\r\n" + b"X: x\r\n" * 1000, 431),
+    ],
+)
+def test_a_head_without_an_end_is_cut_off(
+    connection: RawConnection, what: bytes, status: int
+) -> None:
+    connection.send(what)
+    assert connection.receive().status == status
+    assert connection.seconds_to_the_end() < 1
+
+
+@pytest.mark.parametrize(
+    "endless", [b"0\r\n" + b"X: x\r\n" * 1000, b"1;" + b"x" * 10_000, b"0" * 10_000]
+)
+def test_trailers_and_chunks_without_an_end_are_cut_off(
+    connection: RawConnection, token: str, endless: bytes
+) -> None:
+    connection.send(request("POST", "/dicomweb/studies", STORE, token=token))
+    time.sleep(0.05)
+    connection.send(endless)
+    answer = connection.receive()
+    assert answer.status in {400, 408, 431, None}
+    assert connection.seconds_to_the_end() < HEAD + 2
+
+
+def test_a_body_that_stalls_is_given_up(connection: RawConnection, token: str) -> None:
+    connection.send(request("POST", "/dicomweb/studies", STORE, token=token), b"5\r\nhello\r\n")
+    begin = time.monotonic()
+    assert connection.receive().status == 408
+    assert BODY / 2 < time.monotonic() - begin < BODY + 2
+
+
+def test_a_body_that_drips_is_given_up(
+    connection: RawConnection, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web_limits, "SLOW_SECONDS", 0.5)
+    connection.send(request("POST", "/dicomweb/studies", STORE, token=token))
+    begin = time.monotonic()
+    for _ in range(100):
+        connection.send(b"1\r\nx\r\n")
+        time.sleep(0.02)
+        if time.monotonic() - begin > 1:
+            break
+    assert connection.receive().status == 408
+
+
+def test_a_body_that_nobody_wants_is_not_read_for_ever(
+    connection: RawConnection, token: str
+) -> None:
+    connection.send(
+        request("POST", "/dicomweb/studies", ["Content-Length: 1000000"], token=token), b"x" * 1000
+    )
+    assert connection.receive().status == 415
+    assert connection.seconds_to_the_end() < HEAD + 2
+
+
+def test_after_an_early_answer_and_the_rest_of_the_body_the_connection_goes_on(
+    connection: RawConnection, token: str
+) -> None:
+    headers = ["Content-Length: 100"]
+    connection.send(request("POST", "/dicomweb/studies", headers, b"x" * 50, token=token))
+    assert connection.receive().status == 415
+    connection.send(b"x" * 50, search(token))
+    assert connection.receive().status == 200
+
+
+@pytest.fixture(scope="module")
+async def large(server: Server) -> str:
+    """The path of an instance of 16 MiB."""
+    body = instance({PIXEL_DATA: element(PIXEL_DATA, "OB", bytes(16 * MIB))})
+    async with server.client("store") as client:
+        headers = {"Content-Type": "application/dicom"}
+        answer = await client.post("/studies", content=body, headers=headers)
+    (stored,) = answer.json()["00081199"]["Value"]
+    url: str = stored["00081190"]["Value"][0]
+    return url.removeprefix(server.url)
+
+
+def ask_for(connection: RawConnection, large: str, token: str) -> None:
+    accept = "Accept: application/dicom; transfer-syntax=*"
+    connection.send(request("GET", large, [accept], token=token))
+
+
+def test_who_takes_nothing_of_an_answer_is_cut_off(
+    connection: RawConnection, large: str, token: str
+) -> None:
+    ask_for(connection, large, token)
+    time.sleep(3 * STALL)
+    answer = connection.receive()
+    assert answer.status == 200
+    assert len(answer.body) < 16 * MIB
+
+
+def test_who_takes_an_answer_slowly_gets_all_of_it(
+    connection: RawConnection, large: str, token: str
+) -> None:
+    ask_for(connection, large, token)
+    begin, received = time.monotonic(), 0
+    while data := connection.socket.recv(256 * 1024):
+        received += len(data)
+        if received > 16 * MIB:
+            break
+        time.sleep(0.03)
+    assert received > 16 * MIB
+    assert time.monotonic() - begin > 2 * STALL
