@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from app.blobs.cache import Cache
 from app.blobs.contract import BlobStore
 from app.blobs.keys import fresh_stem
 from app.blobs.open import open_blobs
@@ -37,6 +38,8 @@ class Archive:
     """Keys for new blobs."""
     sandbox: Sandbox
     """Where frames are decoded."""
+    cache: Cache
+    """What was rendered before."""
     totals: Totals = field(default_factory=Totals)
     """How many match a search, as far as this process remembers."""
 
@@ -66,6 +69,7 @@ class Archive:
     async def close(self) -> None:
         """Let go of every connection, file and child process."""
         await self.sandbox.close()
+        await self.cache.close()
         await self.reservations.close()
         await self.blobs.close()
         await self.database.close()
@@ -91,6 +95,7 @@ async def open_archive(settings: Settings) -> Archive:
         Writer(database),
         Reservations(database, fresh_stem),
         _sandbox(settings.limits),
+        Cache(settings.data_dir / "cache", settings.limits.cache_bytes),
     )
 
 

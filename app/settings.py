@@ -9,7 +9,15 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, SecretStr
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    SecretStr,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 KIB = 1024
@@ -97,6 +105,8 @@ class Limits(BaseModel):
     """decoding and rendering of one frame"""
     render_memory_bytes: PositiveInt = 2 * GIB
     """memory for decoding and rendering one frame"""
+    cache_bytes: NonNegativeInt = 1 * GIB
+    """rendered images kept in the data folder of one machine, for a day; 0 keeps none"""
     queue_seconds: PositiveFloat = 5
     """wait for a turn before answering 503"""
     head_seconds: PositiveFloat = 10

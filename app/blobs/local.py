@@ -159,9 +159,9 @@ class LocalBlobs:
         _sync_folder(folder.parent)
         self._durable_folders.add(folder)
 
-    def _open(self, key: str, span: Span) -> "_OpenFile":
+    def _open(self, key: str, span: Span) -> "OpenFile":
         with _errors_translated(key):
-            file = _OpenFile(self._path(key))
+            file = OpenFile(self._path(key))
         if span.end > file.size:
             raise BlobMissing(f"Blob {key} has {file.size} bytes, {span.end} were expected.")
         return file
@@ -184,7 +184,7 @@ class LocalBlobs:
                 continue
 
 
-class _OpenFile:
+class OpenFile:
     """A file open for reading, closed when nobody refers to it any more."""
 
     def __init__(self, path: Path) -> None:
@@ -222,7 +222,7 @@ class _OpenFile:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-async def _read(file: _OpenFile, span: Span) -> bytes:
+async def _read(file: OpenFile, span: Span) -> bytes:
     with _errors_translated():
         data = file.read_cached(span)
         if len(data) < span.length:

@@ -14,10 +14,12 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import orjson
 
+import app.dicom
 from app.archive import Archive
 from app.dicom.annotation import annotation_of
 from app.dicom.description import PixelDescription, describe, whole_words
@@ -41,7 +43,17 @@ from app.span import Span
 _LARGEST_TABLE = 16 * 1024 * 1024  # an overlay over as many pixels as are rendered has half of that
 _SPARE_BYTES = 1024 * 1024
 _LONG_BYTES = 64 * 1024  # of compressed JSON: reading it would hold up the event loop
-_VERSION = version("hilum")
+
+
+def _revision() -> str:
+    """Changes with all by which an image becomes another one: our code, and that of the codecs."""
+    digest = hashlib.blake2b(digest_size=8)
+    for path in sorted(Path(app.dicom.__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return " ".join((digest.hexdigest(), version("imagecodecs"), version("pillow")))
+
+
+DRAWN_BY = _revision()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +65,13 @@ class Frame:
 
     def validator(self, rendering: Rendering) -> str:
         """32 hex digits that change with the frame, and with how it is shown."""
-        said = f"{_VERSION} {self.number} {rendering} ".encode()
+        said = f"{DRAWN_BY} {self.number} {rendering} ".encode()
         return hashlib.blake2b(said + self.instance.sha256, digest_size=16).hexdigest()
+
+    def key(self, rendering: Rendering, visibility: Visibility) -> str:
+        """Under what its image is kept: never the key of what another partition has."""
+        said = f"{visibility.partition_id} {self.instance.id} {self.validator(rendering)}"
+        return hashlib.blake2b(said.encode(), digest_size=20).hexdigest()
 
 
 async def locate_frame(
@@ -74,6 +91,9 @@ async def render_frame(
     Raises `TooLarge`, `Unprocessable`, `InvalidParameter` for a viewport that sees nothing of it,
     `TooBusy`, and `NotFound` if it has just been deleted.
     """
+    kept = await archive.cache.get(frame.key(rendering, visibility))
+    if kept is not None:
+        return kept
     async with opened(archive, visibility, frame.instance, [frame.number]) as film:
         return await film.render(frame.number, rendering)
 
@@ -116,7 +136,12 @@ class Film:
             annotation_of(self.attributes, number, rendering.topics) if rendering.topics else None,
         )
         drawn = drawn_already(data, drawing)
-        return await self.archive.sandbox.run(draw, data, drawing) if drawn is None else drawn
+        if drawn is not None:
+            return drawn
+        image = await self.archive.sandbox.run(draw, data, drawing)
+        key = Frame(self.instance, number).key(rendering, self.visibility)
+        self.archive.cache.put(key, image)
+        return image
 
     def _place(self, number: int) -> tuple[Span, int]:
         """Where a frame lies, and its first bit there."""

@@ -54,6 +54,10 @@ async def _pieces(
 
 
 async def _image(film: Film, number: int, rendering: Rendering) -> bytes:
+    key = Frame(film.instance, number).key(rendering, film.visibility)
+    kept = await film.archive.cache.get(key)
+    if kept is not None:
+        return kept
     while True:
         try:
             return await film.render(number, rendering)

@@ -9,7 +9,6 @@ Rules:
 
 import base64
 import hashlib
-from importlib.metadata import version
 from typing import Any
 
 import orjson
@@ -25,6 +24,7 @@ from app.retrieve.asking import Ask
 from app.retrieve.contents import Content, Fragments, Plain, origin_of
 from app.retrieve.kinds import Kind, kind_of
 from app.retrieve.plan import Part, Plan, instance_path
+from app.retrieve.rendered import DRAWN_BY
 from app.retrieve.rendered_response import headers_of
 from app.retrieve.response import plan_response
 from app.span import Span
@@ -35,7 +35,6 @@ _ITEM_HEADER_BYTES = 8
 
 _LOCKED = "default-src 'none'; sandbox"
 _SUFFIXES = {PDF: "pdf", "text/xml": "xml"}
-_VERSION = version("hilum")
 
 
 async def object_response(ask: Ask, instance: StoredInstance, media_type: str) -> Response:
@@ -54,7 +53,7 @@ async def object_response(ask: Ask, instance: StoredInstance, media_type: str) -
 
 
 async def _report(ask: Ask, instance: StoredInstance, media_type: str) -> Response:
-    said = f"{_VERSION} {media_type} ".encode()
+    said = f"{DRAWN_BY} {media_type} ".encode()
     etag = strong_etag(hashlib.blake2b(said + instance.sha256, digest_size=16).hexdigest())
     unchanged = not_modified(ask.request, etag)
     if unchanged is not None:

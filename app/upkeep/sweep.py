@@ -73,6 +73,7 @@ class Sweeper:
         while True:
             await asyncio.sleep(SECONDS_BETWEEN_LOOKS * random.uniform(0.5, 1.5))  # noqa: S311
             try:
+                await self._archive.cache.tidy()
                 swept = await sweep(self._archive)
             # Whatever it was: the next look may fare better, and without any waste piles up.
             except Exception as error:

@@ -1,5 +1,6 @@
 """Rendered frames, over HTTP: the right frame, shown as its data set and the caller say."""
 
+import asyncio
 import io
 from pathlib import Path
 from typing import Any
@@ -24,10 +25,11 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from app.blobs.cache import digest_of
 from app.dicom.icc import ColourSpace, well_known
 from tests.acceptance.retrieve.conftest import store
 from tests.factories import ct_dataset, part10
-from tests.fixtures.server import FixedSettings, serving
+from tests.fixtures.server import FixedSettings, Server, serving
 
 PNG = {"Accept": "image/png"}
 FRAMES = 3
@@ -363,3 +365,44 @@ async def test_a_broken_first_frame_is_told_before_the_gif_begins(
     (path,) = await store(viewer, part10(many, JPEGBaseline8Bit))
     answer = await viewer.get(f"{path}/rendered", headers={"Accept": "image/gif"})
     assert answer.status_code == 422
+
+
+def kept_in(server: Server) -> list[Path]:
+    return [path for path in (server.data_dir / "cache").rglob("*") if path.is_file()]
+
+
+async def until_kept(server: Server, count: int) -> list[Path]:
+    """The files of the cache, when there are as many as are expected."""
+    async with asyncio.timeout(10):
+        while len(files := kept_in(server)) < count:
+            await asyncio.sleep(0.01)
+    return files
+
+
+async def test_an_image_is_drawn_once_and_never_shown_to_another_partition(server: Server) -> None:
+    instance = part10(ct_dataset())
+    urls = []
+    for partition in ("default", "other"):
+        token = await server.token("read", "store", partition=partition)
+        headers = {"Authorization": f"Bearer {token}"}
+        client = httpx.AsyncClient(base_url=server.dicomweb, headers=headers, trust_env=False)
+        async with client:
+            (path,) = await store(client, instance)
+            urls.append(path)
+            shown = await client.get(f"{path}/rendered")
+            assert image_of(shown).shape == (16, 16)
+            files = await until_kept(server, len(urls))
+            # From here on what is sent again is what lies there.
+            for file in files:
+                key = file.parent.name + file.name
+                content = f"of {partition}".encode()
+                file.write_bytes(digest_of(key, content) + content)
+            again = await client.get(f"{path}/rendered")
+            assert again.content == f"of {partition}".encode()
+            assert again.headers["etag"] == shown.headers["etag"]
+            other = await client.get(f"{path}/rendered?window=40,400,linear")
+            assert image_of(other).shape == (16, 16)
+            for file in await until_kept(server, len(urls) + 1):
+                if file not in files:
+                    file.unlink()
+    assert urls[0] == urls[1]
