@@ -38,6 +38,7 @@ from app.dicom.uids import (
     TransferSyntax,
     valid_uid,
 )
+from app.dicom.videos import read_mp4
 from app.span import Span
 
 _PIXEL_DATA = "7FE00010"
@@ -46,6 +47,7 @@ _NUMBER_OF_FRAMES = "00280008"
 _NATIVE_TYPE = "application/octet-stream"
 _NATIVE = {IMPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN, "1.2.840.10008.1.2.1.99"}
 """Transfer syntaxes in which pixels lie as they do in Explicit VR Little Endian."""
+_VIDEOS = {"video/mp4", "video/h265"}
 _LONGEST_FRAGMENT = 0xFFFFFFFE
 _JP2_SIGNATURE = b"\0\0\0\x0cjP  "
 
@@ -141,6 +143,9 @@ def _transfer_syntax(attributes: Attributes, frame: BulkPart, source: Source) ->
     named = TRANSFER_SYNTAXES.get(first_text(attributes, _TRANSFER_SYNTAX_UID))
     if uid is None and named is not None and named.media_type.lower() == frame.media_type:
         uid = named.uid
+    if uid is None and frame.media_type in _VIDEOS:
+        video = read_mp4(source, frame.span)
+        uid = video.transfer_syntax_uid if video else None
     if uid is None:
         uid = transfer_syntax_of(frame.media_type, _head(frame, source))
     known = TRANSFER_SYNTAXES.get(uid)
@@ -156,10 +161,17 @@ def _completed(
     given = {tag: element for tag, element in attributes.items() if tag != _PIXEL_DATA}
     told: Attributes = {}
     if not all(_has_value(given, tag) for tag in NEEDED):
-        told = image_pixel(syntax, _head(frames[0], source))
+        told = _told(syntax, frames[0], source)
     if len(frames) > 1:
         told[_NUMBER_OF_FRAMES] = {"vr": "IS", "Value": [len(frames)]}
     return given | {tag: told[tag] for tag in told if not _has_value(given, tag)}
+
+
+def _told(syntax: TransferSyntax, frame: BulkPart, source: Source) -> Attributes:
+    if syntax.media_type.lower() not in _VIDEOS:
+        return image_pixel(syntax, _head(frame, source))
+    video = read_mp4(source, frame.span)
+    return video.attributes if video else {}
 
 
 def _has_value(attributes: Attributes, tag: str) -> bool:
