@@ -86,6 +86,13 @@ def test_every_link_between_pages_leads_somewhere() -> None:
             assert (page.parent / target).exists(), f"{page}: {target}"
 
 
+def test_decisions_are_numbered_one_after_another() -> None:
+    decisions = sorted(Path("docs/decisions").glob("[0-9]*.md"))
+    for number, decision in enumerate(decisions, start=1):
+        assert decision.name.startswith(f"{number:04}-"), decision
+        assert decision.read_text().startswith(f"# {number}. "), decision
+
+
 def test_the_settings_page_is_what_the_settings_say() -> None:
     page = Path("docs/reference/settings.md").read_text()
     assert page == settings_reference.render(), "run: make reference"

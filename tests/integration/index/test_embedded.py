@@ -59,7 +59,7 @@ async def test_what_was_committed_is_there_after_a_stop_and_a_start(tmp_path: Pa
     began = time.monotonic()
     with EmbeddedPostgres(tmp_path) as server:
         assert await execute(server.url, "SELECT answer FROM kept") == 42
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 30
 
 
 async def test_the_server_is_made_to_keep_data(tmp_path: Path) -> None:
