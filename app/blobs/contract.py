@@ -4,7 +4,7 @@ Keys are ASCII, made of `[A-Za-z0-9/_-]`, random, and written once: a key is nev
 blob never changes and needs no cache invalidation. Blobs know nothing of DICOM.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -83,6 +83,14 @@ class BlobStore(Protocol):
 
     async def size(self, key: str) -> int:
         """The length of the blob in bytes. Raises `BlobMissing`."""
+        ...
+
+    async def lost(self, lengths: Mapping[str, int]) -> frozenset[str]:
+        """The keys under which there is no blob, or one that is shorter than it has to be.
+
+        As far as that can be told without asking a server for each: of others it shows when they
+        are read.
+        """
         ...
 
     async def delete(self, key: str) -> None:

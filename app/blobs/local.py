@@ -16,9 +16,10 @@ import asyncio
 import errno
 import os
 import stat
+import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -75,6 +76,9 @@ class LocalBlobs:
     async def size(self, key: str) -> int:
         with _errors_translated(key):
             return self._path(key).stat().st_size
+
+    async def lost(self, lengths: Mapping[str, int]) -> frozenset[str]:
+        return await asyncio.to_thread(self._lost, lengths)
 
     async def delete(self, key: str) -> None:
         await asyncio.to_thread(self._delete, self._path(key))
@@ -166,6 +170,11 @@ class LocalBlobs:
             raise BlobMissing(f"Blob {key} has {file.size} bytes, {span.end} were expected.")
         return file
 
+    def _lost(self, lengths: Mapping[str, int]) -> frozenset[str]:
+        return frozenset(
+            key for key, length in lengths.items() if _size_of(self._path(key)) < length
+        )
+
     def _delete(self, path: Path) -> None:
         with _errors_translated():
             path.unlink(missing_ok=True)
@@ -244,6 +253,16 @@ def _scan(folder: Path) -> list[tuple[Path, os.stat_result]]:
     except BlobMissing:
         return []
     return found
+
+
+def _size_of(path: Path) -> int:
+    """-1 if there is nothing; what cannot be told for another reason is taken to be whole."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return -1
+    except OSError:
+        return sys.maxsize
 
 
 def _sync_folder(folder: Path) -> None:

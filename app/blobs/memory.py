@@ -1,6 +1,6 @@
 """Blobs in the memory of this process: for tests and for trying things out. Gone with it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 
 from app.blobs.contract import CHUNK, BlobExists, BlobInfo, BlobMissing, Upload
@@ -29,6 +29,10 @@ class MemoryBlobs:
 
     async def size(self, key: str) -> int:
         return len(self._bytes(key))
+
+    async def lost(self, lengths: Mapping[str, int]) -> frozenset[str]:
+        there = {key: len(data) for key, (data, _) in self._blobs.items()}
+        return frozenset(key for key, length in lengths.items() if there.get(key, -1) < length)
 
     async def delete(self, key: str) -> None:
         self._blobs.pop(checked(key), None)

@@ -39,6 +39,7 @@ JPEG = "image/jpeg"
 PNG = "image/png"
 GIF = "image/gif"
 PDF = "application/pdf"
+ZIP = "application/zip"
 ANY = "*/*"
 MULTIPART = "multipart/related"
 
@@ -123,6 +124,22 @@ def dicom_offers(stored: TransferSyntax, *, single: bool) -> tuple[Offer, ...]:
             )
         )
     return _in_forms(offers, (True, False) if single else (True,))
+
+
+def as_zip(offers: Iterable[Offer]) -> tuple[Offer, ...]:
+    """The same instances as members of a ZIP archive."""
+    return tuple(replace(one, media_type=ZIP, multipart=False) for one in offers if one.multipart)
+
+
+def prefers_zip(accepted: Sequence[MediaRange]) -> bool:
+    """Whether a ZIP archive is accepted, and more readily than the instances by themselves."""
+    archive = max((one.quality for one in accepted if one.media_type == ZIP), default=0)
+    others = (one.quality for one in accepted if one.media_type != ZIP and _may_be_dicom(one))
+    return archive > max(others, default=0)
+
+
+def _may_be_dicom(asked: MediaRange) -> bool:
+    return asked.media_type in {DICOM, "application/*", ANY}
 
 
 def recoded_dicom_offers(targets: Iterable[str], *, single: bool) -> tuple[Offer, ...]:

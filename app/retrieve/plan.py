@@ -87,6 +87,8 @@ class Plan:
     parts: tuple[Part, ...] | FrameParts
     is_inflated: bool = False
     """Whether spans count in the inflated file of the (only) instance."""
+    left_out: int = 0
+    """Instances that should be in it, and of which the bytes are lost."""
 
     @property
     def models(self) -> tuple[Part, ...]:
@@ -131,16 +133,18 @@ def plan_instances(
 ) -> Plan:
     """Send instances whole. `single`: an instance was asked for, and may be the whole body.
 
-    Those that cannot be sent without touching their pixels are recoded, if they are `recodable`, by
-    their ids. Raises `NotAcceptable` if one of them cannot be sent in any acceptable way.
+    In a ZIP archive, if that is preferred. Those that cannot be sent without touching their pixels
+    are recoded, if they are `recodable`, by their ids. Raises `NotAcceptable` if one of them cannot
+    be sent in any acceptable way.
     """
+    in_form = mediatypes.as_zip if mediatypes.prefers_zip(accepted) else tuple
     offers: dict[str, Offer | None] = {}
     chosen = []
     parts = []
     for instance in instances:
         stored = _syntax(instance)
         if stored.uid not in offers:
-            offered = mediatypes.dicom_offers(stored, single=single)
+            offered = in_form(mediatypes.dicom_offers(stored, single=single))
             offers[stored.uid] = mediatypes.choose(accepted, offered)
         offer = offers[stored.uid]
         key, span = instance.blob_key, Span(instance.blob_offset, instance.length)
@@ -148,10 +152,8 @@ def plan_instances(
         if offer is None:
             source = recodable.get(instance.id)
             possible = source.targets if source is not None else ()
-            offered = (
-                *mediatypes.dicom_offers(stored, single=single),
-                *mediatypes.recoded_dicom_offers(possible, single=single),
-            )
+            made = mediatypes.recoded_dicom_offers(possible, single=single)
+            offered = in_form((*mediatypes.dicom_offers(stored, single=single), *made))
             offer = _chosen(accepted, offered, stored)
             entries = source.entries if source is not None else None
             content = RecodedInstance(instance, _recoding(source, offer), entries)
@@ -161,7 +163,8 @@ def plan_instances(
             assert offer.transfer_syntax_uid is not None
             content = Transcoded(key, span, stored.deflated, offer.transfer_syntax_uid)
         chosen.append(offer)
-        parts.append(Part(offer.content_type, instance_path(instance), content, instance))
+        content_type = replace(offer, media_type=mediatypes.DICOM).content_type
+        parts.append(Part(content_type, instance_path(instance), content, instance))
     return Plan(chosen[0], tuple(parts))
 
 

@@ -11,7 +11,13 @@ import orjson
 from app.archive import Archive
 from app.dicom.description import PixelDescription, describe
 from app.dicom.jsonmodel import unpack
-from app.dicom.mediatypes import MediaRange, choose, recoded_dicom_offers, recoded_frame_offers
+from app.dicom.mediatypes import (
+    MediaRange,
+    as_zip,
+    choose,
+    recoded_dicom_offers,
+    recoded_frame_offers,
+)
 from app.dicom.pixels import DECODED
 from app.dicom.recoding import NATIVE_TARGETS, TARGETS, Recoding, targets
 from app.errors import Unprocessable
@@ -25,8 +31,10 @@ _LONGEST_VALUE = 2**32 - 2
 
 def asks_for_recoding(accepted: Sequence[MediaRange]) -> bool:
     """Whether anything that is made anew is accepted."""
+    whole = recoded_dicom_offers(TARGETS, single=True)
     offers = (
-        *recoded_dicom_offers(TARGETS, single=True),
+        *whole,
+        *as_zip(whole),
         *recoded_frame_offers(TARGETS, single=True),
     )
     return choose(accepted, offers) is not None

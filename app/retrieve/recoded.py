@@ -22,9 +22,9 @@ from app.dicom.transcode import Transcoder
 from app.dicom.uids import transfer_syntax
 from app.errors import TooBusy, TooLarge, Unprocessable
 from app.index.instances import StoredInstance
-from app.retrieve.contents import RecodedFrame, RecodedInstance, origin_of
+from app.retrieve.contents import Content, RecodedFrame, RecodedInstance, origin_of
 from app.retrieve.inflated import inflated
-from app.retrieve.stream import Reader
+from app.retrieve.stream import Reader, read_pieces
 from app.span import Span
 
 _AHEAD_BYTES = 64 * 1024 * 1024
@@ -39,6 +39,13 @@ _IMPLICIT_HEAD = 8
 _UNDEFINED = 0xFFFFFFFF
 _EMPTY_OFFSET_TABLE = _ITEM.pack(*_ITEM_TAG, 0)
 _BYTE = 8
+
+
+def content_pieces(archive: Archive, content: Content, reader: Reader) -> AsyncIterator[bytes]:
+    """The bytes of any content, of any length."""
+    if isinstance(content, RecodedFrame | RecodedInstance):
+        return recoded_pieces(archive, content, reader)
+    return read_pieces(content, reader)
 
 
 async def recoded_bytes(archive: Archive, frame: RecodedFrame, reader: Reader) -> bytes:

@@ -8,7 +8,7 @@ Rules:
   same parts are the same bytes.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from email.utils import format_datetime
@@ -18,23 +18,31 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.archive import Archive
+from app.dicom.mediatypes import ZIP
 from app.retrieve.contents import (
     Content,
     Fragments,
     RecodedFrame,
-    RecodedInstance,
     cut,
     is_small,
 )
 from app.retrieve.inflated import reader_of
 from app.retrieve.plan import Part, Plan, batches
-from app.retrieve.recoded import recoded_bytes, recoded_pieces
-from app.retrieve.stream import Reader, ahead, read_pieces, read_small, settled
+from app.retrieve.recoded import content_pieces, recoded_bytes
+from app.retrieve.stream import Reader, ahead, read_small, settled
+from app.retrieve.zipped import length_of_zip, zip_pieces
 from app.span import Span
 from app.web.limits import Gate
 from app.web.multipart import Writer
 from app.web.ranges import content_range, parse_range
-from app.web.responses import REVALIDATE, VARY, StreamingResponse, not_modified, strong_etag
+from app.web.responses import (
+    REVALIDATE,
+    VARY,
+    StreamingResponse,
+    not_modified,
+    strong_etag,
+    warning,
+)
 
 
 async def plan_response(
@@ -58,6 +66,13 @@ async def plan_response(
         "Cache-Control": REVALIDATE,
         "Vary": VARY,
     }
+    if plan.left_out:
+        there = len(plan.parts)
+        headers["Warning"] = warning(
+            base, f"{plan.left_out} of {there + plan.left_out} instances cannot be read"
+        )
+    if plan.offer.media_type == ZIP:
+        return _zip(archive, plan, headers, gate)
     if plan.offer.multipart:
         return await _multipart(archive, plan, base, validator, headers, gate)
     return await _single_part(request, archive, plan, base, headers)
@@ -76,9 +91,8 @@ async def _multipart(
     first, *others = islice(batches(plan.parts), 2)
     if not others and is_small(first[0].content):
         async with reader_of(archive, plan) as reader:
-            return Response(
-                await _run(first, heads, reader) + end, 200, headers, writer.content_type
-            )
+            body = await _run(first, heads, reader) + end
+        return Response(body, _status(plan), headers, writer.content_type)
     if len(plan.parts) == 1:
         content = await settled(plan.parts[0].content, archive.blobs)
         plan = replace(plan, parts=(replace(plan.parts[0], content=content),))
@@ -86,6 +100,7 @@ async def _multipart(
     return StreamingResponse(
         message if gate is None else _in_turn(message, gate),
         media_type=writer.content_type,
+        status=_status(plan),
         length=_length(plan, base, boundary),
         headers=headers,
     )
@@ -95,6 +110,23 @@ async def _in_turn(message: AsyncGenerator[bytes], gate: Gate) -> AsyncGenerator
     async with gate.turn(), aclosing(message):
         async for piece in message:
             yield piece
+
+
+def _status(plan: Plan) -> int:
+    return 206 if plan.left_out else 200
+
+
+def _zip(archive: Archive, plan: Plan, headers: dict[str, str], gate: Gate | None) -> Response:
+    name = plan.parts[0].instance.study_instance_uid
+    headers["Content-Disposition"] = f'attachment; filename="{name}.zip"'
+    message = ahead(zip_pieces(archive, plan))
+    return StreamingResponse(
+        message if gate is None else _in_turn(message, gate),
+        media_type=ZIP,
+        status=_status(plan),
+        length=length_of_zip(plan),
+        headers=headers,
+    )
 
 
 def _heads(writer: Writer, plan: Plan, base: str) -> Iterator[bytes]:
@@ -124,7 +156,7 @@ async def _message(
             if is_small(run[0].content):
                 yield await _run(run, heads, reader)
             else:
-                pieces = _pieces(archive, run[0].content, reader)
+                pieces = content_pieces(archive, run[0].content, reader)
                 first = await anext(pieces, b"")  # what cannot be begun can still be told
                 yield next(heads)
                 yield first
@@ -174,14 +206,8 @@ async def _at_once(archive: Archive, content: Content, reader: Reader) -> bytes:
 
 async def _body(archive: Archive, plan: Plan, content: Content) -> AsyncGenerator[bytes]:
     async with reader_of(archive, plan) as reader:
-        async for piece in _pieces(archive, content, reader):
+        async for piece in content_pieces(archive, content, reader):
             yield piece
-
-
-def _pieces(archive: Archive, content: Content, reader: Reader) -> AsyncIterator[bytes]:
-    if isinstance(content, RecodedFrame | RecodedInstance):
-        return recoded_pieces(archive, content, reader)
-    return read_pieces(content, reader)
 
 
 def _range(request: Request, headers: dict[str, str], length: int) -> Span | None:

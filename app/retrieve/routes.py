@@ -16,6 +16,7 @@ from app.dicom.mediatypes import (
     DICOM,
     MULTIPART,
     OCTET_STREAM,
+    ZIP,
 )
 from app.retrieve import service
 from app.retrieve.asking import RANGES, Ask, Asked, answers, frame_numbers, target_of
@@ -28,10 +29,11 @@ from app.web.plain_route import PlainRoute
 router = APIRouter(prefix=DICOMWEB, tags=["Retrieve"], route_class=PlainRoute)
 
 _MULTIPART_DICOM = f'{MULTIPART}; type="{DICOM}"'
-_OBJECTS = answers("A part for each instance", _MULTIPART_DICOM) | {
-    503: {"description": "Too many studies and series are being sent"}
+_OBJECTS = answers("A part for each instance, or a file", _MULTIPART_DICOM, ZIP) | {
+    206: {"description": "The bytes of some instances are lost"},
+    503: {"description": "Too many studies and series are being sent"},
 }
-_OBJECT = answers("The instance", _MULTIPART_DICOM, DICOM) | RANGES
+_OBJECT = answers("The instance", _MULTIPART_DICOM, DICOM, ZIP) | RANGES
 _FRAMES = RANGES | answers(
     "A part for each frame, or the only frame by itself",
     f'{MULTIPART}; type="{OCTET_STREAM}"',

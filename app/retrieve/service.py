@@ -5,10 +5,11 @@ A connection is held for the statements alone; a plan is carried out without one
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
+import structlog
 
 from app.archive import Archive
 from app.dicom.jsonmodel import unpack
@@ -68,9 +69,27 @@ class Target:
 async def retrieve_instances(
     archive: Archive, visibility: Visibility, target: Target, accepted: Sequence[MediaRange]
 ) -> Plan:
-    """Every instance of the target. Raises `NotFound`, `NotAcceptable`."""
+    """Every instance of the target. Raises `NotFound`, `NotAcceptable`.
+
+    Of a study or a series those whose bytes are lost are left out, if there are others.
+    """
     found = await locate_target(archive, visibility, target)
-    return await planned(archive, visibility, found, accepted, single=target.is_instance)
+    if target.is_instance:
+        return await planned(archive, visibility, found, accepted, single=True)
+    readable = await _readable(archive, found) or found
+    plan = await planned(archive, visibility, readable, accepted, single=False)
+    return replace(plan, left_out=len(found) - len(readable))
+
+
+async def _readable(
+    archive: Archive, instances: Sequence[StoredInstance]
+) -> Sequence[StoredInstance]:
+    lengths = {one.blob_key: one.blob_offset + one.length for one in instances}
+    lost = await archive.blobs.lost(lengths)
+    if not lost:
+        return instances
+    structlog.get_logger().error("retrieve.lost", blobs=sorted(lost))
+    return [one for one in instances if one.blob_key not in lost]
 
 
 async def planned(

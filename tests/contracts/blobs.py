@@ -27,6 +27,9 @@ LARGE_MAY_COST = 40 * CHUNK
 class BlobStoreContract:
     """The promises of `app.blobs.contract.BlobStore`."""
 
+    tells_what_is_lost = True
+    """Whether a blob that has gone is noticed without being read."""
+
     @pytest.fixture
     def key(self) -> str:
         return fresh_stem(1)
@@ -52,6 +55,14 @@ class BlobStoreContract:
         await store.put(key, upload)
         upload.close()
         assert await store.read(key, Span(0, 10)) == SMALL
+
+    async def test_what_is_there_is_not_lost(
+        self, store: BlobStore, spooled: "Spooled", key: str
+    ) -> None:
+        await store.put(key, spooled(SMALL))
+        assert await store.lost({key: 10}) == frozenset()
+        found = await store.lost({key: 11, fresh_stem(1): 0})
+        assert len(found) == (2 if self.tells_what_is_lost else 0)
 
     @pytest.mark.parametrize("span", [Span(0, 1), Span(9, 1), Span(3, 4), Span(0, 0), Span(10, 0)])
     async def test_any_span_within_a_blob_is_read_and_streamed(
