@@ -21,6 +21,8 @@ class Plain:
 
     key: str
     span: Span
+    sha256: bytes | None = None
+    """Of a whole instance: it is sent only if its bytes are those that were stored."""
 
     @property
     def length(self) -> int:
@@ -70,6 +72,8 @@ class Transcoded:
     inflates: bool
     """Whether it was stored deflated, and may become any length."""
     target: str
+    sha256: bytes | None = None
+    """Of the instance as it was stored."""
 
     @property
     def length(self) -> None:

@@ -158,10 +158,12 @@ def plan_instances(
             entries = source.entries if source is not None else None
             content = RecodedInstance(instance, _recoding(source, offer), entries)
         elif offer.as_stored:
-            content = Plain(key, span)
+            content = Plain(key, span, instance.sha256)
         else:
             assert offer.transfer_syntax_uid is not None
-            content = Transcoded(key, span, stored.deflated, offer.transfer_syntax_uid)
+            content = Transcoded(
+                key, span, stored.deflated, offer.transfer_syntax_uid, instance.sha256
+            )
         chosen.append(offer)
         content_type = replace(offer, media_type=mediatypes.DICOM).content_type
         parts.append(Part(content_type, instance_path(instance), content, instance))

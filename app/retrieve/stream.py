@@ -1,12 +1,14 @@
 """The bytes of a plan, read in pieces and brought into the form in which they are sent.
 
 Rules:
-- No connection to the database is held here, and of each part no more than two pieces of 1 MiB.
+- No connection to the database is held here, and of each part no more than three pieces of 1 MiB.
 - What is small is read at once; adjacent spans are read together, others side by side.
-- Bytes that fail to come raise: a body never ends as if it were whole.
+- Bytes that fail to come raise, and so do those of a whole instance that are not what was stored: a
+  body never ends as if it were whole. A frame has no hash of its own.
 """
 
 import asyncio
+import hashlib
 import struct
 from array import array
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
@@ -62,8 +64,8 @@ async def read_small(contents: Sequence[Content], reader: Reader) -> list[bytes]
 async def read_pieces(content: Content, reader: Reader) -> AsyncIterator[bytes]:
     """The bytes of one content of any length."""
     match content:
-        case Plain(key, span):
-            pieces = reader.stream(key, span)
+        case Plain():
+            pieces = _as_stored(content, reader)
         case Fragments():
             pieces = _without_headers(content, reader)
         case Reworked():
@@ -129,15 +131,44 @@ async def _read_together(group: list[Content], reader: Reader) -> list[bytes]:
 def _finished(content: Content, data: bytes) -> bytes:
     match content:
         case Plain():
-            return data
+            return _checked(content, data)
         case Fragments():
             return join_fragments(data)
         case Reworked():
             return reworked(data, content.word, content.shift, content.bits)
         case Transcoded():
-            return b"".join(rewritten([data], content.target))
+            return b"".join(rewritten([_checked(content, data)], content.target))
         case RecodedFrame() | RecodedInstance():
             raise ValueError("pixels are not recoded here")
+
+
+def _checked(content: Plain | Transcoded, data: bytes) -> bytes:
+    if content.sha256 is not None and hashlib.sha256(data).digest() != content.sha256:
+        raise _not_as_stored(content)
+    return data
+
+
+async def _as_stored(content: Plain | Transcoded, reader: Reader) -> AsyncIterator[bytes]:
+    """The bytes as they lie; the last piece is not given if they are not those that were stored."""
+    pieces = reader.stream(content.key, content.span)
+    if content.sha256 is None:
+        async for piece in pieces:
+            yield piece
+        return
+    digest = hashlib.sha256()
+    before = b""
+    async for piece in pieces:
+        if before:
+            yield before
+        await asyncio.to_thread(digest.update, piece)
+        before = piece
+    if digest.digest() != content.sha256:
+        raise _not_as_stored(content)
+    yield before
+
+
+def _not_as_stored(content: Plain | Transcoded) -> Corrupt:
+    return Corrupt(f"The bytes of blob {content.key} are not those that were stored.")
 
 
 def reworked(data: bytes, word: int, shift: int, bits: int) -> bytes:
@@ -219,7 +250,7 @@ class _Joiner:
 
 async def _transcoded(content: Transcoded, reader: Reader) -> AsyncIterator[bytes]:
     transcoder = Transcoder(content.target)
-    async for stored in reader.stream(content.key, content.span):
+    async for stored in _as_stored(content, reader):
         made = transcoder.feed(stored)
         while (piece := await asyncio.to_thread(next, made, None)) is not None:
             yield piece

@@ -54,7 +54,10 @@ async def stored(s3_stage: S3Stage) -> tuple[ServerProcess, list[Sent]]:
     return server, everything
 
 
-@pytest.mark.parametrize("spoil", [Spoil.ANSWER_CUT, Spoil.ANSWER_SHORT, Spoil.FAILED, Spoil.LOST])
+@pytest.mark.parametrize(
+    "spoil",
+    [Spoil.ANSWER_CUT, Spoil.ANSWER_SHORT, Spoil.ANSWER_WRONG, Spoil.FAILED, Spoil.LOST],
+)
 async def test_an_instance_that_does_not_come_whole_is_never_sent_as_if_it_were(
     s3_stage: S3Stage, stored: tuple[ServerProcess, list[Sent]], spoil: Spoil
 ) -> None:

@@ -1,6 +1,8 @@
 """The bytes of a plan: read together, joined, turned, and never cut short in silence."""
 
 import asyncio
+import hashlib
+import os
 import struct
 from collections.abc import AsyncGenerator, AsyncIterator
 
@@ -46,6 +48,28 @@ async def test_adjacent_spans_are_read_by_one_read() -> None:
     pieces = await read_small([Plain("a", span) for span in spans], blob)
     assert pieces == [blob.data[span.offset : span.end] for span in spans]
     assert blob.spans == [Span(10, 11), Span(30, 2), Span(5, 5)]
+
+
+@pytest.mark.parametrize("size", [0, 1, 1000, CHUNK, 3 * CHUNK + 5])
+async def test_an_instance_that_is_not_what_was_stored_is_never_sent_to_its_end(size: int) -> None:
+    stored = os.urandom(size)
+    content = Plain("a", Span(0, size), hashlib.sha256(stored).digest())
+    assert await whole(content, Blob(stored)) == stored
+    assert await read_small([content], Blob(stored)) == [stored]
+    for place in {0, size // 2, size - 1} if size else ():
+        damaged = bytearray(stored)
+        damaged[place] ^= 1
+        sent = bytearray()
+
+        async def send(blob: Blob, sent: bytearray = sent) -> None:
+            async for piece in read_pieces(content, blob):
+                sent += piece
+
+        with pytest.raises(Corrupt):
+            await send(Blob(bytes(damaged)))
+        assert len(sent) < size
+        with pytest.raises(Corrupt):
+            await read_small([content], Blob(bytes(damaged)))
 
 
 async def test_spans_of_different_blobs_are_read_apart() -> None:
