@@ -52,6 +52,7 @@ class Principal:
             self.holder.purpose,
             held.studies,
             held.patients,
+            held.steady,
         )
         return Visibility(self.partition_id, restriction)
 

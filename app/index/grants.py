@@ -1,6 +1,7 @@
 """Grants as rows: made, listed, ended, and summed up for the one who holds them.
 
-They are applied by `app.index.restriction`.
+They are applied by `app.index.restriction`. Whoever changes them takes a number of `CHANGE_ORDER`,
+since what a search can see changes with them (see `app.index.totals`).
 """
 
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from typing import Any
 
 from app.index.database import Connection
 from app.index.restriction import Depth
+from app.index.tables import CHANGE_ORDER
 
 MOST_BOUNDS = 500
 """Studies and patients that a statement names; of more, each row is looked up."""
@@ -80,13 +82,16 @@ class Held:
     studies: tuple[str, ...] | None
     patients: tuple[str, ...] | None
     """Those that grants name, if every one that allows anything names one; else None."""
+    steady: bool = True
+    """Whether none of the grants ends by itself."""
 
 
 _MADE = ("subject", "actions", "denies", "purpose", "expires_at", "created_by", "key", "depth")
 _COLUMNS = ("partition_id", *_MADE, *SCOPE)
 _INSERT = (
     f"INSERT INTO access_grant ({', '.join(_COLUMNS)})"
-    f" VALUES ({', '.join(f'${number}' for number in range(1, len(_COLUMNS) + 1))}) RETURNING id"
+    f" VALUES ({', '.join(f'${number}' for number in range(1, len(_COLUMNS) + 1))})"
+    f" RETURNING id, nextval('{CHANGE_ORDER.name}')"
 )
 
 
@@ -126,7 +131,8 @@ def _stored(row: dict[str, Any]) -> StoredGrant:
 async def delete(connection: Connection, partition_id: int, identity: int) -> bool:
     """End a grant; False if there is none with this id in the partition."""
     gone = await connection.fetchval(
-        "DELETE FROM access_grant WHERE id = $1 AND partition_id = $2 RETURNING id",
+        "DELETE FROM access_grant WHERE id = $1 AND partition_id = $2"
+        f" RETURNING id, nextval('{CHANGE_ORDER.name}')",
         identity,
         partition_id,
     )
@@ -136,7 +142,8 @@ async def delete(connection: Connection, partition_id: int, identity: int) -> bo
 _HELD = """
 SELECT coalesce(max(depth), 0) AS depth,
     coalesce(bool_or(key = '*' AND NOT denies), false) AS unbounded,
-    count(DISTINCT key) FILTER (WHERE NOT denies) AS keys
+    count(DISTINCT key) FILTER (WHERE NOT denies) AS keys,
+    count(expires_at) = 0 AS steady
 FROM access_grant
 WHERE partition_id = $1 AND subject = ANY ($2) AND (expires_at IS NULL OR expires_at > now())
 """
@@ -150,9 +157,10 @@ WHERE partition_id = $1 AND subject = ANY ($2) AND NOT denies
 
 async def held(connection: Connection, partition_id: int, subjects: Sequence[str]) -> Held:
     """What the grants of these subjects have in common at this moment."""
-    depth, unbounded, keys = await connection.fetchrow(_HELD, partition_id, list(subjects))
+    depth, unbounded, keys, steady = await connection.fetchrow(_HELD, partition_id, list(subjects))
     if unbounded or keys > MOST_BOUNDS:
-        return Held(Depth(depth), None, None)
+        return Held(Depth(depth), None, None, steady)
     rows = await connection.fetch(_BOUNDS, partition_id, list(subjects))
     studies = tuple(study for study, _ in rows if study is not None)
-    return Held(Depth(depth), studies, tuple(patient for _, patient in rows if patient is not None))
+    patients = tuple(patient for _, patient in rows if patient is not None)
+    return Held(Depth(depth), studies, patients, steady)

@@ -1,8 +1,12 @@
-"""Labels of studies: what administrators put on them, for grants to name."""
+"""Labels of studies: what administrators put on them, for grants to name.
+
+What a search can see changes with them (see `app.index.totals`).
+"""
 
 from collections.abc import Sequence
 
 from app.index.database import Connection
+from app.index.tables import CHANGE_ORDER
 
 
 async def labels_of(
@@ -24,7 +28,8 @@ async def label(
     """Give a study these labels instead of those it had; False if there is no such study."""
     found = await connection.fetchval(
         "UPDATE study SET labels = $3 WHERE partition_id = $1 AND study_instance_uid = $2"
-        " AND number_of_instances > 0 RETURNING id",
+        " AND number_of_instances > 0"
+        f" RETURNING id, nextval('{CHANGE_ORDER.name}')",
         partition_id,
         study_instance_uid,
         sorted(set(labels)),

@@ -57,16 +57,18 @@ class Restriction:
     patients: tuple[str, ...] | None = None
     """The study UIDs and patient IDs that grants name, if all of them name one: then indexes find
     what is visible. They narrow, and never widen."""
+    steady: bool = True
+    """Whether what is visible stays so until somebody changes a grant."""
 
     @property
-    def form(self) -> tuple[Depth, bool]:
+    def form(self) -> tuple[Depth, int, bool]:
         """What decides about the text of a statement."""
-        return self.depth, self.studies is not None
+        return self.depth, len(self.subjects), self.studies is not None
 
     @property
     def values(self) -> list[Any]:
         """For the parameters that the tables have."""
-        values: list[Any] = [list(self.subjects), self.action.value, self.purpose]
+        values: list[Any] = [*self.subjects, self.action.value, self.purpose]
         if self.studies is not None:
             values += [list(self.studies), list(self.patients or ())]
         return values
@@ -77,7 +79,7 @@ class Restriction:
         `tables`: that it names; `first`: the number of the first parameter that is free; `joined`:
         whether rows of study, series and instance are joined wherever two of them are named.
         """
-        written = _Writer(self.depth, first, bounded=self.studies is not None)
+        written = _Writer(self.form, first)
         expressions = ", ".join(
             f"{name} AS NOT MATERIALIZED ({select})"
             for name, select in written.expressions(tables, joined=joined)
@@ -146,16 +148,22 @@ def _columns(model: type[Study | Series], alias: str, computed: dict[str, str]) 
 class _Writer:
     """Writes the tables for one depth of grants."""
 
-    def __init__(self, depth: Depth, first: int, *, bounded: bool) -> None:
+    def __init__(self, form: tuple[Depth, int, bool], first: int) -> None:
+        depth, subjects, bounded = form
         self._depth = depth
+        # Not as an array: of one the planner believes that it holds many values, so that it plans
+        # anew for each request, which takes longer than to look.
+        holders = ", ".join(f"${first + number}" for number in range(subjects))
+        first += subjects
         conditions = [
             "g.partition_id = st.partition_id",
-            f"g.subject = ANY (${first}::text[])",
+            f"g.subject IN ({holders})",
+            # In the order of the index, which is not that of the columns of a study.
             "g.key = ANY (ARRAY['*', 'study ' || st.study_instance_uid,"
-            " 'patient ' || st.patient_id])",
-            f"${first + 1}::text = ANY (g.actions)",
+            " 'patient ' || st.patient_id] COLLATE \"default\")",
+            f"${first}::text = ANY (g.actions)",
             "(g.expires_at IS NULL OR g.expires_at > now())",
-            f"(g.purpose IS NULL OR g.purpose = ${first + 2}::text)",
+            f"(g.purpose IS NULL OR g.purpose = ${first + 1}::text)",
             f"g.depth <= {depth:d}",
             *(match for level in Depth if level <= depth for match in _MATCHES[level]),
         ]
@@ -164,8 +172,8 @@ class _Writer:
         granted = f"NOT (SELECT bool_or(g.denies) {covering})"
         if bounded:
             named = (
-                f"st.study_instance_uid = ANY (${first + 3}::text[])"
-                f" OR st.patient_id = ANY (${first + 4}::text[])"
+                f"st.study_instance_uid = ANY (${first + 2}::text[])"
+                f" OR st.patient_id = ANY (${first + 3}::text[])"
             )
             granted = f"({named}) AND {granted}"
         self._granted = granted

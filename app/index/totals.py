@@ -20,6 +20,7 @@ from typing import Any
 from sqlalchemy import BigInteger, ColumnElement, Text, case, cast, column, func, null, select
 from sqlalchemy import table as named
 
+from app.index.restriction import Restriction
 from app.index.statements import RESTRICTION, Connection, Prepared, prepare
 from app.index.tables import CHANGE_ORDER
 
@@ -54,9 +55,10 @@ class Totals:
         """How many match: remembered, or else counted by a statement that gives it with `OLDEST`.
 
         `search` is everything that decides about the total, and `latest` was read before this. What
-        is visible by grants changes without a number, so that is counted each time.
+        is visible by grants that end by themselves is counted each time.
         """
-        if RESTRICTION in values:
+        restriction: Restriction | None = values.get(RESTRICTION)
+        if restriction is not None and not restriction.steady:
             return int((await count.fetchrow(connection, **values))[0])
         known = self._known.get(search)
         if known is not None and known[0] == latest:

@@ -15,7 +15,6 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace as changed
-from functools import partial
 from operator import itemgetter
 
 import structlog
@@ -261,10 +260,9 @@ async def _add(
         if visibility is None:
             answers = [*await archive.writer.add(keys.partition_id, rows)]
         else:
-            permitted = partial(
-                add_permitted, visibility=visibility, instances=rows, replacing=replacing
-            )
-            answers = [*await archive.transact(permitted)]
+            answers = [
+                *await add_permitted(archive.database, visibility, rows, replacing=replacing)
+            ]
         reach(Point.AFTER_COMMIT)
     except Unavailable as lack:
         return [lack] * len(rows)

@@ -4,17 +4,20 @@ Rules:
 - What is stored is looked at once it is in the index, by the predicate that reading uses, and taken
   back out if the caller may not store it: so nobody stores into a study that they may not store to,
   whoever made it, and at whatever moment.
+- What is to be replaced is looked at before as well.
 - What is hidden and what is not granted are answered alike.
 """
 
 from collections.abc import Collection, Sequence
+from functools import partial
 
 from sqlalchemy import bindparam, select
 from sqlalchemy.types import Text
 
+from app.index.database import Database
 from app.index.instances.adding import add
 from app.index.instances.replacing import replace
-from app.index.instances.values import Differs, Hidden, NewInstance, Outcome
+from app.index.instances.values import Differs, Hidden, Lapsed, NewInstance, Outcome
 from app.index.statements import Connection, any_of, prepare, table
 from app.index.tables import Instance, Series, Study
 from app.index.visibility import Visibility, visible
@@ -45,24 +48,23 @@ class _NotPermitted(Exception):
 
 
 async def add_permitted(
-    connection: Connection,
+    database: Database,
     visibility: Visibility,
     instances: Sequence[NewInstance],
     *,
     replacing: bool,
 ) -> list[Outcome]:
-    """As `add` and, if `replacing`, then `replace` of those that differ; `Hidden` for what may not
-    be stored by who has this visibility for storing. The connection is in a transaction."""
-    hidden = await _hidden(connection, visibility, instances)
+    """As `add` in a transaction and, if `replacing`, `replace` of those that differ; `Hidden` for
+    what may not be stored by who has this visibility for storing."""
+    hidden: set[str] = set()
     while True:
         offered = [one for one in instances if one.sop_instance_uid not in hidden]
+        work = partial(_added, visibility=visibility, instances=offered, replacing=replacing)
         try:
-            async with connection.transaction():
-                outcomes = await _added(connection, visibility, offered, replacing=replacing)
+            answered = iter(await database.transact(work) if offered else [])
         except _NotPermitted as refused:
             hidden |= set(refused.uids)
             continue
-        answered = iter(outcomes)
         return [Hidden() if one.sop_instance_uid in hidden else next(answered) for one in instances]
 
 
@@ -73,6 +75,12 @@ async def _added(
     *,
     replacing: bool,
 ) -> list[Outcome]:
+    uids = {instance.sop_instance_uid for instance in instances}
+    if replacing:
+        there = await _THERE.fetch(
+            connection, partition_id=visibility.partition_id, uids=sorted(uids)
+        )
+        await _demand(connection, visibility, {uid for (uid,) in there})
     outcomes = await add(connection, visibility.partition_id, instances)
     places = [n for n, outcome in enumerate(outcomes) if isinstance(outcome, Differs)]
     if replacing and places:
@@ -80,16 +88,19 @@ async def _added(
         replaced = await replace(connection, visibility.partition_id, offered)
         for place, outcome in zip(places, replaced, strict=True):
             outcomes[place] = outcome
-    if hidden := await _hidden(connection, visibility, instances):
-        raise _NotPermitted(hidden)
+    lapsed = {
+        instance.sop_instance_uid
+        for instance, outcome in zip(instances, outcomes, strict=True)
+        if isinstance(outcome, Lapsed)
+    }
+    await _demand(connection, visibility, uids - lapsed)
     return outcomes
 
 
-async def _hidden(
-    connection: Connection, visibility: Visibility, instances: Sequence[NewInstance]
-) -> set[str]:
-    """The SOP Instance UIDs under which something is that may not be stored to."""
-    uids = [instance.sop_instance_uid for instance in instances]
-    there = await _THERE.fetch(connection, partition_id=visibility.partition_id, uids=uids)
-    permitted = await _PERMITTED.fetch(connection, **visibility.parameters, uids=uids)
-    return {uid for (uid,) in there} - {uid for (uid,) in permitted}
+async def _demand(connection: Connection, visibility: Visibility, uids: Collection[str]) -> None:
+    """Return if all that is stored under these UIDs may be stored to."""
+    if not uids:
+        return
+    found = await _PERMITTED.fetch(connection, **visibility.parameters, uids=sorted(uids))
+    if hidden := set(uids) - {uid for (uid,) in found}:
+        raise _NotPermitted(hidden)

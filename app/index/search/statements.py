@@ -96,7 +96,7 @@ def page(shape: Shape) -> Prepared:
         .order_by(*ordered(shape.order))
         .limit(bindparam("limit", type_=BigInteger()))
         .offset(bindparam("offset", type_=BigInteger())),
-        joined=True,
+        joined=_joined(shape),
     )
 
 
@@ -118,7 +118,9 @@ def total(shape: Shape) -> Prepared:
     if lowest is not shape.level:
         below = func.sum(TABLES[lowest].c[_COUNTS[shape.level]])
         counted = func.coalesce(below, literal_column("0"))
-    return prepare(_matching(shape, lowest, levels | {lowest}, [counted, OLDEST]), joined=True)
+    return prepare(
+        _matching(shape, lowest, levels | {lowest}, [counted, OLDEST]), joined=_joined(shape)
+    )
 
 
 def _matching(
@@ -147,6 +149,11 @@ def _matching(
     if below := [(at, each) for at, each in conditions if at not in shape.levels]:
         statement = statement.where(_something_below(shape.level, below))
     return statement.where(comes_after(shape.order, _placed)) if shape.goes_on else statement
+
+
+def _joined(shape: Shape) -> bool:
+    """Whether all tables are joined; one that is asked whether it has something is not."""
+    return all(level in shape.levels for level, _ in shape.forms)
 
 
 def _something_below(
