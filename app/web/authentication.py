@@ -6,6 +6,7 @@ Only what tells nothing of the archive is open to everybody; see `OPEN_PATHS`.
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.access.authenticator import Authenticator
+from app.errors import Unauthenticated
 
 OPEN_PATHS = frozenset({"/", "/health/live", "/health/ready"})
 
@@ -22,6 +23,10 @@ class Authentication:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
             authenticator: Authenticator = scope["app"].state.authenticator
-            header = next((v for k, v in scope["headers"] if k == b"authorization"), b"")
-            scope["state"]["principal"] = await authenticator.principal_of(header.decode("latin-1"))
+            headers = [value for name, value in scope["headers"] if name == b"authorization"]
+            if len(headers) != 1:
+                # Of two, a proxy before us may have looked at the other.
+                raise Unauthenticated
+            authorization = headers[0].decode("latin-1")
+            scope["state"]["principal"] = await authenticator.principal_of(authorization)
         await self._app(scope, receive, send)

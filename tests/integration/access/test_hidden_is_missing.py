@@ -91,6 +91,23 @@ async def test_a_hidden_series_of_a_shown_study_is_missing(restricted: httpx.Asy
         assert answers[0] == answers[1], path
 
 
+async def test_uids_that_do_not_belong_together_lead_nowhere(restricted: httpx.AsyncClient) -> None:
+    """A study that may be seen is no way to a series or an instance of one that may not."""
+    shown = (SHOWN.study_instance_uid, SHOWN.series_instance_uid)
+    hidden = (HIDDEN.series_instance_uid, HIDDEN.sop_instance_uid)
+    for mixed in (
+        (shown[0], *hidden),
+        (*shown, hidden[1]),
+        (HIDDEN.study_instance_uid, shown[1], SHOWN.sop_instance_uid),
+        (HIDDEN.study_instance_uid, hidden[0], SHOWN.sop_instance_uid),
+    ):
+        for path in PATHS[9:18]:
+            assert (await restricted.get(of(path, mixed))).status_code == 404, path
+        for path in PATHS[8:9]:
+            found = (await restricted.get(of(path, mixed))).json()
+            assert (found == []) == (mixed[:2] != shown)
+
+
 async def test_validators_are_of_what_is_seen(
     populated: Server, restricted: httpx.AsyncClient
 ) -> None:

@@ -1,0 +1,251 @@
+"""The authorisation matrix: every route and method, asked for by every kind of caller.
+
+It is made from the routes of the application: one that has no row here fails.
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from app.access.principal import Scope
+from app.access.tokens import issue_token, list_tokens, revoke_token
+from app.main import create_app
+from app.settings import Settings
+from tests.fixtures.server import Server
+from tests.integration.access.population import THINGS, Given, file_of, index_of, token_with
+
+OURS = THINGS[0]
+READING = ("search", "read", "render")
+OF_OURS = (("study_instance_uid", OURS.study_instance_uid),)
+OF_ANOTHER = (("study_instance_uid", THINGS[-1].study_instance_uid),)
+
+UNKNOWN = ("nobody", "garbage", "expired", "revoked", "wrong scheme", "empty", "in the query")
+RESTRICTED: dict[str, list[Given]] = {
+    "without grants": [],
+    "study": [Given((*READING, "store"), OF_OURS)],
+    "patient": [Given((*READING, "store"), (("patient_id", OURS.patient_id),))],
+    "institution": [Given((*READING, "store"), (("institution", OURS.institution),))],
+    "another study": [Given((*READING, "store"), OF_ANOTHER)],
+    "searches": [Given(("search",))],
+    "reads": [Given(("read",))],
+    "renders": [Given(("render",))],
+    "stores": [Given(("store",))],
+    "denied": [Given((*READING, "store")), Given((*READING, "store"), OF_OURS, denies=True)],
+}
+SCOPED: dict[str, tuple[str, ...]] = {
+    "no scope": (),
+    "reader": ("read",),
+    "storer": ("store",),
+    "deleter": ("delete",),
+    "reader and storer": ("read", "store"),
+    "administrator": ("admin",),
+}
+OF_OTHERS = {"reader elsewhere": ("read",), "administrator elsewhere": ("admin",)}
+CALLERS = (*UNKNOWN, *SCOPED, *OF_OTHERS, *RESTRICTED)
+
+Expected = dict[str, int]
+
+
+def expected(of: dict[str, int], otherwise: int) -> Expected:
+    """The status for each caller: 401 for who is not known."""
+    return {caller: of.get(caller, otherwise) for caller in CALLERS} | dict.fromkeys(UNKNOWN, 401)
+
+
+ALLOWED = ("study", "patient", "institution")
+_READERS = dict.fromkeys(("reader", "reader and storer", "administrator"), 200)
+_NO_READERS = dict.fromkeys(("no scope", "storer", "deleter"), 403)
+_NO_STORERS = dict.fromkeys(("no scope", "reader", "deleter", "reader elsewhere"), 403)
+_ADMINISTRATORS = ("administrator", "administrator elsewhere")
+
+OPEN = dict.fromkeys(CALLERS, 200)
+KNOWN = expected({}, 200)
+SEARCH = expected(_NO_READERS, 200)
+READ = expected(_READERS | _NO_READERS | dict.fromkeys((*ALLOWED, "reads"), 200), 404)
+RENDER = expected(_READERS | _NO_READERS | dict.fromkeys((*ALLOWED, "renders"), 200), 404)
+STORE = expected(
+    _NO_STORERS
+    | dict.fromkeys((*OF_OTHERS, *SCOPED), 200)
+    | _NO_STORERS
+    | dict.fromkeys((*ALLOWED, "stores"), 200),
+    409,
+)
+
+
+def administrate(status: int, elsewhere: int) -> Expected:
+    """For administrators, here and in another partition."""
+    return expected({"administrator": status, "administrator elsewhere": elsewhere}, 403)
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is asked of a route, and who is answered how."""
+
+    expected: Expected
+    body: dict[str, Any] | bytes | None = None
+
+
+SERIES = "/studies/{study}/series/{series}"
+INSTANCE = SERIES + "/instances/{instance}"
+FRAME = INSTANCE + "/frames/{frame}"
+FILE = file_of(OURS)
+MATRIX: dict[tuple[str, str], Row] = (
+    {("GET", path): Row(OPEN) for path in ("/", "/health/live", "/health/ready")}
+    | {
+        ("GET", path): Row(KNOWN)
+        for path in ("/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json")
+    }
+    | {
+        ("GET", f"/dicomweb{path}"): Row(SEARCH)
+        for path in (
+            *("/studies", "/series", "/instances", "/studies/{study}/series"),
+            *("/studies/{study}/instances", SERIES + "/instances"),
+        )
+    }
+    | {
+        ("GET", f"/dicomweb{path}"): Row(READ)
+        for path in (
+            *("/studies/{study}", SERIES, INSTANCE, INSTANCE + "/frames/{frames}"),
+            *(INSTANCE + "/bulkdata/{path:path}", INSTANCE + "/versions"),
+            *(INSTANCE + "/versions/{version}", "/studies/{study}/metadata"),
+            *(SERIES + "/metadata", INSTANCE + "/metadata"),
+        )
+    }
+    | {
+        ("GET", f"/dicomweb{path}/{what}"): Row(RENDER)
+        for path in ("/studies/{study}", SERIES, INSTANCE, FRAME)
+        for what in ("rendered", "thumbnail")
+    }
+    | {("GET", "/wado"): Row(READ)}
+    | {
+        ("POST", f"/dicomweb{path}"): Row(STORE, FILE)
+        for path in ("/studies", "/studies/{study_instance_uid}")
+    }
+    | {
+        ("POST", "/admin/tokens"): Row(administrate(201, 201), {"name": "x"}),
+        ("GET", "/admin/tokens"): Row(administrate(200, 200)),
+        ("DELETE", "/admin/tokens/{token}"): Row(administrate(404, 404)),
+        ("POST", "/admin/grants"): Row(
+            administrate(201, 201), {"subject": "role:x", "actions": ["read"]}
+        ),
+        ("GET", "/admin/grants"): Row(administrate(200, 200)),
+        ("DELETE", "/admin/grants/{grant}"): Row(administrate(404, 404)),
+        # Elsewhere they have stored a study with this UID by then, which is their own.
+        ("PUT", "/admin/studies/{study}/labels"): Row(administrate(204, 204), {"labels": ["vip"]}),
+        ("GET", "/admin/studies/{study}/labels"): Row(administrate(200, 200)),
+    }
+)
+SEGMENTS = {
+    "study": OURS.study_instance_uid,
+    "study_instance_uid": OURS.study_instance_uid,
+    "series": OURS.series_instance_uid,
+    "instance": OURS.sop_instance_uid,
+    "frame": "1",
+    "frames": "1",
+    "path:path": "7FE00010",
+    "version": "1",
+    "token": "999999",
+    "grant": "999999",
+}
+WADO = {
+    "requestType": "WADO",
+    "studyUID": OURS.study_instance_uid,
+    "seriesUID": OURS.series_instance_uid,
+    "objectUID": OURS.sop_instance_uid,
+    "contentType": "application/dicom",
+}
+
+
+def routes_of(routes: list[Any], prefix: str = "") -> set[tuple[str, str]]:
+    """Every method and path, whatever the routes are nested in."""
+    found: set[tuple[str, str]] = set()
+    for route in routes:
+        if hasattr(route, "methods"):
+            found |= {(method, prefix + route.path) for method in route.methods or ()}
+        else:
+            nested = getattr(route, "routes", None) or route.original_router.routes
+            found |= routes_of(list(nested), prefix)
+    return {(method, path) for method, path in found if method != "HEAD"}
+
+
+def test_every_route_has_a_row(settings: Settings) -> None:
+    assert routes_of(create_app(settings).routes) == MATRIX.keys()
+
+
+@pytest.fixture(scope="module")
+async def tokens(populated: Server) -> dict[str, str]:
+    """What each kind of caller sends."""
+    past = datetime.now(UTC) - timedelta(seconds=1)
+    async with index_of(populated) as index:
+        revoked = await issue_token(index, "revoked", [Scope.ADMIN])
+        await revoke_token(index, revoked.id)
+        assert (await list_tokens(index))[-1].revoked_at
+    known = {name: await populated.token(*scopes) for name, scopes in SCOPED.items()}
+    others = {
+        name: await populated.token(*scopes, partition=name) for name, scopes in OF_OTHERS.items()
+    }
+    restricted = {name: await token_with(populated, grants) for name, grants in RESTRICTED.items()}
+    unknown = {
+        "garbage": "hilum_" + "x" * 43,
+        "expired": await populated.token("admin", expires_at=past),
+        "revoked": revoked.token,
+    }
+    return unknown | known | others | restricted
+
+
+@pytest.fixture(scope="module")
+async def http(populated: Server) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=populated.url, trust_env=False, timeout=30) as client:
+        yield client
+
+
+@pytest.mark.parametrize("caller", CALLERS)
+async def test_everybody_is_answered_as_the_matrix_says(
+    http: httpx.AsyncClient, tokens: dict[str, str], caller: str
+) -> None:
+    found: dict[tuple[str, str], int] = {}
+    for (method, path), row in MATRIX.items():
+        url = path
+        for name, value in SEGMENTS.items():
+            url = url.replace("{" + name + "}", value)
+        sent: dict[str, Any] = {"params": WADO if path == "/wado" else {}, "headers": {}}
+        if isinstance(row.body, bytes):
+            sent |= {"content": row.body, "headers": {"Content-Type": "application/dicom"}}
+        elif row.body is not None:
+            sent["json"] = row.body
+        if path.endswith("labels") and method == "PUT":
+            sent["json"] = {"labels": [OURS.label]}
+        match caller:
+            case "nobody":
+                pass
+            case "wrong scheme":
+                sent["headers"]["Authorization"] = f"Token {tokens['administrator']}"
+            case "in the query":
+                sent["params"] = {**sent["params"], "token": tokens["administrator"]}
+            case "empty":
+                sent["headers"]["Authorization"] = "Bearer"
+            case _:
+                sent["headers"]["Authorization"] = f"Bearer {tokens[caller]}"
+        answer = await http.request(method, url, **sent)
+        found[method, path] = answer.status_code
+        if answer.status_code == 401:
+            assert "Bearer" in answer.headers["www-authenticate"]
+    assert found == {route: row.expected[caller] for route, row in MATRIX.items()}
+
+
+async def test_every_route_that_is_read_answers_head_alike(
+    http: httpx.AsyncClient, tokens: dict[str, str]
+) -> None:
+    for caller in ("administrator", "another study", "garbage"):
+        for (method, path), row in MATRIX.items():
+            if method != "GET" or not path.startswith("/dicomweb"):
+                continue
+            url = path
+            for name, value in SEGMENTS.items():
+                url = url.replace("{" + name + "}", value)
+            answer = await http.head(url, headers={"Authorization": f"Bearer {tokens[caller]}"})
+            assert answer.status_code == row.expected[caller], path
+            assert answer.content == b""
