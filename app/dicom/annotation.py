@@ -35,7 +35,7 @@ class Annotation:
     at_bottom: tuple[str, ...] = ()
 
 
-_FONT = Path(__file__).parent / "fonts" / "DejaVuSans.ttf"
+FONT = Path(__file__).parent / "fonts" / "DejaVuSans.ttf"
 _SMALLEST, _LARGEST = 9, 48
 _LINES_IN_IMAGE = 34
 """Lines of text that the shorter side of an image has room for."""
@@ -58,7 +58,7 @@ def burn(image: Image, annotation: Annotation) -> Image:
     """The image with the annotation in it."""
     rows = image.shape[0]
     size = min(max(min(image.shape[:2]) // _LINES_IN_IMAGE, _SMALLEST), _LARGEST)
-    font = ImageFont.truetype(_FONT, size)
+    font = ImageFont.truetype(FONT, size)
     picture = PIL.Image.fromarray(np.ascontiguousarray(image))
     pen = ImageDraw.Draw(picture)
     white, black = (255, 0) if image.ndim == 2 else ((255, 255, 255), (0, 0, 0))

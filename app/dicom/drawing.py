@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import PIL.Image
 
 from app.dicom.annotation import Annotation, burn
+from app.dicom.canvas import composed
 from app.dicom.description import PixelDescription, whole_cells
 from app.dicom.frames import join_fragments
 from app.dicom.icc import ColourSpace, in_profile
@@ -21,6 +22,7 @@ from app.dicom.native import Samples
 from app.dicom.pixels import JPEG_BASELINE, LARGEST_FRAME, decode_frame, is_plain_jpeg
 from app.dicom.presentation import Presentation, Window
 from app.dicom.render import render, shown_as_stored
+from app.dicom.softcopy import Softcopy
 from app.dicom.uids import transfer_syntax
 from app.dicom.viewport import Viewport
 
@@ -46,6 +48,8 @@ class Drawing:
     profile: bytes = b""
     """Of the colours of the frame, as the data set says."""
     annotation: Annotation | None = None
+    softcopy: Softcopy | None = None
+    """What a presentation state says; its presentation is that of the drawing."""
 
 
 def draw(data: bytes, drawing: Drawing) -> bytes:
@@ -64,13 +68,16 @@ def draw(data: bytes, drawing: Drawing) -> bytes:
     samples, cells = decoded(drawing.description), None
     if any(overlay.cell_bit is not None for overlay in drawing.presentation.overlays):
         cells = decoded(whole_cells(drawing.description))
+    softcopy = drawing.softcopy
     image = render(
         samples,
         drawing.presentation,
         window=drawing.window,
-        viewport=drawing.viewport,
+        viewport=None if softcopy else drawing.viewport,
         cells=cells,
     )
+    if softcopy is not None:
+        image = composed(image, softcopy, drawing.viewport, drawing.largest)
     profile = None
     if drawing.colour_space not in (None, ColourSpace.NONE):
         own = drawing.profile or _embedded_profile(stored, drawing.description)
@@ -86,8 +93,11 @@ def drawn_already(data: bytes, drawing: Drawing) -> bytes | None:
     Takes no time and trusts no decoder. `data` and errors as of `draw`.
     """
     colour = drawing.description.samples_per_pixel > 1
-    asked = drawing.viewport, drawing.quality, drawing.colour_space, drawing.annotation
-    changed = any(asked) or (drawing.window and not colour)
+    asked = drawing.viewport, drawing.quality, drawing.colour_space
+    added = drawing.annotation, drawing.softcopy
+    changed = (
+        any(asked) or any(each is not None for each in added) or (drawing.window and not colour)
+    )
     if drawing.media_type != JPEG or changed:
         return None
     if not shown_as_stored(drawing.presentation, colour=colour):

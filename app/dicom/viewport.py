@@ -91,6 +91,11 @@ class Viewport:
             raise InvalidParameter("viewport", text, f"lies outside of {columns} x {rows} pixels")
         return down, across
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether it sees all of the source, not mirrored."""
+        return (self.left, self.top, self.region_width, self.region_height) == (0, 0, None, None)
+
     def without_enlarging(self) -> "Viewport":
         """The same viewport for an image that is never scaled up, as a thumbnail."""
         return replace(self, enlarge=False)

@@ -5,6 +5,7 @@ from enum import Enum, auto
 from app.dicom.mediatypes import PDF, Offer
 from app.dicom.pixels import DECODED
 from app.dicom.report import HTML, REPORT_CLASSES, TEXT, XML
+from app.dicom.softcopy import STATES
 from app.dicom.uids import TRANSFER_SYNTAXES
 from app.index.instances import StoredInstance
 from app.retrieve.rendering import FRAME_OFFERS
@@ -28,6 +29,8 @@ class Kind(Enum):
     """Its pixel data is sent as it lies."""
     DOCUMENT = auto()
     """The document in it is sent as it lies."""
+    STATE = auto()
+    """An image that it refers to is drawn as it says."""
     REPORT = auto()
     """Its content is written down."""
 
@@ -38,6 +41,8 @@ def kind_of(instance: StoredInstance) -> Kind:
         return Kind.DOCUMENT
     if instance.sop_class_uid.startswith(REPORT_CLASSES):
         return Kind.REPORT
+    if instance.sop_class_uid in STATES:
+        return Kind.STATE
     return Kind.VIDEO if _frame_type(instance).startswith("video/") else Kind.IMAGE
 
 
@@ -47,6 +52,8 @@ def rendered_offers(instance: StoredInstance) -> tuple[Offer, ...]:
         case Kind.IMAGE:
             is_shown = instance.number_of_frames and instance.transfer_syntax_uid in DECODED
             return FRAME_OFFERS if is_shown else ()
+        case Kind.STATE:
+            return FRAME_OFFERS
         case Kind.VIDEO:
             return (Offer(_frame_type(instance)),)
         case Kind.DOCUMENT:

@@ -8,16 +8,13 @@ Rules:
   they mean is for `app.dicom` to know.
 """
 
-import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-
-import orjson
 
 import app.dicom
 from app.archive import Archive
@@ -26,23 +23,19 @@ from app.dicom.description import PixelDescription, describe, whole_words
 from app.dicom.drawing import Drawing, draw, drawn_already
 from app.dicom.frames import native_span
 from app.dicom.icc import ColourSpace, profile_of, profile_paths
-from app.dicom.jsonmodel import unpack
 from app.dicom.presentation import lookup_paths, presentation_of
-from app.dicom.uids import transfer_syntax
 from app.errors import NotFound, TooLarge, Unprocessable
-from app.index.instances import StoredInstance, bulk_value, frame_entries, metadata_of
+from app.index.instances import StoredInstance, frame_entries, metadata_of
 from app.index.visibility import Visibility
 from app.retrieve.contents import origin_of
-from app.retrieve.inflated import inflated
-from app.retrieve.plan import WORD_BYTES
 from app.retrieve.rendering import Rendering
 from app.retrieve.service import Target, locate_target, require_frames
-from app.retrieve.stream import Reader, reworked
+from app.retrieve.states import State, read_state
+from app.retrieve.stream import Reader
+from app.retrieve.values import bulk_values, read_attributes, whole_reader
 from app.span import Span
 
-_LARGEST_TABLE = 16 * 1024 * 1024  # an overlay over as many pixels as are rendered has half of that
 _SPARE_BYTES = 1024 * 1024
-_LONG_BYTES = 64 * 1024  # of compressed JSON: reading it would hold up the event loop
 
 
 def _revision() -> str:
@@ -62,11 +55,14 @@ class Frame:
 
     instance: StoredInstance
     number: int
+    state: StoredInstance | None = None
+    """A presentation state that says how it is shown."""
 
     def validator(self, rendering: Rendering) -> str:
         """32 hex digits that change with the frame, and with how it is shown."""
         said = f"{DRAWN_BY} {self.number} {rendering} ".encode()
-        return hashlib.blake2b(said + self.instance.sha256, digest_size=16).hexdigest()
+        state = self.state.sha256 if self.state else b""
+        return hashlib.blake2b(said + self.instance.sha256 + state, digest_size=16).hexdigest()
 
     def key(self, rendering: Rendering, visibility: Visibility) -> str:
         """Under what its image is kept: never the key of what another partition has."""
@@ -94,7 +90,8 @@ async def render_frame(
     kept = await archive.cache.get(frame.key(rendering, visibility))
     if kept is not None:
         return kept
-    async with opened(archive, visibility, frame.instance, [frame.number]) as film:
+    numbers = [frame.number]
+    async with opened(archive, visibility, frame.instance, numbers, frame.state) as film:
         return await film.render(frame.number, rendering)
 
 
@@ -110,6 +107,7 @@ class Film:
     reader: Reader
     items: Mapping[int, Span]
     """Where the items of a compressed frame lie, by its number."""
+    state: State | None = None
 
     async def render(self, number: int, rendering: Rendering) -> bytes:
         """One of the frames as an image file. Raises as `render_frame` does."""
@@ -120,11 +118,16 @@ class Film:
             rendering.viewport.region(description.rows, description.columns)
         profiled = rendering.colour_space not in (None, ColourSpace.NONE)
         paths = lookup_paths(self.attributes, number)
-        bulk = await self._bulk([*paths, *profile_paths(self.attributes)] if profiled else paths)
+        if profiled:
+            paths += profile_paths(self.attributes)
+        bulk = await bulk_values(self.archive, self.visibility, self.instance, self.reader, paths)
+        softcopy = None
+        if self.state is not None:
+            softcopy = self.state.softcopy(self.attributes, number, bulk)
         data = await self._read(span)
         drawing = Drawing(
             description,
-            presentation_of(self.attributes, number, bulk),
+            softcopy.presentation if softcopy else presentation_of(self.attributes, number, bulk),
             rendering.media_type,
             rendering.window,
             rendering.viewport,
@@ -134,12 +137,14 @@ class Film:
             rendering.colour_space,
             profile_of(self.attributes, bulk) if profiled else b"",
             annotation_of(self.attributes, number, rendering.topics) if rendering.topics else None,
+            softcopy,
         )
         drawn = drawn_already(data, drawing)
         if drawn is not None:
             return drawn
         image = await self.archive.sandbox.run(draw, data, drawing)
-        key = Frame(self.instance, number).key(rendering, self.visibility)
+        state = self.state.instance if self.state else None
+        key = Frame(self.instance, number, state).key(rendering, self.visibility)
         self.archive.cache.put(key, image)
         return image
 
@@ -158,32 +163,16 @@ class Film:
             self.instance.blob_key, span.shifted(origin_of(self.instance))
         )
 
-    async def _bulk(self, paths: Sequence[str]) -> dict[str, bytes]:
-        """The lookup tables, overlays and profiles at these paths, as little endian."""
-        if not paths:
-            return {}
-        async with self.archive.reading() as connection:
-            values = [
-                await bulk_value(connection, self.visibility, self.instance.id, path)
-                for path in paths
-            ]
-        big_endian = transfer_syntax(self.instance.transfer_syntax_uid).big_endian
-        bulk = {}
-        for value in values:
-            if value.span.length > _LARGEST_TABLE:
-                continue  # as if it were empty
-            word = WORD_BYTES.get(value.vr, 1) if big_endian else 1
-            bulk[value.path] = reworked(
-                await self._read(value.span), word, 0, 8 * value.span.length
-            )
-        return bulk
-
 
 @asynccontextmanager
 async def opened(
-    archive: Archive, visibility: Visibility, instance: StoredInstance, numbers: Sequence[int]
+    archive: Archive,
+    visibility: Visibility,
+    instance: StoredInstance,
+    numbers: Sequence[int],
+    state: StoredInstance | None = None,
 ) -> AsyncIterator[Film]:
-    """The instance, for as long as frames of these numbers are rendered.
+    """The instance, for as long as frames of these numbers are rendered, as the state says.
 
     Raises `NotFound` if it has just been deleted, `Unprocessable`.
     """
@@ -195,20 +184,11 @@ async def opened(
         if instance.encapsulated:
             entries = await frame_entries(connection, visibility, instance.id, numbers)
             items = dict(zip(numbers, entries, strict=True))
-    attributes = await _attributes(packed[instance.id])
+    attributes = await read_attributes(packed[instance.id])
     description = describe(attributes, instance.transfer_syntax_uid)
-    syntax = transfer_syntax(instance.transfer_syntax_uid)
-    source = inflated(archive, instance) if syntax.deflated else nullcontext(archive.blobs)
-    async with source as reader:
-        yield Film(archive, visibility, instance, attributes, description, reader, items)
-
-
-async def _attributes(packed: bytes) -> dict[str, Any]:
-    def work() -> dict[str, Any]:
-        attributes: dict[str, Any] = orjson.loads(unpack(packed))
-        return attributes
-
-    return work() if len(packed) < _LONG_BYTES else await asyncio.to_thread(work)
+    read = None if state is None else await read_state(archive, visibility, state)
+    async with whole_reader(archive, instance) as reader:
+        yield Film(archive, visibility, instance, attributes, description, reader, items, read)
 
 
 def _check_size(span: Span, description: PixelDescription, largest: int) -> None:

@@ -26,7 +26,8 @@ from app.retrieve.rendered_parts import album_message, locate_album
 from app.retrieve.rendered_response import headers_of, image_response, with_warnings
 from app.retrieve.rendering import FRAME_OFFERS, SET_OFFERS, Rendering
 from app.retrieve.representative import representative_frame
-from app.retrieve.service import Target, locate_target
+from app.retrieve.service import Target, locate_target, require_frames
+from app.retrieve.states import check_of_state, first_image
 from app.retrieve.stream import ahead
 from app.web.dependencies import DICOMWEB
 from app.web.multipart import Writer
@@ -99,9 +100,15 @@ async def retrieve_rendered_instance(
             if offers
             else "The instance has nothing that could be rendered."
         )
-    if kind_of(found) is not Kind.IMAGE:
+    kind = kind_of(found)
+    if kind not in {Kind.IMAGE, Kind.STATE}:
         return await object_response(ask, found, offer.media_type)
     rendering = _parsed(ask, offer.media_type)
+    if kind is Kind.STATE:
+        check_of_state(rendering, ask.request.query_params.get("viewport", ""))
+        image, number = await first_image(ask.archive, ask.visibility, found)
+        require_frames(image, number)
+        return await image_response(ask, Frame(image, number, found), rendering)
     if offer.media_type == GIF and (found.number_of_frames or 0) > 1:
         return await animation_response(ask, found, rendering)
     return await image_response(ask, Frame(found, 1), rendering)

@@ -18,7 +18,7 @@ from app.dicom.uids import valid_uid
 from app.dicom.viewport import LONGEST_SIDE, Viewport
 from app.errors import InvalidParameter, NotAcceptable
 from app.index.instances import StoredInstance
-from app.retrieve.kinds import rendered_offers
+from app.retrieve.kinds import Kind, kind_of, rendered_offers
 from app.retrieve.rendering import Rendering, colour_space_of, quality_of, topics_of
 from app.retrieve.service import Target
 
@@ -26,8 +26,6 @@ WADO = "WADO"
 
 _REFUSED = {
     "anonymize": "objects cannot be de-identified by this archive",
-    "presentationUID": "presentation states are not applied by this archive",
-    "presentationSeriesUID": "presentation states are not applied by this archive",
 }
 
 
@@ -50,6 +48,8 @@ class UriRequest:
     profile: str | None
     """As it was asked for; whether it can be depends on the media type."""
     warnings: tuple[str, ...]
+    state: Target | None
+    """The presentation state that says how it is shown."""
 
     @classmethod
     def parse(cls, parameters: Mapping[str, str]) -> "UriRequest":
@@ -73,6 +73,7 @@ class UriRequest:
             topics,
             parameters.get("iccprofile"),
             warnings,
+            _state(parameters),
         )
 
     def offer(self, instance: StoredInstance) -> Offer:
@@ -80,7 +81,9 @@ class UriRequest:
 
         It is shown, unless it is asked for as it is; what has nothing to show is sent as it is.
         """
-        offers = [*rendered_offers(instance), Offer(DICOM)]
+        # A presentation state is a parameter here, and not what is shown.
+        shown = () if kind_of(instance) is Kind.STATE else rendered_offers(instance)
+        offers = [*shown, Offer(DICOM)]
         preferred = sorted(self.accepted, key=lambda asked: -asked.quality)
         found = (choose([asked], offers) for asked in preferred)
         offer = next((one for one in found if one is not None), None)
@@ -108,6 +111,8 @@ class UriRequest:
     def _viewport(self, instance: StoredInstance, largest: int) -> Viewport | None:
         if self.region is None and self.rows is None and self.columns is None:
             return None
+        if self.state is not None:  # of which nobody knows here how large it is
+            return Viewport(self.columns or LONGEST_SIDE, self.rows or LONGEST_SIDE)
         height, width = instance.rows or 1, instance.columns or 1
         left, top, right, bottom = self.region or (0.0, 0.0, 1.0, 1.0)
         first_column, region_width = _pixels(left, right, width)
@@ -144,6 +149,16 @@ def _uid(parameters: Mapping[str, str], name: str) -> str:
     if not valid_uid(uid):
         raise InvalidParameter(name, uid, "is no UID")
     return uid
+
+
+def _state(parameters: Mapping[str, str]) -> Target | None:
+    names = "presentationSeriesUID", "presentationUID"
+    if not any(name in parameters for name in names):
+        return None
+    for name in ("windowCenter", "windowWidth", "region"):
+        if name in parameters:
+            raise InvalidParameter(name, parameters[name], "is decided by the presentation state")
+    return Target(_uid(parameters, "studyUID"), *(_uid(parameters, name) for name in names))
 
 
 def _transfer_syntax(parameters: Mapping[str, str]) -> str | None:

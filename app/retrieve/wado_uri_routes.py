@@ -12,6 +12,7 @@ from app.audit.event import Action, EventId, Note
 from app.dicom.mediatypes import DICOM, GIF, JPEG, PDF, PNG, MediaRange
 from app.dicom.report import HTML
 from app.errors import InvalidParameter
+from app.index.instances import StoredInstance
 from app.retrieve.asking import RANGES, Ask, Asked, answers
 from app.retrieve.kinds import Kind, kind_of
 from app.retrieve.rendered import Frame
@@ -40,6 +41,8 @@ _OPTIONAL = (
     ("windowCenter", "together with windowWidth"),
     ("windowWidth", "together with windowCenter"),
     ("imageQuality", "1 to 100, of a JPEG"),
+    ("presentationUID", "of a presentation state, together with presentationSeriesUID"),
+    ("presentationSeriesUID", "of the series of the presentation state"),
     ("annotation", "patient, technique or both: what is written into the image"),
     ("iccprofile", "no, yes, srgb, adobergb or rommrgb"),
 )
@@ -83,9 +86,22 @@ async def retrieve_by_uri(ask: Asked) -> Response:
     require_frames(instance, number)
     largest = ask.archive.settings.limits.rendered_pixels
     rendering = asked.rendering(offer.media_type, instance, largest)
-    if offer.media_type == GIF and asked.frame_number is None and instance.number_of_frames != 1:
+    state = await _state(ask, asked)
+    several = asked.frame_number is None and instance.number_of_frames != 1
+    if offer.media_type == GIF and several and state is None:
         return await animation_response(ask, instance, rendering)
-    return await image_response(ask, Frame(instance, number), rendering)
+    return await image_response(ask, Frame(instance, number, state), rendering)
+
+
+async def _state(ask: Ask, asked: UriRequest) -> StoredInstance | None:
+    """The presentation state that was asked for. Raises `NotFound`, `InvalidParameter`."""
+    if asked.state is None:
+        return None
+    (state,) = await locate_target(ask.archive, ask.visibility, asked.state)
+    if kind_of(state) is not Kind.STATE:
+        uid = state.sop_instance_uid
+        raise InvalidParameter("presentationUID", uid, "is no softcopy presentation state")
+    return state
 
 
 def _parameters(ask: Ask) -> dict[str, str]:

@@ -62,8 +62,6 @@ def test_what_is_required_is_missed_by_its_name(name: str) -> None:
         ("transferSyntax", "little endian"),
         ("anonymize", "yes"),
         ("anonymize", "please"),
-        ("presentationUID", "1.2.3"),
-        ("presentationSeriesUID", "1.2.3"),
     ],
 )
 def test_what_cannot_be_used_is_refused_by_its_name(name: str, value: str) -> None:
@@ -154,3 +152,16 @@ def test_an_image_has_no_transfer_syntax() -> None:
         parsed(transferSyntax="*").offer(stored_instance())
     dicom = parsed(transferSyntax="*", contentType="application/dicom")
     assert dicom.offer(stored_instance()).media_type == "application/dicom"
+
+
+def test_a_presentation_state_is_named_by_two_uids_and_decides_what_is_seen() -> None:
+    pair = {"presentationUID": "1.5", "presentationSeriesUID": "1.6"}
+    assert parsed(**pair).state == Target("1.2", "1.6", "1.5")
+    assert parsed().state is None
+    for name in pair:
+        with pytest.raises(InvalidParameter, match="is missing"):
+            parsed(**{name: "1.5"})
+    for name, value in (("region", "0,0,1,1"), ("windowCenter", "1"), ("windowWidth", "1")):
+        with pytest.raises(InvalidParameter) as refused:
+            parsed(**pair, **{"windowCenter": "1", "windowWidth": "1"} | {name: value})
+        assert "presentation state" in str(refused.value)
