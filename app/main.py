@@ -13,6 +13,7 @@ from app.access.authenticator import Authenticator
 from app.administration.routes import router as administration
 from app.archive import open_archive
 from app.audit.trail import Trail
+from app.retrieve.bulkdata_routes import router as bulkdata
 from app.retrieve.metadata_routes import router as metadata
 from app.retrieve.rendered_routes import router as rendered
 from app.retrieve.routes import router as retrieve
@@ -38,7 +39,15 @@ from app.web.proxies import TrustedProxies
 LAST_STORES_SECONDS = 20
 """How long stores that were broken off may take to keep what they have received whole."""
 
-ROOMS: tuple[APIRouter, ...] = (retrieve, metadata, rendered, versions, search, store)
+ROOMS: tuple[APIRouter, ...] = (
+    retrieve,
+    metadata,
+    rendered,
+    bulkdata,
+    versions,
+    search,
+    store,
+)
 """In the order in which their routes are tried: those of which a viewer asks thousands first."""
 
 

@@ -179,6 +179,22 @@ def bulkdata_offers(stored: TransferSyntax, *, pixels: bool) -> tuple[Offer, ...
     return _in_forms(offers, (False, True))
 
 
+def asks_for_values(accepted: Iterable[MediaRange]) -> bool:
+    """Whether it is not DICOM objects that are asked for, but a multipart message of values."""
+    return any(
+        one.multipart and one.quality and one.media_type not in {DICOM, ANY} for one in accepted
+    )
+
+
+def values_offers(stored: TransferSyntax, *, pixels: bool, single: bool) -> tuple[Offer, ...]:
+    """How one of several values can be sent; `single`: it is the only one, and can be the body.
+
+    `pixels`: it is compressed pixel data, of one frame or more.
+    """
+    offers = _pixel_offers(stored) if pixels else _native_offers(stored)
+    return _in_forms(offers, (True, False) if single else (True,))
+
+
 def _pixel_offers(stored: TransferSyntax) -> list[Offer]:
     if not stored.encapsulated:
         return _native_offers(stored)

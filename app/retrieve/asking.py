@@ -18,6 +18,7 @@ from app.index.restriction import Action
 from app.index.visibility import Visibility
 from app.retrieve.service import Target
 from app.web.dependencies import Reader, base_url, get_archive
+from app.web.limits import Gate, Gates
 
 Answers = dict[int | str, dict[str, Any]]
 
@@ -55,6 +56,12 @@ class Ask:
     visibility: Visibility
     base: str
     accepted: Sequence[MediaRange]
+
+
+def gate_of(ask: Ask, target: Target) -> Gate | None:
+    """Where a message with all of a study or a series waits for its turn."""
+    gates: Gates = ask.request.app.state.gates
+    return None if target.is_instance else gates.reads
 
 
 async def asked(request: Request, caller: Reader) -> Ask:

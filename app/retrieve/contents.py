@@ -127,7 +127,32 @@ class RecodedInstance:
         return recoded_frame(self.instance, number, self.entries, self.recoding)
 
 
-Content = Plain | Fragments | Reworked | Transcoded | RecodedFrame | RecodedInstance
+@dataclass(frozen=True, slots=True)
+class Inflated:
+    """Content of an instance that was stored deflated, which has to be inflated for it."""
+
+    instance: StoredInstance
+    content: Plain | Reworked
+
+    @property
+    def key(self) -> str:
+        """Where the instance is stored."""
+        return self.content.key
+
+    @property
+    def span(self) -> Span:
+        """Of the inflated file."""
+        return self.content.span
+
+    @property
+    def length(self) -> int:
+        """How many bytes will be sent."""
+        return self.content.length
+
+
+Content = Plain | Fragments | Reworked | Transcoded | RecodedFrame | RecodedInstance | Inflated
+MadeElsewhere = RecodedFrame | RecodedInstance | Inflated
+"""What cannot be read of the blob alone; see `app.retrieve.recoded`."""
 
 
 def origin_of(instance: StoredInstance) -> int:
@@ -160,13 +185,17 @@ def cut(content: Content, span: Span) -> Content:
             shift = content.shift + 8 * span.offset
             bits = min(8 * span.length, content.bits - 8 * span.offset)
             return replace(content, shift=shift, bits=bits)
+        case Inflated():
+            inner = cut(content.content, span)
+            assert isinstance(inner, Plain | Reworked)
+            return replace(content, content=inner)
         case _:
             raise ValueError("the length of this content is not known")
 
 
 def is_small(content: Content, limit: int = CHUNK) -> bool:
     """Whether the content can be read, and made, at once."""
-    if isinstance(content, RecodedFrame | RecodedInstance):
+    if isinstance(content, MadeElsewhere):
         return False
     inflates = isinstance(content, Transcoded) and content.inflates
     return content.span.length <= limit and not inflates

@@ -10,6 +10,7 @@ an instance that was stored deflated, from the first byte of the inflated file.
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, islice
 from types import MappingProxyType
 
 from app.blobs.contract import CHUNK
@@ -80,11 +81,27 @@ class FrameParts:
 
 
 @dataclass(frozen=True, slots=True)
+class PartsOfMany:
+    """The parts of one instance after those of another."""
+
+    groups: Sequence[tuple[Part, ...] | FrameParts]
+
+    def __len__(self) -> int:
+        return sum(map(len, self.groups))
+
+    def __getitem__(self, index: int) -> Part:
+        return next(islice(self, index, None))
+
+    def __iter__(self) -> Iterator[Part]:
+        return chain.from_iterable(self.groups)
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """A message that can be sent: the offer that was chosen, and at least one part."""
 
     offer: Offer
-    parts: tuple[Part, ...] | FrameParts
+    parts: tuple[Part, ...] | FrameParts | PartsOfMany
     is_inflated: bool = False
     """Whether spans count in the inflated file of the (only) instance."""
     left_out: int = 0
@@ -93,7 +110,9 @@ class Plan:
     @property
     def models(self) -> tuple[Part, ...]:
         """The parts, but one alone of those that are told apart by their spans only."""
-        return (self.parts.model,) if isinstance(self.parts, FrameParts) else self.parts
+        groups = self.parts.groups if isinstance(self.parts, PartsOfMany) else (self.parts,)
+        models = ((one.model,) if isinstance(one, FrameParts) else one for one in groups)
+        return tuple(chain.from_iterable(models))
 
     @property
     def is_recoded(self) -> bool:
@@ -139,7 +158,7 @@ def plan_instances(
     """
     in_form = mediatypes.as_zip if mediatypes.prefers_zip(accepted) else tuple
     offers: dict[str, Offer | None] = {}
-    chosen = []
+    sent: list[Offer] = []
     parts = []
     for instance in instances:
         stored = _syntax(instance)
@@ -154,7 +173,7 @@ def plan_instances(
             possible = source.targets if source is not None else ()
             made = mediatypes.recoded_dicom_offers(possible, single=single)
             offered = in_form((*mediatypes.dicom_offers(stored, single=single), *made))
-            offer = _chosen(accepted, offered, stored)
+            offer = chosen(accepted, offered, stored)
             entries = source.entries if source is not None else None
             content = RecodedInstance(instance, _recoding(source, offer), entries)
         elif offer.as_stored:
@@ -164,10 +183,10 @@ def plan_instances(
             content = Transcoded(
                 key, span, stored.deflated, offer.transfer_syntax_uid, instance.sha256
             )
-        chosen.append(offer)
+        sent.append(offer)
         content_type = replace(offer, media_type=mediatypes.DICOM).content_type
         parts.append(Part(content_type, instance_path(instance), content, instance))
-    return Plan(chosen[0], tuple(parts))
+    return Plan(sent[0], tuple(parts))
 
 
 def plan_frames(
@@ -184,7 +203,7 @@ def plan_frames(
     """
     stored = _syntax(instance)
     offers = mediatypes.frame_offers(stored, single=len(numbers) == 1)
-    offer = _chosen(accepted, offers, stored)
+    offer = chosen(accepted, offers, stored)
     contents: Iterable[Content]
     if stored.encapsulated:
         contents = _compressed(instance, entries)
@@ -205,7 +224,7 @@ def plan_recoded_frames(
     possible = source.targets if source is not None else ()
     made = mediatypes.recoded_frame_offers(possible, single=single)
     offers = (*mediatypes.frame_offers(stored, single=single), *made)
-    offer = _chosen(accepted, offers, stored)
+    offer = chosen(accepted, offers, stored)
     recoding = _recoding(source, offer)
     entries = source.entries if source is not None else None
     contents = (recoded_frame(instance, number, entries, recoding) for number in numbers)
@@ -237,15 +256,19 @@ def plan_bulk_value(
     `word`: bytes of one of its words.
     """
     stored = _syntax(instance)
-    offer = _chosen(accepted, mediatypes.bulkdata_offers(stored, pixels=False), stored)
+    offer = chosen(accepted, mediatypes.bulkdata_offers(stored, pixels=False), stored)
+    return Plan(offer, (part_of_value(instance, value, offer, word),), stored.deflated)
+
+
+def part_of_value(instance: StoredInstance, value: BulkValue, offer: Offer, word: int) -> Part:
+    """A bulk value that is not compressed pixel data, as `plan_bulk_value` sends it."""
     span = value.span.shifted(origin_of(instance))
     word = 1 if offer.as_stored else word
     content: Content = Plain(instance.blob_key, span)
     if word > 1:
         content = Reworked(instance.blob_key, span, word, 0, 8 * span.length)
     location = f"{instance_path(instance)}/bulkdata/{value.path}"
-    part = Part(offer.content_type, location, content, instance)
-    return Plan(offer, (part,), stored.deflated)
+    return Part(offer.content_type, location, content, instance)
 
 
 def plan_compressed_pixels(
@@ -257,12 +280,18 @@ def plan_compressed_pixels(
         offers = mediatypes.bulkdata_offers(stored, pixels=True)
     else:
         offers = mediatypes.frame_offers(stored, single=False)
-    offer = _chosen(accepted, offers, stored)
+    offer = chosen(accepted, offers, stored)
+    return Plan(offer, parts_of_compressed(instance, path, entries, offer), stored.deflated)
+
+
+def parts_of_compressed(
+    instance: StoredInstance, path: str, entries: FrameTable, offer: Offer
+) -> tuple[Part, ...] | FrameParts:
+    """Compressed pixel data, as `plan_compressed_pixels` sends it."""
     location = f"{instance_path(instance)}/bulkdata/{path}"
     (first,) = _compressed(instance, [entries[0]])
     model = Part(offer.content_type, location, first, instance)
-    parts = (model,) if len(entries) == 1 else FrameParts(model, entries)
-    return Plan(offer, parts, stored.deflated)
+    return (model,) if len(entries) == 1 else FrameParts(model, entries)
 
 
 def word_of_pixels(instance: StoredInstance, vr: str) -> int:
@@ -285,9 +314,10 @@ def _syntax(instance: StoredInstance) -> TransferSyntax:
     return TRANSFER_SYNTAXES[instance.transfer_syntax_uid]
 
 
-def _chosen(
+def chosen(
     accepted: Sequence[MediaRange], offers: Sequence[Offer], stored: TransferSyntax
 ) -> Offer:
+    """The offer to send of what is stored so. Raises `NotAcceptable`, which tells what there is."""
     offer = mediatypes.choose(accepted, offers)
     if offer is None:
         raise NotAcceptable(

@@ -22,7 +22,7 @@ from app.dicom.transcode import Transcoder
 from app.dicom.uids import transfer_syntax
 from app.errors import TooBusy, TooLarge, Unprocessable
 from app.index.instances import StoredInstance
-from app.retrieve.contents import Content, RecodedFrame, RecodedInstance, origin_of
+from app.retrieve.contents import Content, Inflated, RecodedFrame, RecodedInstance, origin_of
 from app.retrieve.inflated import inflated
 from app.retrieve.stream import Reader, read_pieces
 from app.span import Span
@@ -43,9 +43,21 @@ _BYTE = 8
 
 def content_pieces(archive: Archive, content: Content, reader: Reader) -> AsyncIterator[bytes]:
     """The bytes of any content, of any length."""
-    if isinstance(content, RecodedFrame | RecodedInstance):
-        return recoded_pieces(archive, content, reader)
-    return read_pieces(content, reader)
+    match content:
+        case RecodedFrame() | RecodedInstance():
+            return recoded_pieces(archive, content, reader)
+        case Inflated(instance, inner):
+            return _inflated_pieces(archive, instance, inner)
+        case _:
+            return read_pieces(content, reader)
+
+
+async def _inflated_pieces(
+    archive: Archive, instance: StoredInstance, content: Content
+) -> AsyncGenerator[bytes]:
+    async with inflated(archive, instance) as reader:
+        async for piece in read_pieces(content, reader):
+            yield piece
 
 
 async def recoded_bytes(archive: Archive, frame: RecodedFrame, reader: Reader) -> bytes:

@@ -4,7 +4,8 @@
     /studies/{study}/series/{series}                              DICOM objects
     /studies/{study}/series/{series}/instances/{instance}         a DICOM object
         .../frames/{frames}       of an instance: pixels as they are stored
-        .../bulkdata/{path}       of an instance: one value
+
+Values: see `app.retrieve.bulkdata_routes`.
 
 HEAD works as GET does. Query parameters that mean nothing here are ignored.
 """
@@ -19,11 +20,10 @@ from app.dicom.mediatypes import (
     ZIP,
 )
 from app.retrieve import service
-from app.retrieve.asking import RANGES, Ask, Asked, answers, frame_numbers, target_of
+from app.retrieve.asking import RANGES, Ask, Asked, answers, frame_numbers, gate_of, target_of
 from app.retrieve.response import plan_response
 from app.retrieve.service import Target
 from app.web.dependencies import DICOMWEB
-from app.web.limits import Gates
 from app.web.plain_route import PlainRoute
 
 router = APIRouter(prefix=DICOMWEB, tags=["Retrieve"], route_class=PlainRoute)
@@ -40,9 +40,6 @@ _FRAMES = RANGES | answers(
     f'{MULTIPART}; type="image/jpeg"',
     OCTET_STREAM,
     "image/jpeg",
-)
-_VALUE = RANGES | answers(
-    "The value, or a part for each frame", OCTET_STREAM, f'{MULTIPART}; type="{OCTET_STREAM}"'
 )
 
 
@@ -77,22 +74,6 @@ async def retrieve_frames(
     return await plan_response(ask.request, ask.archive, plan, ask.base)
 
 
-@router.get(
-    "/studies/{study}/series/{series}/instances/{instance}/bulkdata/{path:path}", responses=_VALUE
-)
-async def retrieve_bulkdata(
-    ask: Asked, study: str, series: str, instance: str, path: str
-) -> Response:
-    """The value that a BulkDataURI in the metadata names."""
-    target = target_of(study, series, instance)
-    plan = await service.retrieve_bulk_value(
-        ask.archive, ask.visibility, target, path, ask.accepted
-    )
-    return await plan_response(ask.request, ask.archive, plan, ask.base)
-
-
 async def _instances(ask: Ask, target: Target) -> Response:
     plan = await service.retrieve_instances(ask.archive, ask.visibility, target, ask.accepted)
-    gates: Gates = ask.request.app.state.gates
-    gate = gates.reads if target.sop_instance_uid is None else None
-    return await plan_response(ask.request, ask.archive, plan, ask.base, gate)
+    return await plan_response(ask.request, ask.archive, plan, ask.base, gate_of(ask, target))

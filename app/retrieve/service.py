@@ -13,7 +13,7 @@ import structlog
 
 from app.archive import Archive
 from app.dicom.jsonmodel import unpack
-from app.dicom.mediatypes import MediaRange
+from app.dicom.mediatypes import MediaRange, asks_for_values
 from app.dicom.uids import TRANSFER_SYNTAXES
 from app.errors import NotAcceptable, NotFound
 from app.index.database import Connection
@@ -27,6 +27,7 @@ from app.index.instances import (
     metadata_of,
 )
 from app.index.visibility import Visibility
+from app.retrieve.bulkdata import PIXEL_DATA, plan_all_values
 from app.retrieve.plan import (
     WORD_BYTES,
     Plan,
@@ -41,9 +42,6 @@ from app.retrieve.recodable import asks_for_recoding, find_recodable
 from app.span import Span
 
 _PATH = re.compile(r"[0-9A-F]{8}(?:/[0-9]{1,9}/[0-9A-F]{8})*")
-
-PIXEL_DATA = ("7FE00010", "7FE00008", "7FE00009")
-"""Pixel Data, Float Pixel Data, Double Float Pixel Data: an instance has one of them at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +69,17 @@ async def retrieve_instances(
 ) -> Plan:
     """Every instance of the target. Raises `NotFound`, `NotAcceptable`.
 
-    Of a study or a series those whose bytes are lost are left out, if there are others.
+    Of a study or a series those whose bytes are lost are left out, if there are others. Of an
+    instance the bulk data are sent to who asks for octets, as older editions had it.
     """
     found = await locate_target(archive, visibility, target)
     if target.is_instance:
-        return await planned(archive, visibility, found, accepted, single=True)
+        try:
+            return await planned(archive, visibility, found, accepted, single=True)
+        except NotAcceptable:
+            if not asks_for_values(accepted):
+                raise
+            return await plan_all_values(archive, visibility, found, accepted, pixels_only=False)
     readable = await _readable(archive, found) or found
     plan = await planned(archive, visibility, readable, accepted, single=False)
     return replace(plan, left_out=len(found) - len(readable))
@@ -167,6 +171,19 @@ async def retrieve_bulk_value(
     vr = element["vr"]
     value = BulkValue(path, vr, Span(instance.pixel_offset, instance.pixel_length))
     return plan_bulk_value(instance, value, accepted, word_of_pixels(instance, vr))
+
+
+async def retrieve_bulk_data(
+    archive: Archive,
+    visibility: Visibility,
+    target: Target,
+    accepted: Sequence[MediaRange],
+    *,
+    pixels_only: bool = False,
+) -> Plan:
+    """Every bulk value of the target, or its pixel data. Raises `NotFound`, `NotAcceptable`."""
+    found = await locate_target(archive, visibility, target)
+    return await plan_all_values(archive, visibility, found, accepted, pixels_only=pixels_only)
 
 
 async def locate_target(

@@ -23,6 +23,7 @@ from app.errors import Corrupt
 from app.retrieve.contents import (
     Content,
     Fragments,
+    Inflated,
     Plain,
     RecodedFrame,
     RecodedInstance,
@@ -72,8 +73,8 @@ async def read_pieces(content: Content, reader: Reader) -> AsyncIterator[bytes]:
             pieces = _reworked(content, reader)
         case Transcoded():
             pieces = _transcoded(content, reader)
-        case RecodedFrame() | RecodedInstance():
-            raise ValueError("pixels are not recoded here")
+        case RecodedFrame() | RecodedInstance() | Inflated():
+            raise ValueError("it cannot be made of what is stored alone")
     async for piece in pieces:
         yield piece
 
@@ -138,8 +139,8 @@ def _finished(content: Content, data: bytes) -> bytes:
             return reworked(data, content.word, content.shift, content.bits)
         case Transcoded():
             return b"".join(rewritten([_checked(content, data)], content.target))
-        case RecodedFrame() | RecodedInstance():
-            raise ValueError("pixels are not recoded here")
+        case RecodedFrame() | RecodedInstance() | Inflated():
+            raise ValueError("it cannot be made of what is stored alone")
 
 
 def _checked(content: Plain | Transcoded, data: bytes) -> bytes:

@@ -13,6 +13,7 @@ from app.index.instances.adding import add
 from app.index.instances.framing import frame_entries, frame_table, frame_tables, locate_frames
 from app.index.instances.locating import (
     bulk_value,
+    bulk_values,
     locate,
     locate_metadata,
     metadata_of,
@@ -52,6 +53,7 @@ __all__ = [
     "add",
     "add_permitted",
     "bulk_value",
+    "bulk_values",
     "frame_entries",
     "frame_table",
     "frame_tables",

@@ -150,3 +150,26 @@ async def bulk_value(
         raise NotFound("There is no bulk value at this path.")
     path, vr, offset, length = found
     return BulkValue(path, vr, Span(offset, length))
+
+
+_BULK_VALUES = prepare(
+    select(_INSTANCE.id, _INSTANCE.bulk).where(
+        visible(Instance),
+        _INSTANCE.id == any_(bindparam("instance_ids", type_=ARRAY(BigInteger()))),
+    )
+)
+
+
+async def bulk_values(
+    connection: Connection, visibility: Visibility, instance_ids: Sequence[int]
+) -> dict[int, list[BulkValue]]:
+    """Every value of instances that is not in their JSON, but for pixel data, by their ids."""
+    rows = await _BULK_VALUES.fetch(
+        connection, **visibility.parameters, instance_ids=list(instance_ids)
+    )
+    return {
+        instance_id: [
+            BulkValue(path, vr, Span(offset, length)) for path, vr, offset, length in bulk
+        ]
+        for instance_id, bulk in rows
+    }
