@@ -260,15 +260,13 @@ async def _add(
         if visibility is None:
             answers = [*await archive.writer.add(keys.partition_id, rows)]
         else:
-            answers = [
-                *await add_permitted(archive.database, visibility, rows, replacing=replacing)
-            ]
+            answers = [*await add_permitted(archive.database, visibility, rows, replacing=False)]
         reach(Point.AFTER_COMMIT)
     except Unavailable as lack:
         return [lack] * len(rows)
     answers = [as_received(*each) for each in zip(intakes, answers, strict=True)]
-    if replacing and visibility is None:
-        await _replace(archive, keys.partition_id, rows, answers)
+    if replacing:
+        await _replace(archive, keys.partition_id, visibility, rows, answers)
     outcomes: list[Outcome | Unavailable] = []
     for intake, answer in zip(intakes, answers, strict=True):
         if isinstance(answer, Unavailable):
@@ -287,6 +285,7 @@ async def _add(
 async def _replace(
     archive: Archive,
     partition_id: int,
+    visibility: Visibility | None,
     rows: list[NewInstance],
     answers: list[Answer | Unavailable],
 ) -> None:
@@ -295,8 +294,10 @@ async def _replace(
     offered = [rows[place] for place in places]
     found: Sequence[Answer | Unavailable] = ()
     try:
-        if offered:
+        if offered and visibility is None:
             found = await archive.transact(lambda c: replace(c, partition_id, offered))
+        elif offered and visibility is not None:
+            found = await add_permitted(archive.database, visibility, offered, replacing=True)
     except Unavailable as lack:
         found = [lack] * len(offered)
     for place, answer in zip(places, found, strict=True):

@@ -108,3 +108,19 @@ async def test_who_may_only_read_stores_nothing(archive: Server) -> None:
     async with client_of(archive, await token_with(archive, grants)) as http:
         assert (await store(http, map(file_of, [OWN, new(OWN, 1)]))).status_code == 409
     assert await state_of(archive) == before
+
+
+async def test_what_is_granted_is_replaced_once_where_the_settings_say_so(
+    settings: FixedSettings,
+) -> None:
+    changed = {"duplicates": Duplicates.REPLACE, "coerce_issuer_of_patient_id": "HOSPITAL"}
+    grants = [Given(ALL, (("patient_id", OWN.patient_id),))]
+    other = file_of(OWN, PatientName="Another^Name")
+    with serving(settings) as before:
+        await populate(before)
+    with serving(settings.model_copy(update=changed)) as archive:
+        async with client_of(archive, await token_with(archive, grants)) as http:
+            for _ in range(3):
+                answer = await store(http, [other])
+                assert "00081198" not in answer.json()
+                assert len((await http.get(OWN.path + "/versions")).json()) == 2
