@@ -1,5 +1,11 @@
 """Fixtures that every test can ask for; each lives in a module of its own under tests/fixtures."""
 
+from hypothesis import settings
+
+# How long an example takes says more of the machine than of the code; pytest has a timeout.
+settings.register_profile("archive", deadline=None)
+settings.load_profile("archive")
+
 pytest_plugins = [
     "tests.fixtures.postgres",
     "tests.fixtures.s3",
