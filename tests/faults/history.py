@@ -9,7 +9,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import httpx
@@ -43,6 +43,8 @@ class Sent:
     uid: str
     pixels: bytes
     heard: Heard = Heard.UNKNOWN
+    answers: set[str] = field(default_factory=set)
+    """The ids of the requests that told what became of it."""
 
     @classmethod
     def of(cls, file: bytes) -> "Sent":
@@ -124,6 +126,8 @@ async def send(client: httpx.AsyncClient, request: Request) -> int | None:
 
 def _note(sent: Sequence[Sent], answer: httpx.Response) -> None:
     report = answer.json()
+    for one in sent:
+        one.answers.add(answer.headers["x-request-id"])
     stored = {item["00081155"]["Value"][0] for item in report.get("00081199", {}).get("Value", [])}
     for one in sent:
         if one.uid in stored:

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -58,9 +59,12 @@ async def test_an_answer_that_is_lost_costs_no_instance(
 
 
 @pytest.fixture
-def own_postgres(tmp_path: Path) -> Iterator[Postgres]:
-    """A PostgreSQL that only this test kills."""
-    with postgres_in(tmp_path / "postgres") as postgres:
+def own_postgres() -> Iterator[Postgres]:
+    """A PostgreSQL that only this test kills. Its path is short, so that its socket stays in it."""
+    with (
+        tempfile.TemporaryDirectory(prefix="faults-") as folder,
+        postgres_in(Path(folder)) as postgres,
+    ):
         yield postgres
 
 

@@ -6,11 +6,13 @@
 3.  The keys of the dead are swept: of what is unknown, the same is there as before.
 4.  What is unknown is sent again: all of it is acknowledged and there.
 5.  The server is asked to end, what is left is swept, and a check finds nothing wrong: blobs are
-    those of the index, counts are right, each commit is told once, the audit is whole.
+    those of the index, counts are right, each commit is told once, the audit is whole and has one
+    record of each answer.
 """
 
 import asyncio
 import signal
+from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -86,10 +88,11 @@ async def trial(
     there_still = await look_at_all(server.base, stage.token, unknown)
     assert there_still == there & {sent.uid for sent in unknown}, "it is not stable"
     await send_again(stage, server, requests)
-    there_now = await look_at_all(server.base, stage.token, everything)
-    assert there_now == {sent.uid for sent in everything}
+    there_now = await look_at_all(server.base, stage.token, unknown)
+    assert there_now == {sent.uid for sent in unknown}
     await asyncio.to_thread(server.end)
     await assert_whole(stage, began)
+    await assert_audited(stage, began, {id_ for sent in everything for id_ in sent.answers})
     return Result(
         died or acknowledged < len(everything),
         len(everything),
@@ -146,6 +149,18 @@ async def assert_whole(stage: Stage, since: datetime) -> None:
         assert {blob.key async for blob in archive.blobs.list()} == {row[0] for row in rows}
     finally:
         await archive.close()
+
+
+async def assert_audited(stage: Stage, since: datetime, request_ids: set[str]) -> None:
+    """Of each request that was answered there is one record in the audit."""
+    archive = await open_archive(stage.settings)
+    try:
+        async with archive.reading() as connection:
+            rows = await connection.fetch("SELECT request_id FROM audit WHERE at >= $1", since)
+    finally:
+        await archive.close()
+    records = Counter(row[0] for row in rows)
+    assert {records[id_] for id_ in request_ids} <= {1}
 
 
 async def checked(archive: Archive, since: datetime | None = None) -> list[Finding]:
