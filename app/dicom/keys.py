@@ -215,7 +215,7 @@ def _person_name(value: str, *, fuzzy: bool) -> Match:
     words = tuple(filter(None, _BETWEEN_WORDS.split(normal.folded(value)))) if fuzzy else ()
     if len(words) > _MOST_WORDS:
         raise Unmatchable(f"at most {_MOST_WORDS} words of a name are matched")
-    return PersonName(groups, words)
+    return PersonName(groups, words, sounds=bool(words) and not _is_wild(value))
 
 
 def _name_patterns(group: str) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from app.dicom import keys as key_values
 from app.dicom import moments, normal
+from app.dicom.phonetic import codes, codes_of_name
 from app.dicom.query import (
     AllOf,
     Between,
@@ -157,8 +158,14 @@ def _name_fits(match: PersonName, value: Any) -> bool:
     ):
         return True
     return bool(match.words) and all(
-        re.search(_BEFORE_A_WORD + re.escape(word), name) for word in match.words
+        re.search(_BEFORE_A_WORD + re.escape(word), name) or (match.sounds and sounds(word, name))
+        for word in match.words
     )
+
+
+def sounds(word: str, name: str) -> bool:
+    """Whether the word sounds like one of the words of a name in normal form."""
+    return not codes(word).isdisjoint(codes_of_name(name))
 
 
 @lru_cache(256)

@@ -90,11 +90,13 @@ class PersonName:
     """Each of `groups` is like a component group of the name, in any order.
 
     Of a group it is enough that one of its patterns fits. With Fuzzy Semantic Matching it is also
-    enough that each of `words` begins a word of the name, in any order.
+    enough that each of `words` begins a word of the name, in any order, or with `sounds`, that it
+    sounds like one.
     """
 
     groups: tuple[tuple[str, ...], ...]
     words: tuple[str, ...] = ()
+    sounds: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ import asyncpg
 import orjson
 
 from app.dicom import jsonmodel, normal
+from app.dicom.terms import terms
 from app.index.database import Connection, asyncpg_url
 
 
@@ -44,6 +45,8 @@ _DAYS = 3652
 _STUDIES_PER_PATIENT = 3
 _BATCH = 5000
 _TABLES = ("study", "series", "instance")
+_TERMS = ("study_terms", "series_terms", "instance_terms")
+STATIONS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,7 @@ async def _fill(connection: Connection, size: Size, partition_id: int) -> None:
         await connection.execute(
             f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), max(id)) FROM {table}"
         )
+    for table in _TABLES + _TERMS:
         await connection.execute(f"VACUUM (ANALYZE) {table}")
 
 
@@ -114,7 +118,7 @@ def _uid(*parts: int) -> str:
 
 def _batches(size: Size, partition_id: int) -> Iterator[_Rows]:
     for first in range(1, size.studies + 1, _BATCH):
-        rows: _Rows = {table: [] for table in _TABLES}
+        rows: _Rows = {table: [] for table in _TABLES + _TERMS}
         for number in range(first, min(first + _BATCH, size.studies + 1)):
             _add_study(rows, number, size, partition_id)
         yield rows
@@ -136,7 +140,9 @@ def _add_study(rows: _Rows, number: int, size: Size, partition_id: int) -> None:
         "00081030": {"vr": "LO", "Value": [f"{modality} {part.capitalize()}"]},
         "0020000D": {"vr": "UI", "Value": [uid]},
         "00200010": {"vr": "SH", "Value": [str(number)]},
+        "00380010": {"vr": "LO", "Value": [f"ADM{number // 3:07d}"]},
     }
+    _add_terms(rows, "study_terms", number, partition_id, attributes)
     values = {tag: element["Value"][0] for tag, element in attributes.items()}
     rows["study"].append(
         {
@@ -164,6 +170,18 @@ def _add_study(rows: _Rows, number: int, size: Size, partition_id: int) -> None:
         _add_series(rows, (partition_id, number, index), kind, part, size)
 
 
+def station(study: int) -> str:
+    """The name of the station that made a study."""
+    return f"ST{study % STATIONS:03d}"
+
+
+def _add_terms(
+    rows: _Rows, table: str, id_: int, partition_id: int, attributes: dict[str, Any]
+) -> None:
+    found = sorted(terms([attributes]))
+    rows[table].append({"id": id_, "partition_id": partition_id, "terms": found})
+
+
 def _add_series(
     rows: _Rows, place: tuple[int, int, int], modality: str, part: str, size: Size
 ) -> None:
@@ -175,10 +193,12 @@ def _add_series(
     attributes = {
         "00080060": {"vr": "CS", "Value": [modality]},
         "0008103E": {"vr": "LO", "Value": [description]},
-        "00180015": {"vr": "CS", "Value": [part]},
         "0020000E": {"vr": "UI", "Value": [uid]},
         "00200011": {"vr": "IS", "Value": [index + 1]},
+        "00081010": {"vr": "SH", "Value": [station(study)]},
+        "00180015": {"vr": "CS", "Value": [part]},
     }
+    _add_terms(rows, "series_terms", identity, partition_id, attributes)
     rows["series"].append(
         {
             "id": identity,
@@ -194,7 +214,14 @@ def _add_series(
             "attributes": jsonmodel.dumps(attributes),
         }
     )
-    metadata = jsonmodel.pack(attributes)
+    own = {
+        "00080008": {"vr": "CS", "Value": ["ORIGINAL", "PRIMARY", "AXIAL"]},
+        "00180060": {"vr": "DS", "Value": [120]},
+        "00280004": {"vr": "CS", "Value": ["MONOCHROME2"]},
+        "00181160": {"vr": "SH", "Value": [f"FILTER{study % 50}"]},
+    }
+    _add_terms(rows, "instance_terms", identity, partition_id, own)
+    metadata = jsonmodel.pack(attributes | own)
     for number in range(1, size.instances_per_series + 1):
         rows["instance"].append(
             {

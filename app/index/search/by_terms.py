@@ -86,14 +86,37 @@ async def by_terms(
 ) -> tuple[Parts, bool]:
     """The condition on the rows of a level, and whether it decides."""
     needed = needs(keys)
-    fresh = unknown.studies if level is Level.STUDY else unknown.series
     if needed.exact and level is not Level.INSTANCE:
-        loose = fresh | await _marked(connection, visibility, level, needed)
-        if len(loose) <= MOST_LOOSE:
-            fitting = await _fitting(connection, visibility, level, keys, loose)
-            return await _condition(connection, visibility, level, needed, (fitting, loose)), True
+        parts = await decided(connection, visibility, level, needed, keys, unknown)
+        if parts is not None:
+            return parts, True
     widened = Needs(tuple(some | needed.marks for some in needed.some_of))
+    fresh = _fresh(level, unknown)
     return await _condition(connection, visibility, level, widened, (fresh, None)), False
+
+
+async def decided(
+    connection: Connection,
+    visibility: Visibility,
+    level: Level,
+    needed: Needs,
+    keys: Sequence[Key],
+    unknown: Unindexed,
+) -> Parts | None:
+    """The condition on studies or series that have what is needed, which is exact.
+
+    What the index does not know is looked at: whether it matches the keys. None if that is much.
+    """
+    marked = await _marked(connection, visibility, level, needed)
+    loose = _fresh(level, unknown) | marked
+    if len(loose) > MOST_LOOSE:
+        return None
+    fitting = await _fitting(connection, visibility, level, keys, loose)
+    return await _condition(connection, visibility, level, needed, (fitting, loose))
+
+
+def _fresh(level: Level, unknown: Unindexed) -> frozenset[int]:
+    return unknown.studies if level is Level.STUDY else unknown.series
 
 
 async def _condition(

@@ -324,8 +324,13 @@ def _name(name: str, groups: Iterable[Sequence[str]], words: Iterable[str]) -> P
             if _reaches_over(pattern):
                 values.append(_escaped(pattern))
         wild.append(tuple(map(_reaches_over, patterns)))
-    expressions = [_BOUNDARY + _PUNCTUATION.sub(r"\\\g<0>", word) for word in words]
-    return NameFits(name, tuple(wild), len(expressions)), values + expressions
+    found = expressions(words)
+    return NameFits(name, tuple(wild), len(found)), values + found
+
+
+def expressions(words: Iterable[str]) -> list[str]:
+    """For each word a regular expression of PostgreSQL: a word of a name begins with it."""
+    return [_BOUNDARY + _PUNCTUATION.sub(r"\\\g<0>", word) for word in words]
 
 
 def _reaches_over(pattern: str) -> bool:

@@ -2,6 +2,7 @@
 
     by a column    what `app.dicom.attributes` gives one
     by terms       everything else, as far as terms tell (see `app.index.search.by_terms`)
+    by sound       names, with fuzzy matching (see `app.index.search.by_sound`)
     by looking     what they narrow down but do not decide: the JSON of each candidate is read
 
 Where a key tells which study or patient it is, or the URL does, little is left: then everything
@@ -20,6 +21,7 @@ from app.dicom.attributes import Level, level_of
 from app.dicom.dictionary import keyword_of
 from app.dicom.query import Key, OneOf, Query
 from app.errors import BadRequest, Unavailable
+from app.index.search.by_sound import by_sound, has_sound
 from app.index.search.by_terms import by_terms
 from app.index.search.matching import Form, take_apart
 from app.index.search.ordering import LEVELS, Rank, checked, order_of
@@ -64,7 +66,7 @@ class Plan:
 
 def has_terms(query: Query) -> bool:
     """Whether a plan for the query reads what the index of terms knows."""
-    return any(take_apart(key) is None for key in query.keys)
+    return any(has_sound(key) or take_apart(key) is None for key in query.keys)
 
 
 async def plan_of(connection: Connection, visibility: Visibility, query: Query) -> Plan:
@@ -75,19 +77,21 @@ async def plan_of(connection: Connection, visibility: Visibility, query: Query) 
     forms: list[tuple[Level, Form]] = []
     values: list[Any] = []
     without_column: defaultdict[Level, list[Key]] = defaultdict(list)
+    for key in query.keys:
+        if take_apart(key) is None:
+            without_column[level_of(key.tag)].append(key)
+    below = [level for level in without_column if not _is_at_hand(level, query)]
+    unknown = None
+    if below or (without_column and not _is_narrow(query)) or any(map(has_sound, query.keys)):
+        unknown = await unindexed(connection, visibility, most=MOST_UNINDEXED)
     for key in sorted(query.keys, key=lambda key: key.tag):
         parts = take_apart(key)
-        if parts is None:
-            without_column[level_of(key.tag)].append(key)
-        else:
+        if parts is not None and unknown is not None and has_sound(key):
+            parts = await by_sound(connection, visibility, key, unknown)
+        if parts is not None:
             forms.append((level_of(key.tag), parts[0]))
             values += parts[1]
     looked_at: dict[Level, Sequence[Key]] = {}
-    below = [level for level in without_column if not _is_at_hand(level, query)]
-    if without_column and (below or not _is_narrow(query)):
-        unknown = await unindexed(connection, visibility, most=MOST_UNINDEXED)
-    else:
-        unknown = None
     for level, keys in without_column.items():
         decided = False
         if unknown is not None:

@@ -7,7 +7,7 @@ it shares no code with the archive, so that the two can be compared.
 import re
 import unicodedata
 from calendar import monthrange
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -15,6 +15,9 @@ from pydicom import Dataset
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag, Tag
+
+SOUNDS: dict[str, set[str]] = {}
+"""The codes of words by Daitch and Mokotoff, which PostgreSQL knows."""
 
 WILD = {"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"}
 MULTIPLE = {"AE", "AS", "AT", "CS", "LO", "PN", "SH", "UC"}
@@ -127,11 +130,22 @@ def _name(value: str, text: str, *, fuzzy: bool) -> bool:
         return True
     words = [word for group in groups for word in re.split(r"[\^ ,.\-]", group)]
     asked = [word for word in re.split(r"[\s^=,.*?-]+", _folded(text)) if word]
+    heard = "*" not in text and "?" not in text
     return (
         fuzzy
         and bool(asked)
-        and all(any(word.startswith(each) for word in words) for each in asked)
+        and all(any(_alike(each, word, heard=heard) for word in words) for each in asked)
     )
+
+
+def _alike(asked: str, word: str, *, heard: bool) -> bool:
+    sound = SOUNDS.get(asked, set()) & SOUNDS.get(word, set())
+    return word.startswith(asked) or (heard and bool(sound))
+
+
+def words_of(names: Iterable[str]) -> set[str]:
+    """The words of names that have a sound: of three Latin letters at least."""
+    return {word for name in names for word in re.findall(r"(?<!\w)[a-z]{3,}(?!\w)", _folded(name))}
 
 
 def _group(pattern: str, group: str) -> bool:

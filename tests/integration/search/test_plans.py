@@ -1,0 +1,34 @@
+"""The commonest queries are answered through an index, also where there is little to be found."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from app.index.database import Connection, Database
+from app.index.visibility import Visibility
+from tests.benchmarks.population import Size, populate
+from tests.benchmarks.queries import COMMON, Common, examples, explained, nodes, scans
+
+STUDIES = 3000
+
+
+@pytest.fixture(scope="module")
+async def populated(module_database_url: str) -> AsyncIterator[Connection]:
+    """A connection to an index with some thousand studies."""
+    await populate(module_database_url, Size(STUDIES))
+    database = await Database.open(module_database_url, connections=1, statement_seconds=30)
+    async with database.reading() as connection:
+        yield connection
+    await database.close()
+
+
+@pytest.mark.parametrize("common", COMMON, ids=lambda common: common.name)
+async def test_a_common_query_uses_an_index(populated: Connection, common: Common) -> None:
+    path, query = common.filled(await examples(populated))
+    told = await explained(populated, Visibility(1), path, query, analyze=True)
+    plan = told["Plan"]
+    read = scans(plan)
+    assert not [scan for scan in read if scan.startswith("Seq Scan")], read
+    assert plan["Actual Rows"] > 0
+    touched = sum(node.get("Rows Removed by Filter", 0) for node in nodes(plan))
+    assert touched < STUDIES / 2, read
