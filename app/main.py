@@ -106,7 +106,8 @@ def _lifespan(
         archive = await open_archive(settings)
         trail = Trail(archive)
         app.state.archive = archive
-        app.state.authenticator = Authenticator(archive)
+        authenticator = Authenticator(archive)
+        app.state.authenticator = authenticator
         app.state.trail = trail
         app.state.gates = Gates.of(settings.limits)
         app.state.readiness = health.Readiness(archive)
@@ -119,6 +120,7 @@ def _lifespan(
             await sweeper.close()
             await app.state.gates.stores.close(LAST_STORES_SECONDS)
             await trail.close()
+            await authenticator.close()
             await archive.close()
 
     return lifespan

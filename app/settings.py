@@ -8,6 +8,7 @@ from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -17,6 +18,7 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     SecretStr,
+    field_validator,
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -121,6 +123,61 @@ class Limits(BaseModel):
     """one database statement"""
 
 
+Algorithm = Literal[
+    "RS256",
+    "RS384",
+    "RS512",
+    "PS256",
+    "PS384",
+    "PS512",
+    "ES256",
+    "ES384",
+    "ES512",
+    "Ed25519",
+]
+"""Signatures that need a key which only the signer has."""
+
+
+class Oidc(BaseModel):
+    """An identity provider whose access tokens are taken besides the archive's own."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    issuer: str
+    """address of the provider, as its tokens have it in `iss`"""
+    audience: str
+    """what its tokens for this archive have in `aud`"""
+    algorithms: list[Algorithm] = ["RS256"]
+    """by which it signs; a key is used for those that it fits"""
+    jwks_url: str | None = None
+    """where its keys are; without it, where its own description says"""
+    partition: str = "default"
+    """the tenant that its users work in"""
+    roles_claim: str = "roles"
+    """claim with the roles of the user"""
+    patient_claim: str = "patient"
+    """claim with the Patient ID in context, for the scopes `patient/…` of SMART on FHIR"""
+    patient_issuer: str | None = None
+    """Issuer of Patient ID of these; without it, any"""
+    introspection_url: str | None = None
+    """where it is asked about tokens that say nothing by themselves (RFC 7662)"""
+    client_id: str | None = None
+    """who asks there"""
+    client_secret: SecretStr | None = None
+    """by what secret"""
+
+    @field_validator("issuer", "jwks_url", "introspection_url")
+    @classmethod
+    def _is_safe(cls, address: str | None) -> str | None:
+        """What decides who is let in comes over TLS, or from this very machine."""
+        if address is not None:
+            parts = urlsplit(address)
+            local = parts.scheme == "http" and parts.hostname in {"127.0.0.1", "::1", "localhost"}
+            if not local and (parts.scheme != "https" or not parts.hostname):
+                raise ValueError("has to begin with https://")
+        return address
+
+
 class Settings(BaseSettings):
     """The archive's settings; each has a default with which one machine works."""
 
@@ -164,5 +221,7 @@ class Settings(BaseSettings):
     """origins of browser viewers; * for any"""
     log_format: Literal["console", "json"] = "console"
     """lines for people or for machines"""
+    oidc: Oidc | None = None
+    """see `Oidc`"""
     limits: Limits = Limits()
     """see `Limits`"""

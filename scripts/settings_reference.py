@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from app.settings import GIB, MIB, Limits, Settings
+from app.settings import GIB, MIB, Limits, Oidc, Settings
 
 HEAD = """\
 # Settings
@@ -15,6 +15,16 @@ Each is read from the environment or from a file `.env` in the folder where Hilu
 environment wins. Every setting has a default with which one machine works. The variables of an
 object store (`AWS_ENDPOINT_URL`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_REGION`, …) may
 stand in the same file.
+
+| variable | default | meaning |
+| --- | --- | --- |
+"""
+
+OIDC = """
+## Identity provider
+
+Access tokens of an OpenID Connect or OAuth 2.0 provider, besides the archive's own
+([how](../how-to/sign-in-with-a-provider.md)).
 
 | variable | default | meaning |
 | --- | --- | --- |
@@ -34,17 +44,20 @@ What one request may cost at most. Sizes are in bytes, times in seconds. The
 def render() -> str:
     """The page as Markdown."""
     settings = "".join(_rows("HILUM_", Settings))
+    settings += OIDC + "".join(_rows("HILUM_OIDC__", Oidc))
     return HEAD + settings + LIMITS + "".join(_rows("HILUM_LIMITS__", Limits))
 
 
 def _rows(prefix: str, model: type[BaseModel]) -> Iterator[str]:
     for name, field in model.model_fields.items():
-        if name != "limits":
+        if name not in {"limits", "oidc"}:
             default = _default(field)
             yield f"| `{prefix}{name.upper()}` | {default} | {field.description} |\n"
 
 
 def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
     match field.default:
         case None:
             return "none"

@@ -10,14 +10,27 @@ from datetime import UTC, datetime
 
 from app.access.credentials import hash_of, token_in
 from app.access.grants import subject_of_role, subject_of_token
+from app.access.oidc.provider import Known, Provider
+from app.access.oidc.tokens import looks_signed
 from app.access.principal import Holder, Principal, Scope
 from app.archive import Archive
 from app.errors import Unauthenticated
-from app.index import grants, tokens
+from app.index import grants, partitions, tokens
+from app.index.grants import Held
+from app.index.restriction import Action, Patient
 from app.index.tokens import Token
 
 REMEMBERED_SECONDS = 30
 REMEMBERED_TOKENS = 10_000
+
+
+SCOPE_OF = {
+    Action.SEARCH: Scope.READ,
+    Action.READ: Scope.READ,
+    Action.RENDER: Scope.READ,
+    Action.STORE: Scope.STORE,
+    Action.DELETE: Scope.DELETE,
+}
 
 
 class Authenticator:
@@ -26,9 +39,20 @@ class Authenticator:
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
         self._remembered: dict[bytes, tuple[float, Principal]] = {}
+        oidc = archive.settings.oidc
+        self._provider = Provider(oidc) if oidc is not None else None
+        self._partition_id: int | None = None
+
+    async def close(self) -> None:
+        """Let go of what leads to the identity provider."""
+        if self._provider is not None:
+            await self._provider.close()
 
     async def principal_of(self, authorization: str) -> Principal:
-        """Who sent this header. Raises `Unauthenticated`, whatever is wrong with it."""
+        """Who sent this header. Raises `Unauthenticated`, whatever is wrong with it.
+
+        Raises `ProviderUnavailable` if only an identity provider could tell, and does not.
+        """
         presented = token_in(authorization)
         if presented is None:
             raise Unauthenticated
@@ -36,7 +60,23 @@ class Authenticator:
         if (remembered := self._remembered.get(sha256)) and time.monotonic() < remembered[0]:
             return remembered[1]
         self._remembered.pop(sha256, None)
-        token = await self._valid_token(sha256)
+        seconds, principal = await self._recognise(presented, sha256)
+        if len(self._remembered) >= REMEMBERED_TOKENS:
+            self._remembered.clear()
+        self._remembered[sha256] = (time.monotonic() + seconds, principal)
+        return principal
+
+    async def _recognise(self, presented: str, sha256: bytes) -> tuple[float, Principal]:
+        """Whose token it is, and for how many seconds that may be remembered."""
+        provider = self._provider
+        if provider is not None and looks_signed(presented):
+            return await self._user(provider, presented)
+        try:
+            token = await self._valid_token(sha256)
+        except Unauthenticated:
+            if provider is None or not provider.could_know(presented):
+                raise
+            return await self._user(provider, presented)
         principal = Principal(
             token_id=token.id,
             name=token.name,
@@ -44,10 +84,23 @@ class Authenticator:
             scopes=frozenset(scope for scope in Scope if scope in token.scopes),
             holder=await self._holder(token) if token.restricted else None,
         )
-        if len(self._remembered) >= REMEMBERED_TOKENS:
-            self._remembered.clear()
-        self._remembered[sha256] = (time.monotonic() + _remember_seconds(token), principal)
-        return principal
+        return _remember_seconds(token), principal
+
+    async def _user(self, provider: Provider, presented: str) -> tuple[float, Principal]:
+        known = await provider.known(presented)
+        oidc = self._archive.settings.oidc
+        assert oidc is not None
+        async with self._archive.reading() as connection:
+            if self._partition_id is None:
+                self._partition_id = await partitions.find(connection, oidc.partition)
+            if self._partition_id is None:
+                raise Unauthenticated
+            held = await grants.held(connection, self._partition_id, known.subjects)
+        holder = holder_of(known, held, oidc.patient_issuer)
+        scopes = frozenset(SCOPE_OF[action] for action in holder.actions if action in SCOPE_OF)
+        principal = Principal(None, known.name, self._partition_id, scopes, holder)
+        seconds = known.expires_at - time.time()
+        return min(max(seconds, 0.0), REMEMBERED_SECONDS), principal
 
     async def _holder(self, token: Token) -> Holder:
         subjects = (subject_of_token(token.id), *map(subject_of_role, token.roles))
@@ -63,6 +116,16 @@ class Authenticator:
         async with self._archive.transaction() as connection:
             await tokens.touch(connection, token.id)
         return token
+
+
+def holder_of(known: Known, held: Held, patient_issuer: str | None) -> Holder:
+    """What a user may do. Without a patient in context, nothing is allowed of one."""
+    allowed, patient = known.allowed, None
+    actions = allowed.everywhere
+    if known.patient_id is not None:
+        patient = Patient(known.patient_id, patient_issuer)
+        actions |= allowed.of_patient
+    return Holder(known.subjects, held, known.purpose, actions, allowed.of_patient, patient)
 
 
 def _remember_seconds(token: Token) -> float:

@@ -11,7 +11,8 @@ import secrets
 
 PREFIX = "hilum_"
 TOKEN_BYTES = 32
-LONGEST = 4096
+LONGEST = 17 * 1024
+"""Characters of a header: those of an identity provider are the long ones."""
 
 
 def new_token() -> str:

@@ -1,7 +1,8 @@
 """Making, listing and ending grants: what `hilum grant` and the administrators' API do.
 
 A grant lets a subject do something (or, if it denies, never do it) with what it covers. Subjects
-are tokens that are restricted (`token:12`) and roles that such tokens have (`role:radiologist`).
+are tokens that are restricted (`token:12`), users of an identity provider (`user:f3a0`), and roles
+that either of them have (`role:radiologist`).
 """
 
 import re
@@ -20,7 +21,7 @@ READING = (Action.SEARCH, Action.READ, Action.RENDER)
 """What somebody needs who looks at images."""
 
 NAME = re.compile(r"[^\s:\x00-\x1f\x7f]{1,100}")
-SUBJECT = re.compile(rf"token:[0-9]{{1,18}}|role:{NAME.pattern}")
+SUBJECT = re.compile(rf"token:[0-9]{{1,18}}|role:{NAME.pattern}|user:[!-~]{{1,255}}")
 TEXT_CHARACTERS = 64
 
 
@@ -63,7 +64,7 @@ async def create_grant(index: Database, partition_id: int, grant: NewGrant) -> i
     """Make a grant and return its id. It holds from the next request on, a denial that looks deeper
     than the subject's other grants within half a minute. Raises `InvalidParameter`."""
     if not SUBJECT.fullmatch(grant.subject):
-        raise InvalidParameter("subject", grant.subject, "is no token:NUMBER or role:NAME")
+        raise InvalidParameter("subject", grant.subject, "is no token:NUMBER, user:ID or role:NAME")
     if not grant.actions:
         raise InvalidParameter("actions", "", "at least one is needed")
     for action in grant.actions:

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from app.errors import Forbidden
 from app.index.grants import Held
-from app.index.restriction import Action, Restriction
+from app.index.restriction import Action, Patient, Restriction
 from app.index.visibility import Visibility
 
 
@@ -27,13 +27,19 @@ class Holder:
     held: Held
     """What those grants had in common when the caller was last looked up."""
     purpose: str | None = None
+    actions: frozenset[Action] = frozenset(Action)
+    """What the caller may do at most, whatever the grants say."""
+    of_patient: frozenset[Action] = frozenset()
+    """Those of them that are narrowed to `patient`."""
+    patient: Patient | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
     """The holder of a valid token. `partition_id` is the only partition it ever works in."""
 
-    token_id: int
+    token_id: int | None
+    """None for whom an identity provider vouches."""
     name: str
     partition_id: int
     scopes: frozenset[Scope]
@@ -41,18 +47,24 @@ class Principal:
     """None for who sees the whole partition."""
 
     def visibility_for(self, action: Action) -> Visibility:
-        """What this caller may do that to; every reading statement takes it."""
+        """What this caller may do that to; every reading statement takes it.
+
+        Raises `Forbidden` if it is nothing for want of a scope.
+        """
         if self.holder is None:
             return Visibility(self.partition_id)
-        held = self.holder.held
+        holder, held = self.holder, self.holder.held
+        if action not in holder.actions:
+            raise Forbidden(f"The access token does not allow to {action}.")
         restriction = Restriction(
-            self.holder.subjects,
+            holder.subjects,
             action,
             held.depth,
-            self.holder.purpose,
+            holder.purpose,
             held.studies,
             held.patients,
             held.steady,
+            holder.patient if action in holder.of_patient else None,
         )
         return Visibility(self.partition_id, restriction)
 

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from app.errors import ArchiveError
 from app.index.embedded import EmbeddedPostgres, running_url
-from app.settings import Settings
+from app.settings import Oidc, Settings
 
 
 class BadSettings(ArchiveError):
@@ -76,4 +76,5 @@ def _unknown_variables() -> Iterator[str]:
     """Variables that look like settings and are none: most often a slip of the pen."""
     known = {f"HILUM_{name}".upper() for name in Settings.model_fields}
     limits = {f"HILUM_LIMITS__{name}".upper() for name in type(Settings().limits).model_fields}
-    return (name for name in os.environ if name.startswith("HILUM_") and name not in known | limits)
+    known |= limits | {f"HILUM_OIDC__{name}".upper() for name in Oidc.model_fields}
+    return (name for name in os.environ if name.startswith("HILUM_") and name not in known)

@@ -43,6 +43,15 @@ class Depth(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Patient:
+    """A patient that a caller is narrowed to, in normal forms."""
+
+    patient_id: str
+    issuer: str | None = None
+    """None for any."""
+
+
+@dataclass(frozen=True, slots=True)
 class Restriction:
     """What the grants of one caller are found by."""
 
@@ -59,16 +68,20 @@ class Restriction:
     what is visible. They narrow, and never widen."""
     steady: bool = True
     """Whether what is visible stays so until somebody changes a grant."""
+    patient: Patient | None = None
+    """Of whom alone something is visible."""
 
     @property
-    def form(self) -> tuple[Depth, int, bool]:
+    def form(self) -> tuple[Depth, int, bool, bool]:
         """What decides about the text of a statement."""
-        return self.depth, len(self.subjects), self.studies is not None
+        return self.depth, len(self.subjects), self.patient is not None, self.studies is not None
 
     @property
     def values(self) -> list[Any]:
         """For the parameters that the tables have."""
         values: list[Any] = [*self.subjects, self.action.value, self.purpose]
+        if self.patient is not None:
+            values += [self.patient.patient_id, self.patient.issuer]
         if self.studies is not None:
             values += [list(self.studies), list(self.patients or ())]
         return values
@@ -148,8 +161,8 @@ def _columns(model: type[Study | Series], alias: str, computed: dict[str, str]) 
 class _Writer:
     """Writes the tables for one depth of grants."""
 
-    def __init__(self, form: tuple[Depth, int, bool], first: int) -> None:
-        depth, subjects, bounded = form
+    def __init__(self, form: tuple[Depth, int, bool, bool], first: int) -> None:
+        depth, subjects, of_patient, bounded = form
         self._depth = depth
         # Not as an array: of one the planner believes that it holds many values, so that it plans
         # anew for each request, which takes longer than to look.
@@ -170,10 +183,15 @@ class _Writer:
         # Without any grant it is null, which is not true either.
         covering = f"FROM access_grant AS g WHERE {' AND '.join(conditions)}"
         granted = f"NOT (SELECT bool_or(g.denies) {covering})"
+        first += 2
+        if of_patient:
+            issuer = f"(${first + 1}::text IS NULL OR st.issuer_of_patient_id = ${first + 1})"
+            granted = f"st.patient_id = ${first} AND {issuer} AND {granted}"
+            first += 2
         if bounded:
             named = (
-                f"st.study_instance_uid = ANY (${first + 2}::text[])"
-                f" OR st.patient_id = ANY (${first + 3}::text[])"
+                f"st.study_instance_uid = ANY (${first}::text[])"
+                f" OR st.patient_id = ANY (${first + 1}::text[])"
             )
             granted = f"({named}) AND {granted}"
         self._granted = granted

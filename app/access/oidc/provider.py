@@ -1,0 +1,93 @@
+"""`Provider`: from a token of the identity provider to what the archive knows of its holder.
+
+The holder is restricted: sees what grants let `user:SUBJECT` see, and each role that the provider
+tells, and no more than the scopes allow. By its scopes it has the role `smart-patient`,
+`smart-user` or `smart-system`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from app.access.grants import NAME, SUBJECT, subject_of_role
+from app.access.oidc.asking import asked
+from app.access.oidc.keys import FETCH_SECONDS, Keys
+from app.access.oidc.smart import Allowed, allowed_by
+from app.access.oidc.tokens import looks_signed, verified
+from app.dicom import normal
+from app.errors import Unauthenticated
+from app.settings import Oidc
+
+MOST_ROLES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Whom a token is of, and until when."""
+
+    name: str
+    subjects: tuple[str, ...]
+    allowed: Allowed
+    patient_id: str | None
+    """The patient in context; None if there is none."""
+    purpose: str | None
+    expires_at: float
+    """Seconds since 1970."""
+
+
+class Provider:
+    """The identity provider of the settings, as one process knows it."""
+
+    def __init__(self, settings: Oidc) -> None:
+        self._settings = settings
+        self._http = httpx.AsyncClient(
+            timeout=FETCH_SECONDS, follow_redirects=False, trust_env=False
+        )
+        self._keys = Keys(settings, self._http)
+
+    def could_know(self, token: str) -> bool:
+        """Whether the token may be one of the provider's."""
+        return looks_signed(token) or self._settings.introspection_url is not None
+
+    async def known(self, token: str) -> Known:
+        """Whose token it is. Raises `Unauthenticated` and `ProviderUnavailable`."""
+        if looks_signed(token):
+            claims = await verified(token, self._keys, self._settings)
+        else:
+            claims = await asked(token, self._http, self._settings)
+        return self._known(claims)
+
+    def _known(self, claims: Mapping[str, Any]) -> Known:
+        subject = f"user:{claims['sub']}"
+        if not SUBJECT.fullmatch(subject):
+            raise Unauthenticated
+        allowed = allowed_by(_words(claims.get("scope")))
+        roles = [role for role in _words(claims.get(self._settings.roles_claim)) if _is_name(role)]
+        roles += [f"smart-{context}" for context in sorted(allowed.contexts)]
+        patient = claims.get(self._settings.patient_claim)
+        purpose = claims.get("purpose_of_use")
+        return Known(
+            claims["sub"],
+            (subject, *map(subject_of_role, dict.fromkeys(roles[-MOST_ROLES:]))),
+            allowed,
+            normal.text(patient) if isinstance(patient, str) else None,
+            purpose if isinstance(purpose, str) else None,
+            float(claims["exp"]),
+        )
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        await self._http.aclose()
+
+
+def _words(value: Any) -> list[str]:
+    """What a claim lists, as a text with spaces or as an array."""
+    if isinstance(value, str):
+        return value.split()
+    return [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
+
+
+def _is_name(role: str) -> bool:
+    return NAME.fullmatch(role) is not None and not role.startswith("smart-")
