@@ -112,7 +112,8 @@ _FREE_OF_NAMES = frozenset(
         *("fuzzymatching", "emptyvaluematching", "multiplevaluematching"),
         *("annotation", "iccprofile", "quality", "viewport", "window"),
         *("requesttype", "studyuid", "seriesuid", "objectuid", "contenttype", "transfersyntax"),
-        *("framenumber", "region", "imagequality", "anonymize", "presentationuid"),
+        *("framenumber", "region", "imagequality", "anonymize"),
+        *("presentationuid", "presentationseriesuid"),
     }
 )
 """Parameters that are no attributes, and whose values tell nothing of a person."""
