@@ -1,6 +1,6 @@
 # Everything that one does with a checkout. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check format test-corpus test-faults openapi reference migrate lock install clean
+.PHONY: help run demo test check format test-corpus fuzz test-faults openapi reference migrate lock install clean
 
 python := .venv/bin/python
 CORPUS ?= ../shared/corpus
@@ -35,6 +35,9 @@ test-corpus: install ## Round-trip a folder of DICOM files, and look at them: CO
 
 test-faults: install ## Kill servers, databases and object stores N=200 times; SEED= repeats
 	@$(python) -m tests.faults --runs $(or $(N),200) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
+
+fuzz: install ## Search for input that breaks a parser: SECONDS=60 of each, ONLY=target
+	@scripts/fuzz $(or $(SECONDS),60) $(ONLY)
 
 openapi: install ## Write openapi/hilum.json from the code
 	@$(python) -m app openapi

@@ -7,6 +7,8 @@
 
 Input may be cut anywhere and no more of it is held than one element's header and a piece. Elements
 of the data set itself, not those in sequences, can be replaced, left out and added on the way.
+
+What `app.dicom.walker` lets through against the standard is read here as it is there.
 """
 
 import struct
@@ -17,6 +19,7 @@ from typing import Literal
 import numpy as np
 
 from app.dicom import values
+from app.dicom.encoding import LEAST, LONG_VRS, SHORT_VRS, states_vr
 from app.dicom.uids import TransferSyntax
 from app.errors import Unprocessable
 
@@ -25,6 +28,9 @@ Changes = Mapping[int, bytes | None]
 
 _UNDEFINED = 0xFFFFFFFF
 _BEYOND = 1 << 32
+_ITEM_TAG = b"\xfe\xff\x00\xe0"
+_PIXELS = {0x7FE00008, 0x7FE00009, 0x7FE00010}
+_IN_FRAGMENTS = values.OPAQUE - {"UN"}
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _BITS_ALLOCATED, _PIXEL_REPRESENTATION, PIXEL_DATA = 0x00280100, 0x00280103, 0x7FE00010
 _WORDS = {
@@ -32,10 +38,6 @@ _WORDS = {
     **dict.fromkeys(("FL", "OF", "OL", "SL", "UL"), 4),
     **dict.fromkeys(("FD", "OD", "OV", "SV", "UV"), 8),
 }
-LONG_LENGTHS = frozenset(
-    {"OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"}
-)
-"""VRs whose length takes 32 bits (PS3.5 7.1.2)."""
 
 
 @dataclass(slots=True)
@@ -48,7 +50,7 @@ class Level:
     implicit: bool
     big_endian: bool
     is_fragments: bool = False
-    """Whether it is compressed pixel data, of an icon."""
+    """Whether it is compressed pixel data, as an icon has it."""
     signed: bool = False
     bits_allocated: int = 16
 
@@ -59,9 +61,12 @@ class Level:
         else:
             self.signed = value == 1
 
-    def vr_of(self, tag: int) -> str:
-        """The VR of an element that does not state it."""
-        return values.vr_of(tag, signed=self.signed)
+    def vr_of(self, tag: int, length: int, begin: bytes) -> str:
+        """The VR of an element that does not state it and whose value begins so."""
+        if length == _UNDEFINED:
+            return "OB" if tag in _PIXELS else "SQ"
+        vr = values.vr_of(tag, signed=self.signed)
+        return "UN" if vr == "SQ" and length and begin[:4] != _ITEM_TAG else vr
 
     def word(self, tag: int, vr: str) -> int:
         """How many bytes of a value are turned around together."""
@@ -112,6 +117,8 @@ class Elements:
 
     def finish(self) -> bytes:
         """What is to be added at the end. Raises as `pause` does."""
+        if not self._left and not self._data[self._index :].strip(b"\0"):
+            self._index = len(self._data)
         return self.pause(_BEYOND)
 
     def _add(self, before: int) -> None:
@@ -147,25 +154,29 @@ class Elements:
         level = self._levels[-1]
         order: Literal["big", "little"] = "big" if level.big_endian else "little"
         raw = self._data[self._index : self._index + 14]
-        if len(raw) < 8:
+        if len(raw) < LEAST:
             return False
+        if not self._at and order == "little":
+            level.implicit = not states_vr(raw)
         tag = int.from_bytes(raw[:2], order) << 16 | int.from_bytes(raw[2:4], order)
         if tag >> 16 == 0xFFFE:
             self._take(8)
             self._delimiter(level, tag, int.from_bytes(raw[4:8], order))
             return True
-        vr, size, length = "", 8, int.from_bytes(raw[4:8], order)
-        if not level.implicit:
-            vr, length = raw[4:6].decode("latin-1"), int.from_bytes(raw[6:8], order)
-            if vr in LONG_LENGTHS:
-                size, length = 12, int.from_bytes(raw[8:12], order)
+        vr, size, length_at = "", LEAST, 4
+        if tag and not level.implicit:
+            vr, size, length_at = _stated(raw)
+        length = int.from_bytes(raw[length_at:size], order)
         decides = tag in (_BITS_ALLOCATED, _PIXEL_REPRESENTATION) and length == 2
-        if len(raw) < size + 2 * decides:
+        begin = 2 if decides else 0
+        if not vr and length != _UNDEFINED:
+            begin = min(length, 4)
+        if len(raw) < size + begin:
             return False
         if decides:
             level.learn(tag, int.from_bytes(raw[size : size + 2], order))
         self._take(size)
-        self._element(level, tag, vr or level.vr_of(tag), length)
+        self._element(level, tag, vr or level.vr_of(tag, length, raw[size:]), length)
         return True
 
     def _element(self, level: Level, tag: int, vr: str, length: int) -> None:
@@ -187,7 +198,7 @@ class Elements:
         if replaced or not tag & 0xFFFF:
             self._word = 0
             return
-        if vr in LONG_LENGTHS:
+        if vr in LONG_VRS:
             self._out += _head(tag, vr, length)
         elif length > 0xFFFF:
             self._out += _head(tag, "UN", length)
@@ -196,9 +207,11 @@ class Elements:
 
     def _sequence(self, level: Level, tag: int, vr: str, length: int) -> None:
         """One of VR UN and undefined length is in Implicit VR Little Endian (PS3.5 6.2.2)."""
-        if tag == PIXEL_DATA and vr in ("OB", "OW"):
+        if vr in _IN_FRAGMENTS:
             self._out += _head(tag, vr, _UNDEFINED)
-            self._levels.append(replace(level, end=None, is_item=False, is_fragments=True))
+            self._levels.append(
+                replace(level, end=None, is_item=False, is_fragments=True, big_endian=False)
+            )
             return
         if vr not in ("SQ", "UN"):
             raise _broken(f"an undefined length needs a sequence, not {vr}", self._at)
@@ -244,6 +257,16 @@ class Elements:
                 raise _broken("an element reaches beyond its item", self._at)
             level = self._levels.pop()
             self._out += _mark(_ITEM_END if level.is_item else _SEQUENCE_END, 0)
+
+
+def _stated(raw: bytes) -> tuple[str, int, int]:
+    """The VR that a head states, how long the head is, and where in it the length begins."""
+    vr = raw[4:6].decode("latin-1")
+    if vr in SHORT_VRS:
+        return vr, LEAST, 6
+    if vr in LONG_VRS or not raw[6:8].strip(b"\0"):
+        return vr if vr in LONG_VRS else "UN", 12, 8
+    return "UN", LEAST, 6
 
 
 def _head(tag: int, vr: str, length: int) -> bytes:

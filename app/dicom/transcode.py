@@ -21,7 +21,8 @@ import zlib
 from collections.abc import Iterable, Iterator
 
 from app.dicom.dataset import Unreadable
-from app.dicom.elements import LONG_LENGTHS, PIXEL_DATA, Changes, Elements
+from app.dicom.elements import PIXEL_DATA, Changes, Elements
+from app.dicom.encoding import LONG_VRS
 from app.dicom.part10 import read_file_meta
 from app.dicom.source import BytesSource
 from app.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN, transfer_syntax
@@ -156,7 +157,7 @@ def _file_meta(elements: bytes, target: str) -> bytes:
     at = 0
     while at < len(elements):
         element = elements[at + 2 : at + 4]
-        if elements[at + 4 : at + 6].decode("latin-1") in LONG_LENGTHS:
+        if elements[at + 4 : at + 6].decode("latin-1") in LONG_VRS:
             end = at + 12 + int.from_bytes(elements[at + 8 : at + 12], "little")
         else:
             end = at + 8 + int.from_bytes(elements[at + 6 : at + 8], "little")

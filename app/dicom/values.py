@@ -81,7 +81,7 @@ def _private_vr(tag: int, creator: str) -> str:
 
 def charsets_of(element: Mapping[str, Any]) -> list[str]:
     """Python's names of the character sets in Specific Character Set (0008,0005)."""
-    terms = [term or "" for term in element.get("Value") or [""]]
+    terms = [term if isinstance(term, str) else "" for term in element.get("Value") or [""]]
     try:
         return list(convert_encodings(terms))
     # Warnings are for those who have turned them into errors.

@@ -374,6 +374,12 @@ def texts() -> Iterator[Row]:
             0x00080050: element(0x00080050, "SH", value),
         }
         yield Row(40, what, partial(instance, change), Kept())
+    for what, odd in {
+        "a character set of numbers": us(CHARSETS, 1, 2),
+        "a character set as a sequence": sequence(CHARSETS, item()),
+        "a character set of bytes": element(CHARSETS, "OB", b"ab"),
+    }.items():
+        yield Row(40, what, partial(instance, {CHARSETS: odd}), Kept())
     hostile = {
         "a script": "<script>alert(1)</script>",
         "SQL": "'; DROP TABLE instance;--",

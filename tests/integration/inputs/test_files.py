@@ -132,7 +132,8 @@ async def _is_kept(expected: Kept, body: bytes, answer: httpx.Response, watched:
     kept = await watched.get(url, AS_STORED)
     assert kept.content == body
     assert kept.headers["x-content-type-options"] == "nosniff"
-    await (watched.begin if expected.large else watched.get)(url, "application/dicom")
+    sent = await (watched.begin if expected.large else watched.get)(url, "application/dicom")
+    assert sent.status_code == 200
     metadata = await watched.get(f"{url}/metadata")
     assert metadata.status_code == 200
     (attributes,) = legal_json(metadata.content)

@@ -277,7 +277,6 @@ def test_unknown_sequences_in_big_endian_are_in_implicit_little_endian() -> None
         implicit(element(0x00100020, b"", 4)),
         implicit(b"\x10\0\x20"),
         implicit(element(0x00081140, b"", UNDEFINED)),
-        implicit(element(0x00081140, element(0x00080100, b"CODE"))),
         implicit(element(0x00081140, element(ITEM, element(0x00080100, b"CODE"), 10))),
         implicit(element(ITEM_END, b"")),
         implicit(element(SEQUENCE_END, b"")),
@@ -293,6 +292,39 @@ def test_unknown_sequences_in_big_endian_are_in_implicit_little_endian() -> None
 def test_what_cannot_be_read_is_refused_and_never_sent_as_if_it_were_whole(file: bytes) -> None:
     with pytest.raises(Unprocessable):
         transcoded(file)
+
+
+@pytest.mark.parametrize(
+    ("file", "written"),
+    [
+        pytest.param(
+            implicit(element(0x00081140, element(0x00080100, b"CODE"))),
+            b"\x08\0\x40\x11UN\0\0\x0c\0\0\0" + element(0x00080100, b"CODE"),
+            id="a sequence without items is of unknown VR",
+        ),
+        pytest.param(
+            implicit(b"\x10\0\x20\0LO\4\0ABCD"),
+            b"\x10\0\x20\0LO\4\0ABCD",
+            id="explicit VR that is said to be implicit",
+        ),
+        pytest.param(
+            implicit(element(0x00100020, b"ABCD") + bytes(5)),
+            b"\x10\0\x20\0LO\4\0ABCD",
+            id="a few zeros at the end",
+        ),
+        pytest.param(
+            implicit(element(0x00100020, b"ABCD") + bytes(16)),
+            b"\x10\0\x20\0LO\4\0ABCD",
+            id="zeros at the end",
+        ),
+    ],
+)
+@pytest.mark.parametrize("piece", [1, 7, 10_000])
+def test_what_is_stored_with_a_warning_is_sent_as_it_was_read(
+    file: bytes, written: bytes, piece: int
+) -> None:
+    head = transcoded(implicit(element(0x00100020, b"")))[: -len(b"....LO..")]
+    assert transcoded(file, piece) == head + written
 
 
 def test_deflated_bytes_that_are_broken_are_refused() -> None:
