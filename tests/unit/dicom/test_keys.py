@@ -263,11 +263,11 @@ def test_keys_can_be_told_apart_and_remembered() -> None:
 @pytest.mark.parametrize("vr", ["PN", "LO", "CS", "UI", "DA", "TM", "IS"])
 @pytest.mark.parametrize("piece", ["*", "?*", "*a", "^", "=", ",", "\\", "-", "1", "1."])
 def test_reading_takes_linear_time(vr: str, piece: str) -> None:
-    begin = time.perf_counter()
+    begin = time.process_time()
     for fuzzy in (False, True):
         with contextlib.suppress(Unmatchable):
             match(vr, [piece * 100_000], Kinds(fuzzy=fuzzy))
-    assert time.perf_counter() - begin < 1
+    assert time.process_time() - begin < 1
 
 
 @pytest.mark.parametrize("vr", ["PN", "LO", "UI", "DA", "IS", "SQ", "OB", None])

@@ -316,9 +316,9 @@ def test_the_most_specific_range_gives_the_quality(accept: str, answer: str | No
 def test_reading_takes_linear_time(piece: str) -> None:
     def seconds(length: int) -> float:
         text = piece * (length // len(piece))
-        started = time.perf_counter()
+        started = time.process_time()
         parse_accept(text)
-        return time.perf_counter() - started
+        return time.process_time() - started
 
     assert min(seconds(64_000) for _ in range(3)) < 0.5
 

@@ -172,11 +172,11 @@ def test_time_is_linear_whatever_fills_the_message(before: bytes, filling: bytes
     """Some 4 MB in small pieces; anything worse than linear would take minutes."""
     piece = filling * (1024 // len(filling))
     parser = Parser("b")
-    began = time.perf_counter()
+    began = time.process_time()
     parser.feed(before)
     for _ in range(4096):
         parser.feed(piece + b"x")
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
 
 
 pieces_of_messages = st.lists(

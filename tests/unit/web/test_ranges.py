@@ -61,9 +61,9 @@ def test_nothing_has_no_range() -> None:
     "header", ["bytes=" + "0-0," * 5000, "bytes=" + "9" * 10_000 + "-", " " * 9999]
 )
 def test_a_flood_is_ignored_at_once(header: str) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     assert parse_range(header, 100) is None
-    assert time.perf_counter() - began < 0.1
+    assert time.process_time() - began < 0.5
 
 
 @given(st.integers(0, 300), st.integers(0, 300), st.integers(1, 200))
