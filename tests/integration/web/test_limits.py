@@ -273,6 +273,7 @@ ELSEWHERE = {
     "concurrent_renders": "tests/integration/sandbox/test_pool.py",
     "render_seconds": "tests/integration/sandbox/test_pool.py",
     "render_memory_bytes": "tests/integration/sandbox/test_pool.py",
+    "cache_bytes": "tests/unit/blobs/test_cache.py",
     "queue_seconds": "tests/integration/web/test_crowds.py",
     "head_seconds": "tests/integration/web/test_protocol.py",
     "body_idle_seconds": "tests/integration/web/test_protocol.py",
