@@ -10,11 +10,17 @@ search can see takes a number from it, after it has begun to write (see `app.ind
   counted if committed.
 - As long as the last number is the same, nobody else has come, and the count is right.
 
+While somebody stores all the time, to count many thousands for every page would cost more than all
+the rest. So a large total is taken for as long as twenty times what it took to count: it may be
+that much behind, and never costs more than a twentieth of the time. Small ones are always right.
+
 A standby server sees numbers late and transactions have none there, so it counts each time.
 """
 
+import time
 from collections import OrderedDict
 from collections.abc import Hashable
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, Text, case, cast, column, func, null, select
@@ -26,6 +32,10 @@ from app.index.tables import CHANGE_ORDER
 
 _MOST = 1024
 """Totals that are remembered; the least recently used one goes first."""
+
+LARGE = 1000
+"""A total that may be a little behind: nobody turns so many pages one by one."""
+REUSE = 20
 
 LATEST = select(column("last_value")).select_from(named(CHANGE_ORDER.name)).scalar_subquery()
 """The last number taken, as a column for the statement that reads a page."""
@@ -43,11 +53,26 @@ _OURS = prepare(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    total: int
+    latest: int | None
+    """The number under which it is right; None if others were at work when it was counted."""
+    at: float
+    seconds: float
+    """How long it took, and since when it is known."""
+
+    def will_do(self, now: float) -> bool:
+        """Whether it is taken even if something has been written since."""
+        return self.total >= LARGE and now - self.at < REUSE * self.seconds
+
+
 class Totals:
     """The totals that one process remembers of one database."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[Hashable, tuple[int, int]] = OrderedDict()
+        self._known: OrderedDict[Hashable, _Counted] = OrderedDict()
+        self._being_counted: set[Hashable] = set()
 
     async def of(
         self, search: Hashable, latest: int, count: Prepared, connection: Connection, **values: Any
@@ -61,18 +86,35 @@ class Totals:
         if restriction is not None and not restriction.steady:
             return int((await count.fetchrow(connection, **values))[0])
         known = self._known.get(search)
-        if known is not None and known[0] == latest:
+        if known is not None and self._is_taken(search, known, latest):
             self._known.move_to_end(search)
-            return known[1]
-        async with connection.transaction():
-            ours = await _OURS.fetchval(connection)
-            total, oldest = await count.fetchrow(connection, **values)
-        if oldest == ours:
-            self._keep(search, latest, total)
-        return int(total)
+            return known.total
+        self._being_counted.add(search)
+        try:
+            counted = await _count(connection, latest, count, values)
+        finally:
+            self._being_counted.discard(search)
+        self._keep(search, counted)
+        return counted.total
 
-    def _keep(self, search: Hashable, latest: int, total: int) -> None:
-        self._known[search] = latest, total
+    def _is_taken(self, search: Hashable, known: _Counted, latest: int) -> bool:
+        if known.latest == latest or known.will_do(time.monotonic()):
+            return True
+        return known.total >= LARGE and search in self._being_counted
+
+    def _keep(self, search: Hashable, counted: _Counted) -> None:
+        self._known[search] = counted
         self._known.move_to_end(search)
         if len(self._known) > _MOST:
             self._known.popitem(last=False)
+
+
+async def _count(
+    connection: Connection, latest: int, count: Prepared, values: dict[str, Any]
+) -> _Counted:
+    begin = time.monotonic()
+    async with connection.transaction():
+        ours = await _OURS.fetchval(connection)
+        total, oldest = await count.fetchrow(connection, **values)
+    end = time.monotonic()
+    return _Counted(int(total), latest if oldest == ours else None, end, end - begin)

@@ -75,6 +75,7 @@ def selection(query: Query) -> Selection:
     tags: dict[Level, frozenset[str]] = {}
     for level in levels:
         asked = frozenset(tag for tag in query.included - _ALWAYS if level_of(tag) is level)
+        asked |= {private_creator_of(tag) for tag in asked if is_private(tag)}
         if level in whole or asked:
             tags[level] = asked | (_RETURNED[level] if level in whole else frozenset())
     return Selection(query.level, frozenset(whole), tags, query.everything)
@@ -183,13 +184,13 @@ def _instance(instance: FoundInstance, known: Json, selected: Selection) -> Json
 
 def _part(level: Level, known: Json, made: Mapping[str, Json | None], selected: Selection) -> Json:
     """The selected attributes of one level, of those known from Store and those made here."""
-    known |= {tag: element for tag, element in made.items() if element is not None}
+    for tag, element in made.items():
+        if element is not None:
+            known[tag] = element
     empty = _EMPTY[level] if level in selected.whole else {}
     if selected.everything and level in selected.whole:
         return empty | known
-    tags = selected.tags[level]
-    creators = {private_creator_of(tag) for tag in tags if is_private(tag)}
-    return empty | {tag: known[tag] for tag in (tags | creators) & known.keys()}
+    return empty | {tag: known[tag] for tag in selected.tags[level] & known.keys()}
 
 
 def _element(vr: str, *values: str | int) -> Json:

@@ -122,13 +122,14 @@ class _Explaining:
         return rows
 
 
-async def examples(connection: Connection) -> dict[str, str]:
-    """Values of a study in the middle of those that there are, to be filled in."""
+async def examples(connection: Connection, study: int | None = None) -> dict[str, str]:
+    """Values of a study, or of one in the middle of those that there are, to be filled in."""
     row = await connection.fetchrow(
         "SELECT st.*, se.series_instance_uid, se.request_attributes, i.sop_instance_uid"
         " FROM study st JOIN series se ON se.study_id = st.id"
         " JOIN instance i ON i.series_id = se.id"
-        " WHERE st.id = (SELECT max(id) / 2 FROM study) ORDER BY se.id, i.id LIMIT 1"
+        " WHERE st.id = coalesce($1, (SELECT max(id) / 2 FROM study)) ORDER BY se.id, i.id LIMIT 1",
+        study,
     )
     name = row["patient_name"].strip("=")
     day = date.fromisoformat(row["study_date"])

@@ -92,7 +92,8 @@ async def _page(
             connection,
             **values,
         )
-    remaining = max(0, total - query.offset - query.limit)
+    # A large total may be behind what the page shows.
+    remaining = max(1, total - query.offset - query.limit)
     if not found:
         return Page(found, remaining)
     return Page(found, remaining, end=tuple(rows[query.limit - 1])[-len(shape.order) :])

@@ -28,7 +28,7 @@ from app.index.visibility import Visibility
 
 MOST = 10_000
 """Candidates that are looked at for one search."""
-MOST_FOR_COUNTING = 1_000
+MOST_FOR_COUNTING = 200
 """... if the page is full before."""
 MOST_PACKED_BYTES = 64 * 1024 * 1024
 """Packed JSON that is read for one search."""
