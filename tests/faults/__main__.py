@@ -168,7 +168,7 @@ async def _run(floors: Floors, runs: int, seed: int, only: int | None) -> bool:
                 choice.stage, choice.requests, fault=choice.fault, disturb=choice.disturb
             )
         # Whatever it is, a promise was not held.
-        except BaseException:
+        except Exception:
             traceback.print_exc()
             print(f"{said}: BROKEN. To repeat: --runs {runs} --seed {seed} --only {number}")
             return False
@@ -219,6 +219,7 @@ def main() -> None:
     arguments.add_argument("--seed", type=int, default=secrets.randbelow(10**6))
     arguments.add_argument("--only", type=int, default=None)
     given = arguments.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that everything is ended
     print(f"seed {given.seed}, {given.runs} trials", flush=True)
     if not asyncio.run(run(given.runs, given.seed, given.only)):
         sys.exit(1)

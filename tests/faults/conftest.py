@@ -19,6 +19,12 @@ def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
         yield nursery
 
 
+@pytest.fixture(autouse=True)
+def _no_server_outlives_its_test(nursery: Nursery) -> Iterator[None]:
+    yield
+    nursery.end_all()
+
+
 @pytest.fixture
 async def stage(nursery: Nursery, settings: Settings) -> Stage:
     """With blobs in a folder."""

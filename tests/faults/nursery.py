@@ -124,6 +124,12 @@ class Nursery:
         server.wait_until_ready()
         return server
 
+    def end_all(self) -> None:
+        """kill -9 of every server that is still there."""
+        for server in self._servers:
+            server.send(signal.SIGKILL)
+        self._servers.clear()
+
     def __enter__(self) -> Self:
         others = {k: v for k, v in os.environ.items() if not k.startswith(("HILUM_", "AWS_"))}
         self._process = Popen(
@@ -143,8 +149,7 @@ class Nursery:
         traceback: TracebackType | None,
     ) -> None:
         assert self._process is not None
-        for server in self._servers:
-            server.send(signal.SIGKILL)
+        self.end_all()
         self._process.communicate()
 
 
