@@ -35,6 +35,7 @@ from app.web.limits import Gates, RequestLimits
 from app.web.log import RequestLog, configure_log
 from app.web.openapi import DocumentedApp
 from app.web.proxies import TrustedProxies
+from app.web.rates import Rates
 
 LAST_STORES_SECONDS = 20
 """How long stores that were broken off may take to keep what they have received whole."""
@@ -78,6 +79,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             Middleware(AuditTrail),
             Middleware(RequestLimits, limits=chosen.limits),
             Middleware(Authentication),
+            Middleware(Rates, requests_per_second=chosen.limits.requests_per_second),
             Middleware(EvenTime),
             Middleware(HeadAsGet),
         ],

@@ -97,6 +97,8 @@ class Limits(BaseModel):
     """frames that one request may name"""
     rendered_pixels: PositiveInt = 64_000_000
     """pixels of one rendered image"""
+    requests_per_second: NonNegativeInt = 0
+    """of one caller, in one process; 0 for any number"""
     concurrent_stores: PositiveInt = 16
     """Store requests at work, in one process"""
     concurrent_reads: PositiveInt = 32

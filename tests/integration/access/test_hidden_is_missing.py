@@ -35,6 +35,9 @@ PATHS = (
     "/studies/{study}/series/{series}/instances/{instance}/bulkdata/7FE00010",
     "/studies/{study}/series/{series}/instances/{instance}/versions",
     "/studies/{study}/series/{series}/instances/{instance}/versions/1",
+    "/studies/{study}/bulkdata",
+    "/studies/{study}/series/{series}/pixeldata",
+    "/studies/{study}/series/{series}/instances/{instance}/pixeldata",
     "/studies?StudyInstanceUID={study}",
     "/instances?SOPInstanceUID={instance}",
 )

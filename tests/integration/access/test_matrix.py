@@ -115,6 +115,11 @@ MATRIX: dict[tuple[str, str], Row] = (
         )
     }
     | {
+        ("GET", f"/dicomweb{path}/{what}"): Row(READ)
+        for path in ("/studies/{study}", SERIES, INSTANCE)
+        for what in ("bulkdata", "pixeldata")
+    }
+    | {
         ("GET", f"/dicomweb{path}/{what}"): Row(RENDER)
         for path in ("/studies/{study}", SERIES, INSTANCE, FRAME)
         for what in ("rendered", "thumbnail")

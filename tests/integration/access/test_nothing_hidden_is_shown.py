@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import httpx
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -63,8 +64,9 @@ GRANTS = st.lists(
 )
 
 
+@pytest.mark.timeout(600)
 @settings(
-    max_examples=12,
+    max_examples=6,
     deadline=None,
     derandomize=True,
     database=None,
@@ -150,7 +152,10 @@ async def assert_searches(http: httpx.AsyncClient, expected: list[Thing]) -> Non
 AS_STORED = {"Accept": 'multipart/related; type="application/dicom"; transfer-syntax=*'}
 
 
-BELOW = ("", "/metadata", "/frames/1", "/bulkdata/7FE00010", "/versions", "/versions/1")
+BELOW = (
+    *("", "/metadata", "/frames/1", "/bulkdata/7FE00010", "/pixeldata", "/bulkdata"),
+    *("/versions", "/versions/1"),
+)
 
 
 async def assert_retrieves(http: httpx.AsyncClient, expected: list[Thing]) -> None:
@@ -166,6 +171,12 @@ async def assert_retrieves(http: httpx.AsyncClient, expected: list[Thing]) -> No
                 assert {value(one, "00080018") for one in answer.json()} == uids(seen)
         answer = await http.get(f"/studies/{study}", headers=AS_STORED)
         assert answer.status_code == (200 if seen else 404)
+        for what in ("pixeldata", "bulkdata"):
+            pixels = await http.get(f"/studies/{study}/{what}")
+            assert pixels.status_code == (200 if seen else 404)
+            if seen:
+                locations = re.findall(rb"/instances/([0-9.]+)", pixels.content)
+                assert {location.decode() for location in locations} == uids(seen)
         if seen:
             assert len(parts_of(answer)) == len(seen)
             locations = re.findall(rb"/instances/([0-9.]+)", answer.content)

@@ -11,7 +11,8 @@ from app.access import authenticator
 from app.access.tokens import ensure_first_token, list_tokens, revoke_token
 from app.errors import InvalidParameter, NotFound
 from app.index.database import Database
-from tests.fixtures.server import Server
+from app.settings import Settings
+from tests.fixtures.server import Server, serving
 from tests.integration.web.conftest import records
 
 VIEWER = {"Origin": "https://viewer.example"}
@@ -144,3 +145,15 @@ async def test_the_first_token_may_be_chosen(database_url: str) -> None:
     assert await ensure_first_token(index, "chosen by somebody") is None
     assert len(await list_tokens(index)) == 1
     await index.close()
+
+
+async def test_who_asks_too_much_hears_when_to_come_again(settings: Settings) -> None:
+    limits = settings.limits.model_copy(update={"requests_per_second": 2})
+    with serving(settings.model_copy(update={"limits": limits})) as server:
+        async with server.client("read") as http, server.client("read") as other:
+            answers = [await http.get("/studies") for _ in range(12)]
+            refused = [answer for answer in answers if answer.status_code == 429]
+            assert refused
+            assert all(answer.headers["retry-after"] == "1" for answer in refused)
+            assert (await other.get("/studies")).status_code == 200
+        assert [one["status"] for one in await records(server)].count(429) == len(refused)

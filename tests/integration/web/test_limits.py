@@ -268,6 +268,7 @@ ELSEWHERE = {
     "search_results": "test_a_page_is_bounded",
     "spool_memory_bytes": "tests/unit/blobs/test_spool.py",
     "metadata_bytes": "tests/unit/store/test_metadata.py",
+    "requests_per_second": "tests/unit/web/test_rates.py",
     "concurrent_stores": "tests/integration/web/test_crowds.py",
     "concurrent_reads": "tests/integration/web/test_crowds.py",
     "concurrent_renders": "tests/integration/sandbox/test_pool.py",
