@@ -1,6 +1,6 @@
 # Everything that one does with a checkout. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check format test-corpus fuzz test-faults openapi reference migrate lock install clean
+.PHONY: help run demo test check format test-corpus fuzz test-faults test-memory openapi reference migrate lock install clean
 
 python := .venv/bin/python
 CORPUS ?= ../shared/corpus
@@ -39,11 +39,15 @@ test-faults: install ## Kill servers, databases and object stores N=200 times; S
 fuzz: install ## Search for input that breaks a parser: SECONDS=60 of each, ONLY=target
 	@scripts/fuzz $(or $(SECONDS),60) $(ONLY)
 
+test-memory: install ## Measure memory: 4 GB, 5,000 instances in a request, slow readers
+	@$(python) -m tests.memory $(MEMORY)
+
 openapi: install ## Write openapi/hilum.json from the code
 	@$(python) -m app openapi
 
 reference: openapi ## Write openapi/hilum.json and docs/reference from the code
 	$(python) -m scripts.settings_reference > docs/reference/settings.md
+	$(python) -m scripts.bad_inputs > docs/reference/bad-inputs.md
 
 migrate: ## Bring the database to the current schema
 	@scripts/install requirements.lock

@@ -8,11 +8,21 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.elements import SERIES, SOP_INSTANCE, STUDY, element, instance, uid
 from tests.fixtures.postgres import copy_of
 from tests.fixtures.server import Server
 from tests.fixtures.server import process as serving_process
 
 MIB = 1024 * 1024
+GOOD = instance(
+    {
+        STUDY: element(STUDY, "UI", uid("1.2.3")),
+        SERIES: element(SERIES, "UI", uid("1.2.3.4")),
+        SOP_INSTANCE: element(SOP_INSTANCE, "UI", uid("1.2.3.4.5")),
+    }
+)
+"""What is stored already."""
+GOOD_PATH = "/dicomweb/studies/1.2.3/series/1.2.3.4/instances/1.2.3.4.5"
 
 
 @dataclass(frozen=True)
@@ -70,4 +80,8 @@ async def process(
         server,
         pid,
     ):
-        yield Process(server, pid, await server.token("read", "store"))
+        running = Process(server, pid, await server.token("read", "store"))
+        async with running.client() as client:
+            headers = {"Content-Type": "application/dicom"}
+            assert (await client.post("/studies", content=GOOD, headers=headers)).is_success
+        yield running

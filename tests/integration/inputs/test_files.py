@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.elements import instance
+from tests.elements import element, file_of, instance
 from tests.factories import multipart
 from tests.integration.inputs import contents, structure
 from tests.integration.inputs.conftest import MIB, Process
@@ -99,6 +99,20 @@ async def test_a_bad_file_is_answered_as_listed(
         await _is_refused(row.answer, body, alone, watched)
 
 
+async def test_a_file_that_is_cut_at_any_byte_is_refused(
+    caller: httpx.AsyncClient, process: Process
+) -> None:
+    """5b-07; between two elements it is a whole data set that lacks a UID."""
+    file = file_of(b"".join(element(tag, "UI", b"1.2\0") for tag in sorted(structure.IDENTITY)))
+    cuts = [file[:length] for length in range(len(file))]
+    answer = await Watched(caller, process).store(*multipart(cuts))
+    assert answer.status_code == 409
+    reasons = _failures(answer.json())
+    assert len(reasons) == len(file)
+    assert set(reasons) == {0xC000, 0x0120}
+    assert reasons.count(0x0120) < 20
+
+
 async def _is_refused(
     expected: Refused, body: bytes, alone: httpx.Response | None, watched: Watched
 ) -> None:
@@ -152,9 +166,9 @@ async def _is_kept(expected: Kept, body: bytes, answer: httpx.Response, watched:
 
 
 async def _bulk_values_come(attributes: dict[str, Any], watched: Watched) -> None:
-    for element in attributes.values():
-        if "BulkDataURI" in element:
-            bulk = await watched.begin(element["BulkDataURI"])
+    for attribute in attributes.values():
+        if "BulkDataURI" in attribute:
+            bulk = await watched.begin(attribute["BulkDataURI"])
             assert bulk.status_code in {200, 404, 406}
             assert bulk.headers["x-content-type-options"] == "nosniff"
 

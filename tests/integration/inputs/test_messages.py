@@ -1,4 +1,4 @@
-"""Bad messages 47 to 50: multipart messages, media types, and HTTP itself."""
+"""Bad messages 24, 25, 47 to 50 and 52 to 54: URLs, multipart messages, media types, HTTP."""
 
 import time
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.elements import PIXEL_DATA, element, instance
-from tests.integration.inputs.conftest import MIB, Process
+from tests.integration.inputs.conftest import GOOD_PATH, MIB, Process
 from tests.integration.inputs.test_files import (
     FAILED,
     FAILURE_REASON,
@@ -343,7 +343,103 @@ def http() -> list[Case]:
     ]
 
 
-CASES = [*sizes(), *messages(), *types(), *http()]
+def studies() -> list[Case]:
+    """24 and 25: the study in the URL."""
+    bad = ["1..2", "x", "1.2.", "1" * 65, "1.2%20", "1.2,1.3", "%00", "..%2f..", "1.2%0d%0aX:1"]
+    return [
+        Case(
+            24,
+            "an instance of another study than the URL's",
+            post(DICOM, body=instance(), path="/studies/1.2.3"),
+            {409},
+            [0xA901],
+        ),
+        *(
+            Case(25, f"study {uid} in the URL", post(DICOM, path=f"/studies/{uid}"), {400, 404})
+            for uid in bad
+        ),
+    ]
+
+
+def reads() -> list[Case]:
+    """52 to 54: Accept, Range and lists of frames."""
+    octets = "Accept: application/octet-stream"
+    pixels = f"{GOOD_PATH}/bulkdata/7FE00010"
+    accepts: dict[str, set[int | None]] = {
+        "q=2": {400, 406},
+        "q=x": {400, 406},
+        ";;;": {400, 406},
+        "/": {400, 406},
+        "application/dicom+json;q=2": {200, 400, 406},
+        "text/html": {406},
+        ", " * 3000 + "application/dicom+json": {200, 400},
+        "a/b, " * 4000 + "*/*": {200, 400},
+        'multipart/related; type="application/dicom+json': {400, 406},
+        "*/*": {200},
+        "application/dicom+json;q=0": {406},
+        "\x80\xff": {400, 406},
+    }
+    whole: set[int | None] = {200}
+    ranges: dict[str, set[int | None]] = {
+        "bytes=" + ",".join(["0-0"] * 1000): whole,
+        "bytes=5-4": {200, 416},
+        "bytes=-0": {416},
+        "bytes=0-0": {206},
+        f"bytes={2**64}-": {200, 416},
+        f"bytes=0-{2**64}": {200, 206},
+        "bytes=1000-": {416},
+        "bytes=a-b": whole,
+        "bytes=--1": whole,
+        "lines=0-1": whole,
+        "bytes=0-0\tx": whole,
+    }
+    frames: dict[str, set[int | None]] = {
+        "0": {400},
+        "-1": {400},
+        "99999": {404},
+        "9" * 30: {400},
+        ",".join(["1"] * 3000): {400},
+        ",".join(["1"] * 1000): {200},
+        "1;2": {400},
+        "1,": {400},
+        "1,2": {404},
+        "%31": {200},
+        "1e0": {400},
+        "x": {400},
+        "%D9%A1": {400},
+    }
+    searching = "/dicomweb/studies"
+    injected = 'Accept: multipart/related; type="application/dicom"; boundary="x\\r\\nX-A: b"'
+    return [
+        *(
+            Case(52, f"Accept {text[:40]}", get(searching, f"Accept: {text}"), statuses)
+            for text, statuses in accepts.items()
+        ),
+        Case(52, "a boundary in Accept", get(GOOD_PATH, injected), {200, 400, 406}),
+        Case(
+            52,
+            "a transfer syntax that nobody knows",
+            get(GOOD_PATH, "Accept: application/dicom; transfer-syntax=1.2.3"),
+            {406},
+        ),
+        *(
+            Case(53, f"Range {text[:30]}", get(pixels, octets, f"Range: {text}"), statuses)
+            for text, statuses in ranges.items()
+        ),
+        Case(
+            53,
+            "If-Range of another version",
+            get(pixels, octets, "Range: bytes=0-0", 'If-Range: "other"'),
+            {200},
+        ),
+        *(
+            Case(54, f"frames {text[:30]}", get(f"{GOOD_PATH}/frames/{text}", octets), statuses)
+            for text, statuses in frames.items()
+        ),
+    ]
+
+
+CASES = [*studies(), *sizes(), *messages(), *types(), *http(), *reads()]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

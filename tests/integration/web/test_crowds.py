@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from tests.raw_http import RawConnection, request
 
 MIB = 1024 * 1024
 WAIT = 0.3
+CONNECTIONS = 2
 LIMITS = {"concurrent_stores": 2, "concurrent_reads": 2, "queue_seconds": WAIT}
 DICOM = {"Content-Type": "application/dicom"}
 
@@ -21,6 +23,7 @@ DICOM = {"Content-Type": "application/dicom"}
 def server(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder: Path = tmp_path_factory.mktemp("crowds")
     values = {"database_url": module_database_url, "data_dir": folder, "limits": LIMITS}
+    values["database_connections"] = CONNECTIONS
     with serving(FixedSettings.model_validate(values)) as running:
         yield running
 
@@ -72,3 +75,19 @@ async def test_a_study_too_many_is_sent_away_while_others_are_being_sent(server:
         async with reader.stream("GET", path) as three:
             assert three.status_code == 200
             assert sum([len(piece) async for piece in three.aiter_raw()]) > 16 * MIB
+
+
+async def test_who_takes_nothing_holds_no_connection_to_the_database(server: Server) -> None:
+    token = await server.token("read")
+    async with server.client("store", "read") as client:
+        large = instance({PIXEL_DATA: element(PIXEL_DATA, "OB", bytes(8 * MIB))})
+        stored = (await client.post("/studies", content=large, headers=DICOM)).json()
+        url = stored["00081199"]["Value"][0]["00081190"]["Value"][0]
+        asking = request("GET", url.removeprefix(server.url), ["Accept: */*"], token=token)
+        with ExitStack() as readers:
+            for _ in range(10 * CONNECTIONS):
+                readers.enter_context(RawConnection(server.url)).send(asking)
+            await asyncio.sleep(0.5)
+            async with asyncio.timeout(10):
+                for _ in range(3):
+                    assert (await client.get("/studies?limit=1")).status_code == 200

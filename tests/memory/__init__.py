@@ -1,0 +1,1 @@
+"""What the archive takes of memory when much is asked of it: `make test-memory`."""
