@@ -176,3 +176,5 @@ class Query:
     """What comes before the usual order of the level."""
     after: tuple[str | int, ...] | None = None
     """The place in the order after which results begin; with it, `offset` counts from there."""
+    before: int = 0
+    """How many results came before that place when it was given."""

@@ -20,15 +20,16 @@ Place = tuple[str | int, ...]
 
 _SAFE = "%=+,:*@!$'()/?;~-._"
 _LONGEST = 2048
+_MOST = 2**53
 
 
-def token_of(place: Place) -> str:
-    """The place as the value of a parameter."""
-    return urlsafe_b64encode(orjson.dumps(place)).decode().rstrip("=")
+def token_of(place: Place, before: int) -> str:
+    """The place as the value of a parameter, with how many results come before it."""
+    return urlsafe_b64encode(orjson.dumps([before, *place])).decode().rstrip("=")
 
 
-def place_of(token: str) -> Place:
-    """The place that a token tells. Raises `InvalidParameter`."""
+def place_of(token: str) -> tuple[Place, int]:
+    """What a token tells. Raises `InvalidParameter`."""
     try:
         padded = token[:_LONGEST].encode("ascii") + b"=" * (-len(token) % 4)
         values = orjson.loads(urlsafe_b64decode(padded))
@@ -38,16 +39,20 @@ def place_of(token: str) -> Place:
         raise InvalidParameter(AFTER, token, "it is none that this archive gave")
     if any(isinstance(value, str) and "\0" in value for value in values):
         raise InvalidParameter(AFTER, token, "it contains a NUL character")
-    return tuple(values)
+    before, *place = values or [""]
+    if not isinstance(before, int) or not 0 <= before < _MOST:
+        raise InvalidParameter(AFTER, token, "it is none that this archive gave")
+    return tuple(place), before
 
 
-def link_to_next(url: str, query_string: bytes, place: Place) -> str | None:
+def link_to_next(url: str, query_string: bytes, place: Place, before: int) -> str | None:
     """The value of a Link header to what comes after a place; None if it would be too long.
 
     `url` and `query_string` are those of the page itself.
     """
     kept = [piece for piece in query_string.split(b"&") if piece and _name(piece) not in _REPLACED]
-    query = "&".join([*(quote(piece, safe=_SAFE) for piece in kept), f"{AFTER}={token_of(place)}"])
+    after = f"{AFTER}={token_of(place, before)}"
+    query = "&".join([*(quote(piece, safe=_SAFE) for piece in kept), after])
     return f'<{url}?{query}>; rel="next"' if len(url) + len(query) < LONGEST_URL else None
 
 

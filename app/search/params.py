@@ -87,7 +87,8 @@ def read_query_string(
     if offset > limits.search_offset:
         why = f"at most {limits.search_offset} can be skipped"
         raise InvalidParameter("offset", str(offset), why)
-    after = _single(options, AFTER)
+    token = _single(options, AFTER)
+    after, before = (None, 0) if token is None else place_of(token)
     query = Query(
         level=level,
         keys=keys,
@@ -98,7 +99,8 @@ def read_query_string(
         limit=min(limit, most_results),
         offset=offset,
         order=_order(options, level),
-        after=None if after is None else place_of(after),
+        after=after,
+        before=before,
     )
     lowered = f"The limit parameter was lowered to the maximum of {most_results}."
     return Asked(query, (lowered,) if limit > most_results else ())

@@ -149,7 +149,7 @@ def _where_it_stands(request: Request, base: str, found: Results) -> dict[str, s
         headers["X-Total-Count"] = str(found.total)
     if found.end is not None:
         url = base + request.url.path.removeprefix(DICOMWEB)
-        link = link_to_next(url, request.scope["query_string"], found.end)
+        link = link_to_next(url, request.scope["query_string"], found.end, found.before_end)
         if link is not None:
             headers["Link"] = link
     return headers

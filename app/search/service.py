@@ -24,6 +24,8 @@ class Results:
     counted: bool
     end: tuple[str | int, ...] | None
     """The place after which they begin."""
+    before_end: int
+    """How many are before that place."""
     total: int | None
     """How many match, if that is known."""
     left_out: int
@@ -59,6 +61,7 @@ async def search_for(
         page.remaining,
         page.counted,
         page.end,
+        query.before + query.offset + len(page.found),
         _total(query, page),
         left_out,
         page.passed_over,

@@ -127,8 +127,9 @@ async def examples(connection: Connection, study: int | None = None) -> dict[str
     row = await connection.fetchrow(
         "SELECT st.*, se.series_instance_uid, se.request_attributes, i.sop_instance_uid"
         " FROM study st JOIN series se ON se.study_id = st.id"
-        " JOIN instance i ON i.series_id = se.id"
-        " WHERE st.id = coalesce($1, (SELECT max(id) / 2 FROM study)) ORDER BY se.id, i.id LIMIT 1",
+        " CROSS JOIN LATERAL (SELECT sop_instance_uid FROM instance WHERE series_id = se.id"
+        " AND removed_at IS NULL LIMIT 1) i"
+        " WHERE st.id = coalesce($1, (SELECT max(id) / 2 FROM study)) ORDER BY se.id LIMIT 1",
         study,
     )
     name = row["patient_name"].strip("=")
@@ -148,7 +149,7 @@ async def examples(connection: Connection, study: int | None = None) -> dict[str
         "name_part": quote(name.partition("^")[0][1:]),
         "step": row["request_attributes"][0]["00400009"],
         "station": population.station(row["id"]),
-        "after": token_of(place),
+        "after": token_of(place, 0),
     }
 
 

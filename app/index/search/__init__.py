@@ -9,6 +9,8 @@ statements  the SQL made of these
 values      what goes in and what comes out
 """
 
+from dataclasses import replace
+
 import asyncpg
 
 from app.dicom.query import Query
@@ -17,6 +19,7 @@ from app.index.search import statements
 from app.index.search.looking import look_through
 from app.index.search.ordering import ORDERING
 from app.index.search.plan import Plan, has_terms, plan_of
+from app.index.search.statements import Shape
 from app.index.search.values import (
     Found,
     FoundInstance,
@@ -26,7 +29,7 @@ from app.index.search.values import (
     Wanted,
 )
 from app.index.statements import Connection
-from app.index.totals import Totals
+from app.index.totals import LARGE, Totals
 from app.index.visibility import Visibility
 
 __all__ = [
@@ -80,20 +83,40 @@ async def _page(
     found = [read(row) for row in rows[: query.limit]]
     if len(rows) <= query.limit:
         return Page(found)
-    count = statements.total(shape)
-    if totals is None:
-        total = await count.fetchval(connection, **values)
-    else:
-        asked = visibility, query.keys, query.study_instance_uid, query.series_instance_uid
-        total = await totals.of(
-            (query.level, *asked, query.order if query.after else (), query.after),
-            rows[0][statements.LATEST_CHANGE],
-            count,
-            connection,
-            **values,
-        )
+    latest = rows[0][statements.LATEST_CHANGE]
+    total = await _total(connection, visibility, plan, shape, totals, latest)
     # A large total may be behind what the page shows.
     remaining = max(1, total - query.offset - query.limit)
     if not found:
         return Page(found, remaining)
     return Page(found, remaining, end=tuple(rows[query.limit - 1])[-len(shape.order) :])
+
+
+async def _total(
+    connection: Connection,
+    visibility: Visibility,
+    plan: Plan,
+    shape: Shape,
+    totals: Totals | None,
+    latest: int,
+) -> int:
+    """How many match from the beginning or the place on.
+
+    Of many that are left, it is enough to know how many match in all, which is remembered.
+    """
+    query = plan.query
+    values = {**plan.values, **visibility.parameters}
+    if totals is None:
+        return int(await statements.total(shape).fetchval(connection, **values))
+    asked = (
+        visibility,
+        query.level,
+        query.keys,
+        query.study_instance_uid,
+        query.series_instance_uid,
+    )
+    whole = statements.total(replace(shape, goes_on=False))
+    left = await totals.of(asked, latest, whole, connection, **values) - query.before
+    if query.after is None or left >= LARGE:
+        return left
+    return int(await statements.total(shape).fetchval(connection, **values))

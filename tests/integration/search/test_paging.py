@@ -115,7 +115,11 @@ async def test_what_is_asked_to_be_first_is_first(reader: Caller) -> None:
     assert await order("-PatientID") == ["6", "5", "4", "3", "2", "1", "0"]
 
 
-async def test_each_page_tells_how_many_there_are(reader: Caller) -> None:
+@pytest.mark.parametrize("large", [1, 1000])
+async def test_each_page_tells_how_many_there_are(
+    reader: Caller, large: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.index.search.LARGE", large)
     expected = [("7", 5), (None, 3), (None, 1), (None, 0)]
     url = FIRST
     for total, remaining in expected:
@@ -173,11 +177,14 @@ async def test_the_next_page_stays_where_it_is_when_studies_arrive(
         "after=x",
         "after=%FF",
         "after=" + "A" * 5000,
-        "after=" + token_of(("20240101",)),
-        "after=" + token_of(("20240101", "", 7)),
-        "after=" + token_of(("20240101", "a\0", "1.2")),
+        "after=" + token_of(("20240101",), 0),
+        "after=" + token_of(("20240101", "", 7), 0),
+        "after=" + token_of(("20240101", "a\0", "1.2"), 0),
         "after=bnVsbA",
         "after=W1tdXQ",
+        "after=W10",
+        "after=" + token_of(("20240101", "", "1.2"), -1),
+        "after=" + token_of(("20240101", "", "1.2"), 2**53),
         "after=W3RydWVd",
         "orderby=NoSuchAttribute",
         "orderby=Rows",
@@ -193,9 +200,9 @@ async def test_places_and_orders_that_are_none_are_refused(reader: Caller, query
 
 
 async def test_a_number_that_no_place_has_is_refused(reader: Caller) -> None:
-    place = token_of(("", "", "1.2", 2**63, "1.2"))
+    place = token_of(("", "", "1.2", 2**63, "1.2"), 1)
     assert (await reader.get(f"/series?after={place}")).status_code == 400
-    place = token_of(("", "", "1.2", 2**63 - 1, "1.2"))
+    place = token_of(("", "", "1.2", 2**63 - 1, "1.2"), 1)
     assert (await reader.get(f"/series?after={place}")).status_code == 200
 
 
