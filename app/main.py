@@ -19,6 +19,7 @@ from app.retrieve.rendered_routes import router as rendered
 from app.retrieve.routes import router as retrieve
 from app.retrieve.versions import router as versions
 from app.retrieve.wado_uri_routes import router as wado_uri
+from app.search.patient_routes import router as patients
 from app.search.routes import router as search
 from app.settings import Settings
 from app.store.routes import router as store
@@ -47,6 +48,7 @@ ROOMS: tuple[APIRouter, ...] = (
     bulkdata,
     versions,
     search,
+    patients,
     store,
 )
 """In the order in which their routes are tried: those of which a viewer asks thousands first."""

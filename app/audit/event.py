@@ -3,6 +3,7 @@
     POST    /studies...                        110104  DICOM Instances Transferred   C
     GET     ... /metadata                      110103  DICOM Instances Accessed      R
     GET     ... /studies, /series, /instances  110112  Query                         E
+    GET     /patients..., ... /priors          110112  Query                         E
     GET     ... /studies/{uid}...              110104  DICOM Instances Transferred   R
     DELETE  ... /studies/{uid}...              110105  DICOM Study Deleted           D
     /admin/...                                 110113  Security Alert                C R U D
@@ -97,7 +98,8 @@ _OBJECT = re.compile(
     r"(?:/studies/(?P<study>[^/]+))?(?:/series/(?P<series>[^/]+))?(?:/instances/(?P<instance>[^/]+))?"
 )
 _UID = re.compile(r"[0-9.]{1,64}")
-_COLLECTIONS = frozenset({"/studies", "/series", "/instances"})
+_COLLECTIONS = frozenset({"/studies", "/series", "/instances", "/patients", "/priors"})
+_OF_PATIENT = re.compile(r"/patients/.+/studies")
 _BY_METHOD = {
     "POST": (EventId.INSTANCES_TRANSFERRED, Action.CREATE),
     "PUT": (EventId.INSTANCES_TRANSFERRED, Action.UPDATE),
@@ -125,6 +127,8 @@ def note_of(method: str, path: str) -> Note:
     of = _OBJECT.match(path)
     study, series, instance = of.groups() if of else (None, None, None)
     rest = path[of.end() :] if of else path
+    if _OF_PATIENT.fullmatch(rest):
+        rest = "/studies"
     if path.startswith("/admin/"):
         return Note(EventId.SECURITY_ALERT, _ADMINISTRATIVE.get(method, Action.READ), _uid(study))
     if study is None and rest not in _COLLECTIONS:

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from app.archive import Archive
 from app.dicom.query import Query
-from app.index.search import Page, search
+from app.index.database import Connection
+from app.index.search import Page, known_patients, search
 from app.index.visibility import Visibility
+from app.search.patient_counts import counts_of, patient_keys, wanted_counts
 from app.search.response import Json, results, selection
 
 IN_THREAD_FROM = 50
@@ -51,8 +53,12 @@ async def search_for(
     async with archive.reading() as connection:
         page = await search(connection, visibility, query, selected.wanted, archive.totals)
 
+        counted = await _patient_counts(connection, visibility, query, page)
+
     def made() -> tuple[bytes, int]:
         found, left_out = results(page.found, selected, base)
+        for result, counts in zip(found, counted, strict=False):
+            result.update(counts)
         return written(found), left_out
 
     body, left_out = made() if len(page.found) < IN_THREAD_FROM else await asyncio.to_thread(made)
@@ -66,6 +72,17 @@ async def search_for(
         left_out,
         page.passed_over,
     )
+
+
+async def _patient_counts(
+    connection: Connection, visibility: Visibility, query: Query, page: Page
+) -> list[Json]:
+    """The counts of the patient of each match; nothing if none are to be returned."""
+    wanted = wanted_counts(query)
+    keys = patient_keys(page.found) if wanted else []
+    ids = {key[0] for key in keys if key is not None}
+    known = await known_patients(connection, visibility, ids) if ids else {}
+    return [counts_of(known[key], wanted) if key in known else {} for key in keys]
 
 
 def _total(query: Query, page: Page) -> int | None:

@@ -6,6 +6,7 @@ by_terms    ... by the index of terms
 looking     what the database cannot decide
 ordering    the order of results, and places in it
 statements  the SQL made of these
+patients    studies grouped by whose they are
 values      what goes in and what comes out
 """
 
@@ -18,6 +19,14 @@ from app.errors import TooLarge
 from app.index.search import statements
 from app.index.search.looking import look_through
 from app.index.search.ordering import ORDERING
+from app.index.search.patients import (
+    FoundPatient,
+    PatientKey,
+    PatientsPage,
+    body_parts,
+    known_patients,
+    search_for_patients,
+)
 from app.index.search.plan import Plan, has_terms, plan_of
 from app.index.search.statements import Shape
 from app.index.search.values import (
@@ -36,11 +45,17 @@ __all__ = [
     "ORDERING",
     "Found",
     "FoundInstance",
+    "FoundPatient",
     "FoundSeries",
     "FoundStudy",
     "Page",
+    "PatientKey",
+    "PatientsPage",
     "Wanted",
+    "body_parts",
+    "known_patients",
     "search",
+    "search_for_patients",
 ]
 
 

@@ -1,7 +1,7 @@
 """The statements of a search, compiled once for each shape that a search can have."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from itertools import count
 from typing import Any
@@ -44,6 +44,11 @@ class Shape:
     order: tuple[Rank, ...]
     goes_on: bool
     """Whether it begins after a place in the order."""
+
+    @classmethod
+    def of_all_studies(cls) -> "Shape":
+        """Of a search for studies that all match."""
+        return cls(Level.STUDY, Wanted(frozenset()), False, False, (), (), False)
 
     @property
     def levels(self) -> list[Level]:
@@ -121,6 +126,11 @@ def total(shape: Shape) -> Prepared:
     return prepare(
         _matching(shape, lowest, levels | {lowest}, [counted, OLDEST]), joined=_joined(shape)
     )
+
+
+def studies(shape: Shape, columns: Sequence[ColumnElement[Any]]) -> Select[Any]:
+    """Columns of the studies that match and may be seen, in no order."""
+    return _matching(replace(shape, goes_on=False), Level.STUDY, {Level.STUDY}, columns)
 
 
 def _matching(
