@@ -64,6 +64,7 @@ _ADMINISTRATORS = ("administrator", "administrator elsewhere")
 OPEN = dict.fromkeys(CALLERS, 200)
 KNOWN = expected({}, 200)
 SEARCH = expected(_NO_READERS, 200)
+SEARCH_IN_STUDY = expected(_READERS | _NO_READERS | dict.fromkeys((*ALLOWED, "searches"), 200), 404)
 READ = expected(_READERS | _NO_READERS | dict.fromkeys((*ALLOWED, "reads"), 200), 404)
 RENDER = expected(_READERS | _NO_READERS | dict.fromkeys((*ALLOWED, "renders"), 200), 404)
 STORE = expected(
@@ -103,8 +104,10 @@ MATRIX: dict[tuple[str, str], Row] = (
         for path in (
             *("/studies", "/series", "/instances", "/studies/{study}/series"),
             *("/studies/{study}/instances", SERIES + "/instances"),
+            *("/patients", "/patients/{patient:path}/studies"),
         )
     }
+    | {("GET", "/dicomweb/studies/{study}/priors"): Row(SEARCH_IN_STUDY)}
     | {
         ("GET", f"/dicomweb{path}"): Row(READ)
         for path in (
@@ -151,6 +154,7 @@ SEGMENTS = {
     "frame": "1",
     "frames": "1",
     "path:path": "7FE00010",
+    "patient:path": OURS.patient_id,
     "version": "1",
     "token": "999999",
     "grant": "999999",
