@@ -116,7 +116,7 @@ def lengths() -> Iterator[Row]:
         "a text": {0x00081030: element(0x00081030, "LO", b"abc")},
         "a number": {0x00280010: element(0x00280010, "US", b"\1\0\0")},
         "pixel data": {PIXEL_DATA: element(PIXEL_DATA, "OB", bytes(33))},
-        "a UID": {STUDY: element(STUDY, "UI", b"1.2.3")},
+        "a UID": {STUDY: element(STUDY, "UI", b"1.2.10.11.9")},
     }
     for what, change in odd.items():
         yield Row(10, f"odd length of {what}", partial(instance, change), Kept())
