@@ -7,6 +7,7 @@ the embedded PostgreSQL, and the next start recovers.
 """
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -89,6 +90,10 @@ class Worker(uvicorn.Config):
         if os.getpid() != self._supervisor:
             die_with_parent(signal.SIGTERM, self._supervisor)
         super().load()
+        # What is there by now stays; to look through it for garbage again and again would hold up
+        # everybody for a tenth of a second each time.
+        gc.collect()
+        gc.freeze()
 
 
 def serve() -> None:
