@@ -1,8 +1,7 @@
 """What the answers of all searches have in common: their media type, warnings and links."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
@@ -15,7 +14,6 @@ from app.errors import BadRequest, NotAcceptable
 from app.index.restriction import Action
 from app.index.visibility import Visibility
 from app.search.paging import link_to_next
-from app.search.response import Json, as_json, as_xml
 from app.search.service import Results
 from app.web.dependencies import DICOMWEB, Reader, base_url, get_archive
 from app.web.multipart import Writer
@@ -42,8 +40,8 @@ class Ask:
     visibility: Visibility
     base: str
     media_type: str
-    written: Callable[[Sequence[Json]], bytes]
-    """Makes a body of what is returned."""
+    xml: Writer | None
+    """What writes the message, if it is XML."""
 
     @property
     def query_string(self) -> bytes:
@@ -61,18 +59,14 @@ async def ask(request: Request, caller: Reader) -> Ask:
             'Results are sent as application/dicom+json, or multipart/related; type="application/'
             'dicom+xml".'
         )
-    media_type: str = offer.media_type
-    written: Callable[[Sequence[Json]], bytes] = as_json
-    if media_type == DICOM_XML:
-        writer = Writer(DICOM_XML)
-        media_type, written = writer.content_type, partial(as_xml, writer)
+    xml = Writer(DICOM_XML) if offer.media_type == DICOM_XML else None
     return Ask(
         request,
         await get_archive(request),
         caller.visibility_for(Action.SEARCH),
         await base_url(request),
-        media_type,
-        written,
+        xml.content_type if xml else offer.media_type,
+        xml,
     )
 
 

@@ -25,7 +25,7 @@ async def search_for_patients(asked: Asked) -> Response:
     wanted = read_query_string(
         asked.query_string, Level.STUDY, limits=asked.archive.settings.limits
     )
-    found = await patients(asked.archive, asked.visibility, wanted.query, asked.written)
+    found = await patients(asked.archive, asked.visibility, wanted.query, asked.xml)
     return await answer(asked, found, wanted.warnings)
 
 
@@ -36,7 +36,7 @@ async def search_for_studies_of_patient(asked: Asked, patient: str) -> Response:
         asked.query_string, Level.STUDY, limits=asked.archive.settings.limits
     )
     query = studies_of_patient(wanted.query, patient)
-    found = await search_for(asked.archive, asked.visibility, query, asked.base, asked.written)
+    found = await search_for(asked.archive, asked.visibility, query, asked.base, asked.xml)
     return await answer(asked, found, wanted.warnings)
 
 
@@ -55,6 +55,6 @@ async def search_for_priors(asked: Asked, study: str) -> Response:
         uid_in_path(study),
         wanted.query,
         asked.base,
-        asked.written,
+        asked.xml,
     )
     return await answer(asked, found, wanted.warnings)

@@ -1,6 +1,6 @@
 """The patient's view: patients, their timelines, and the priors of a study. No HTTP here."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import orjson
@@ -14,15 +14,14 @@ from app.index.search import Found, FoundPatient, Page, Wanted, body_parts, sear
 from app.index.search import search_for_patients as found_patients
 from app.index.visibility import Visibility
 from app.search.patient_counts import counts_of, first_text
-from app.search.response import Json, results, selection
+from app.search.response import Json, results, selection, written
 from app.search.service import Results
+from app.web.multipart import Writer
 
 PATIENT_ID, ISSUER_OF_PATIENT_ID = "00100020", "00100021"
 STUDY_DATE, STUDY_TIME, STUDY_INSTANCE_UID = "00080020", "00080030", "0020000D"
 MOST_PRIORS = 1000
 """Studies of one patient, the newest ones, that are compared with a study."""
-
-Written = Callable[[Sequence[Json]], bytes]
 
 _RETURNED = {
     "00100010": "PN",
@@ -33,7 +32,7 @@ _RETURNED = {
 
 
 async def patients(
-    archive: Archive, visibility: Visibility, query: Query, written: Written
+    archive: Archive, visibility: Visibility, query: Query, xml: Writer | None
 ) -> Results:
     """The patients with studies that match the query and may be seen."""
     if query.order:
@@ -45,7 +44,7 @@ async def patients(
     total = None
     if query.after is None and (made or not query.offset):
         total = before_end + page.remaining
-    return Results(written(made), page.remaining, True, page.end, before_end, total, 0, 0)
+    return Results(written(made, xml), page.remaining, True, page.end, before_end, total, 0, 0)
 
 
 def _patient(found: FoundPatient, query: Query) -> Json:
@@ -75,7 +74,7 @@ async def priors(
     study_instance_uid: str,
     query: Query,
     base: str,
-    written: Written,
+    xml: Writer | None,
 ) -> Results:
     """The earlier studies of the same patient that match: most alike first, then newest first.
 
@@ -110,7 +109,14 @@ async def priors(
     made, left_out = results(shown, wanted, base)
     remaining = max(0, len(found) - query.offset - len(shown))
     return Results(
-        written(made), remaining, True, None, query.offset + len(shown), len(found), left_out, 0
+        written(made, xml),
+        remaining,
+        True,
+        None,
+        query.offset + len(shown),
+        len(found),
+        left_out,
+        0,
     )
 
 

@@ -9,7 +9,8 @@ All values come from what was read at Store, but for those the archive computes 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -25,6 +26,9 @@ from app.web.multipart import Writer
 
 Json = dict[str, Any]
 """A data set in the DICOM JSON model: elements by tag."""
+
+REMEMBERED = 4096
+"""Studies whose JSON is remembered, some 3 KB each."""
 
 _LEVELS = list(Level)
 _RETURNED = {
@@ -51,7 +55,7 @@ class Selection:
     level: Level
     whole: frozenset[Level]
     """The levels of which everything is returned that is always returned."""
-    tags: Mapping[Level, frozenset[str]]
+    tags: Mapping[Level, frozenset[str]] = field(hash=False)
     """The attributes to return of each level that contributes."""
     everything: bool
     """Whether every attribute of the whole levels is returned."""
@@ -93,13 +97,51 @@ def results(found: Iterable[Found], selected: Selection, base: str) -> tuple[lis
     return made, known.left_out if known else 0
 
 
-def as_json(matches: Sequence[Json]) -> bytes:
-    """An array of DICOM JSON objects."""
-    return orjson.dumps(matches, option=orjson.OPT_SORT_KEYS)
+def studies_as_json(found: Iterable[Found], selected: Selection, base: str) -> bytes:
+    """What `written` makes of the studies; what is made of one is remembered.
+
+    Lists of studies are what is asked for most, again and again, and have most in common.
+    """
+    pieces = [
+        _study_as_json(
+            study.attributes,
+            tuple(study.modalities),
+            tuple(study.sop_classes),
+            study.number_of_series,
+            study.number_of_instances,
+            match.study_instance_uid,
+            selected,
+            base,
+        )
+        for match in found
+        if (study := match.study) is not None
+    ]
+    return b"[%b]" % b",".join(pieces)
 
 
-def as_xml(writer: Writer, matches: Sequence[Json]) -> bytes:
-    """A multipart message with an XML document of the Native DICOM Model for each match."""
+@lru_cache(REMEMBERED)
+def _study_as_json(
+    attributes: bytes,
+    modalities: tuple[str, ...],
+    sop_classes: tuple[str, ...],
+    number_of_series: int,
+    number_of_instances: int,
+    uid: str,
+    selected: Selection,
+    base: str,
+) -> bytes:
+    counts = number_of_series, number_of_instances
+    study = FoundStudy(attributes, list(modalities), list(sop_classes), *counts)
+    match = Found(uid, study=study)
+    return orjson.dumps(_result(match, selected, base, {}, {}, None), option=orjson.OPT_SORT_KEYS)
+
+
+def written(matches: Sequence[Json], xml: Writer | None) -> bytes:
+    """An array of DICOM JSON objects; or a message with an XML document for each match."""
+    return orjson.dumps(matches, option=orjson.OPT_SORT_KEYS) if xml is None else _xml(xml, matches)
+
+
+def _xml(writer: Writer, matches: Sequence[Json]) -> bytes:
     pieces = []
     for match in matches:
         pieces += [writer.part({"Content-Type": DICOM_XML}), nativexml.dumps(sorted_by_tag(match))]

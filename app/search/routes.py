@@ -73,9 +73,7 @@ async def _search(
         study_instance_uid=study,
         series_instance_uid=series,
     )
-    found = await search_for(
-        asked.archive, asked.visibility, wanted.query, asked.base, asked.written
-    )
+    found = await search_for(asked.archive, asked.visibility, wanted.query, asked.base, asked.xml)
     # Of what is not there nothing is told, nor of what the caller may not know to be there.
     there = found.before_end > wanted.query.before + wanted.query.offset
     return await answer(asked, found, wanted.warnings, links if there else ())

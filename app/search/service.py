@@ -1,16 +1,17 @@
 """The Search transaction: a query in, a page of results out. No HTTP here."""
 
 import asyncio
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from app.archive import Archive
+from app.dicom.attributes import Level
 from app.dicom.query import Query
 from app.index.database import Connection
 from app.index.search import Page, known_patients, search
 from app.index.visibility import Visibility
 from app.search.patient_counts import counts_of, patient_keys, wanted_counts
-from app.search.response import Json, results, selection
+from app.search.response import Json, results, selection, studies_as_json, written
+from app.web.multipart import Writer
 
 IN_THREAD_FROM = 50
 """Results whose making would hold up others for long."""
@@ -41,11 +42,11 @@ async def search_for(
     visibility: Visibility,
     query: Query,
     base: str,
-    written: Callable[[Sequence[Json]], bytes],
+    xml: Writer | None,
 ) -> Results:
     """What matches the query and may be seen.
 
-    `base` is the URL that RetrieveURLs begin with; `written` makes a body of what is returned.
+    `base` is the URL that RetrieveURLs begin with; with `xml` the body is XML, written by that.
     Raises `TooLarge` if the search takes too long or its results are, `InvalidParameter` if it
     goes on from nowhere.
     """
@@ -56,10 +57,12 @@ async def search_for(
         counted = await _patient_counts(connection, visibility, query, page)
 
     def made() -> tuple[bytes, int]:
+        if xml is None and query.level is Level.STUDY and not counted:
+            return studies_as_json(page.found, selected, base), 0
         found, left_out = results(page.found, selected, base)
         for result, counts in zip(found, counted, strict=False):
             result.update(counts)
-        return written(found), left_out
+        return written(found, xml), left_out
 
     body, left_out = made() if len(page.found) < IN_THREAD_FROM else await asyncio.to_thread(made)
     return Results(
