@@ -188,6 +188,7 @@ class TestLimits:
     ) -> None:
         body, content_type = multipart(ct_series(1))
         reader, writer = await begin(server, body[:100], content_type, len(body))
+        await asyncio.sleep(0.3)  # until it has its place
         answer = await modality.store(*ct_series(1))
         assert answer.status == 503
         assert int(answer.http.headers["retry-after"]) > 0

@@ -11,7 +11,7 @@ from tests.elements import PIXEL_DATA, element, instance
 from tests.fixtures.server import FixedSettings, Server, serving
 from tests.raw_http import RawConnection, request
 
-HEAD, BODY, STALL = 0.3, 0.4, 0.5
+HEAD, BODY, STALL = 0.6, 0.6, 1.0
 LIMITS = {
     "head_seconds": HEAD,
     "body_idle_seconds": BODY,
@@ -201,6 +201,6 @@ def test_who_takes_an_answer_slowly_gets_all_of_it(
         received += len(data)
         if received > 16 * MIB:
             break
-        time.sleep(0.03)
+        time.sleep(0.05)
     assert received > 16 * MIB
     assert time.monotonic() - begin > 2 * STALL
