@@ -22,6 +22,7 @@ from app.dicom.query import (
     BetweenMoments,
     ByItsVr,
     Empty,
+    InOneItem,
     Key,
     Kinds,
     Match,
@@ -79,6 +80,19 @@ def combined(keys: Iterable[Key]) -> tuple[Key, ...]:
             )
             del matches[time_tag]
     return tuple(Key(tag, found) for tag, found in matches.items())
+
+
+def in_zone(match: Match, minutes: int) -> Match:
+    """The match, with values of DT that tell no zone taken to be so many minutes ahead of UTC."""
+    if isinstance(match, Overlaps):
+        low, high = (
+            end and (end[0], minutes if end[1] is None else end[1])
+            for end in (match.low, match.high)
+        )
+        return Overlaps(low, high)
+    if isinstance(match, InOneItem):
+        return InOneItem(tuple(Key(key.tag, in_zone(key.match, minutes)) for key in match.keys))
+    return match
 
 
 _DATES_AND_TIMES = (

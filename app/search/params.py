@@ -8,6 +8,7 @@
 - `Modality` asked of studies means `ModalitiesInStudy`.
 - `orderby` is a list of attributes, a hyphen before one that is to descend; `after` comes from the
   link to a next page.
+- `TimezoneOffsetFromUTC` is no key, but the zone of the values of DT that tell none.
 - A `limit` above the archive's own is lowered to it, with a warning.
 """
 
@@ -16,9 +17,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
+from app.dicom import moments
 from app.dicom.attributes import ATTRIBUTES, Level, level_of
 from app.dicom.dictionary import is_private_creator, tag_of, vr_of
-from app.dicom.keys import EMPTY_VALUE, combined, match
+from app.dicom.keys import EMPTY_VALUE, combined, in_zone, match
 from app.dicom.query import InOneItem, Key, Kinds, Match, Order, Query, Unmatchable
 from app.errors import BadRequest, InvalidParameter
 from app.index.search import ORDERING
@@ -36,6 +38,11 @@ _OPTIONS = {
 }
 _LIKE_AN_ATTRIBUTE = re.compile(
     r"[0-9A-Fa-f]{8}|[A-Z][A-Za-z0-9]*|[A-Za-z0-9]+(?:\.[A-Za-z0-9]+)+", re.ASCII
+)
+_TIMEZONE = ("00080201",)
+_BY_THE_CLOCK = (
+    "The TimezoneOffsetFromUTC key adjusts values of DT alone. Dates and times are matched as they"
+    " are written."
 )
 _MODALITY, _MODALITIES_IN_STUDY = "00080060", "00080061"
 
@@ -79,7 +86,11 @@ def read_query_string(
         empty_values=_truth(options, "emptyvaluematching"),
         multiple_values=_truth(options, "multiplevaluematching"),
     )
+    included = frozenset(path[0] for path in attributes)
+    zone = _zone(attributes)
     keys = combined(_keys(attributes, kinds))
+    if zone is not None:
+        keys = tuple(Key(key.tag, in_zone(key.match, zone)) for key in keys)
     fields = [name.strip() for text in options.get("includefield", ()) for name in text.split(",")]
     most_results = limits.search_results
     limit = _number(options, "limit", most_results)
@@ -94,7 +105,7 @@ def read_query_string(
         keys=keys,
         study_instance_uid=study_instance_uid,
         series_instance_uid=series_instance_uid,
-        included=frozenset(path[0] for path in attributes) | _included(fields),
+        included=included | _included(fields),
         everything="all" in map(str.lower, fields),
         limit=min(limit, most_results),
         offset=offset,
@@ -102,8 +113,12 @@ def read_query_string(
         after=after,
         before=before,
     )
-    lowered = f"The limit parameter was lowered to the maximum of {most_results}."
-    return Asked(query, (lowered,) if limit > most_results else ())
+    warnings = []
+    if limit > most_results:
+        warnings.append(f"The limit parameter was lowered to the maximum of {most_results}.")
+    if zone is not None and any(vr_of(path[-1]) in {"DA", "TM"} for path in attributes):
+        warnings.append(_BY_THE_CLOCK)
+    return Asked(query, tuple(warnings))
 
 
 def _pairs(query_string: bytes) -> list[tuple[str, str]]:
@@ -152,6 +167,18 @@ def _sorted_out(pairs: Sequence[tuple[str, str]], level: Level) -> tuple[_Attrib
         if len(given.values) > 1 and vr_of(path[-1]) != "UI":
             raise InvalidParameter(name, value, "the attribute is given more than once")
     return attributes, options
+
+
+def _zone(attributes: _Attributes) -> int | None:
+    """Minutes ahead of UTC that the query gives; what gives them is none of its keys then."""
+    given = attributes.get(_TIMEZONE)
+    if given is None or not given.values[0].strip(" *"):
+        return None
+    zone = moments.offset(given.values[0])
+    if zone is None:
+        raise given.refused("it must be an offset such as -0500")
+    del attributes[_TIMEZONE]
+    return zone
 
 
 def _keys(attributes: _Attributes, kinds: Kinds) -> list[Key]:

@@ -22,8 +22,8 @@ def counts_of(found: FoundPatient, tags: Iterable[str] = _COUNTS) -> dict[str, A
 
 
 def wanted_counts(query: Query) -> list[str]:
-    """The tags of those counts that a query asks to return."""
-    return [tag for tag in _COUNTS if query.everything or tag in query.included]
+    """The tags of those counts that a query asks to return, each by its name."""
+    return [tag for tag in _COUNTS if tag in query.included]
 
 
 def patient_keys(found: Sequence[Found]) -> list[PatientKey | None]:

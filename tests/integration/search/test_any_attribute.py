@@ -257,3 +257,22 @@ async def test_an_instance_with_very_long_metadata_is_passed_over_and_said_so(
     answer = await reader.get("/instances?ImageComments=long")
     assert answer.json() == []
     assert "instances were passed over" in answer.headers["warning"]
+
+
+async def test_the_zone_of_the_query_is_that_of_its_moments(reader: Caller) -> None:
+    at = "AcquisitionDateTime"
+    await store(reader.http, image(8, 1, next(fresh), AcquisitionDateTime="20240101120000+0100"))
+    found = ["1.2.5.8.1"]
+    study = "StudyInstanceUID=1.2.5.8"
+
+    async def series(query: str) -> list[str]:
+        results = await reader.search(f"/instances?{study}&{query}")
+        return sorted({result["0020000E"]["Value"][0] for result in results})
+
+    assert await series(f"{at}=20240101120000") == found
+    assert await series(f"{at}=20240101110000&TimezoneOffsetFromUTC=%2B0000") == found
+    assert await series(f"{at}=20240101120000&TimezoneOffsetFromUTC=%2B0000") == []
+    assert await series(f"{at}=20240101120000%2B0100&TimezoneOffsetFromUTC=-0500") == found
+    answer = await reader.get("/studies?StudyDate=20240101&00080201=-0500")
+    assert "adjusts values of DT alone" in answer.headers["warning"]
+    assert (await reader.get("/studies?00080201=x")).status_code == 400
