@@ -28,7 +28,7 @@ Json = dict[str, Any]
 """A data set in the DICOM JSON model: elements by tag."""
 
 REMEMBERED = 4096
-"""Studies whose JSON is remembered, some 3 KB each."""
+"""Studies and series whose JSON is remembered, some 3 KB each."""
 
 _LEVELS = list(Level)
 _RETURNED = {
@@ -97,42 +97,44 @@ def results(found: Iterable[Found], selected: Selection, base: str) -> tuple[lis
     return made, known.left_out if known else 0
 
 
-def studies_as_json(found: Iterable[Found], selected: Selection, base: str) -> bytes:
-    """What `written` makes of the studies; what is made of one is remembered.
+def found_as_json(found: Iterable[Found], selected: Selection, base: str) -> bytes:
+    """What `written` makes of studies or series; what is made of one is remembered.
 
-    Lists of studies are what is asked for most, again and again, and have most in common.
+    Lists of them are what is asked for most, again and again, and have most in common.
     """
     pieces = [
-        _study_as_json(
-            study.attributes,
-            tuple(study.modalities),
-            tuple(study.sop_classes),
-            study.number_of_series,
-            study.number_of_instances,
-            match.study_instance_uid,
+        _as_json(
+            (match.study_instance_uid, match.series_instance_uid),
+            match.study
+            and (
+                match.study.attributes,
+                tuple(match.study.modalities),
+                tuple(match.study.sop_classes),
+                match.study.number_of_series,
+                match.study.number_of_instances,
+            ),
+            match.series,
             selected,
             base,
         )
         for match in found
-        if (study := match.study) is not None
     ]
     return b"[%b]" % b",".join(pieces)
 
 
 @lru_cache(REMEMBERED)
-def _study_as_json(
-    attributes: bytes,
-    modalities: tuple[str, ...],
-    sop_classes: tuple[str, ...],
-    number_of_series: int,
-    number_of_instances: int,
-    uid: str,
+def _as_json(
+    uids: tuple[str, str | None],
+    study: tuple[bytes, tuple[str, ...], tuple[str, ...], int, int] | None,
+    series: FoundSeries | None,
     selected: Selection,
     base: str,
 ) -> bytes:
-    counts = number_of_series, number_of_instances
-    study = FoundStudy(attributes, list(modalities), list(sop_classes), *counts)
-    match = Found(uid, study=study)
+    of_study = None
+    if study is not None:
+        attributes, modalities, sop_classes, *counts = study
+        of_study = FoundStudy(attributes, list(modalities), list(sop_classes), *counts)
+    match = Found(*uids, study=of_study, series=series)
     return orjson.dumps(_result(match, selected, base, {}, {}, None), option=orjson.OPT_SORT_KEYS)
 
 

@@ -10,11 +10,13 @@ from app.index.database import Connection
 from app.index.search import Page, known_patients, search
 from app.index.visibility import Visibility
 from app.search.patient_counts import counts_of, patient_keys, wanted_counts
-from app.search.response import Json, results, selection, studies_as_json, written
+from app.search.response import Json, found_as_json, results, selection, written
 from app.web.multipart import Writer
 
-IN_THREAD_FROM = 50
+IN_THREAD_FROM = 250
 """Results whose making would hold up others for long."""
+WHOLE_IN_THREAD_FROM = 20
+"""Those of which much is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +59,16 @@ async def search_for(
         counted = await _patient_counts(connection, visibility, query, page)
 
     def made() -> tuple[bytes, int]:
-        if xml is None and query.level is Level.STUDY and not counted:
-            return studies_as_json(page.found, selected, base), 0
+        if xml is None and query.level is not Level.INSTANCE and not counted:
+            return found_as_json(page.found, selected, base), 0
         found, left_out = results(page.found, selected, base)
         for result, counts in zip(found, counted, strict=False):
             result.update(counts)
         return written(found, xml), left_out
 
-    body, left_out = made() if len(page.found) < IN_THREAD_FROM else await asyncio.to_thread(made)
+    whole = xml is not None or selected.wanted.metadata
+    most = WHOLE_IN_THREAD_FROM if whole else IN_THREAD_FROM
+    body, left_out = made() if len(page.found) < most else await asyncio.to_thread(made)
     return Results(
         body,
         page.remaining,

@@ -19,6 +19,9 @@ from app.search.response import selection
 from app.settings import Limits
 from tests.benchmarks import population
 
+_INDEXED = 3
+"""Letters that a part of a text needs for an index to know it."""
+
 OHIF = "fuzzymatching=true&includefield=00081030,00080060,00080090,00100030"
 
 
@@ -146,7 +149,8 @@ async def examples(connection: Connection, study: int | None = None) -> dict[str
         "week": f"{day - timedelta(days=6):%Y%m%d}",
         "month": f"{day - timedelta(days=30):%Y%m%d}",
         "name": quote(name.partition("^")[0]),
-        "name_part": quote(name.partition("^")[0][1:]),
+        # An index knows parts of three letters and more.
+        "name_part": quote(next(part for part in name.split("^") if len(part) >= _INDEXED)[-5:]),
         "step": row["request_attributes"][0]["00400009"],
         "station": population.station(row["id"]),
         "after": token_of(place, 0),

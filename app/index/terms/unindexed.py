@@ -69,7 +69,10 @@ async def unindexed(
 ) -> Unindexed | None:
     """What the index does not know yet; None if that is more than `most` changes."""
     values = visibility.parameters
-    if await _HOW_MANY.fetchval(connection, **values, most=most + 1) > most:
+    number = await _HOW_MANY.fetchval(connection, **values, most=most + 1)
+    if number > most:
         return None
+    if not number:
+        return Unindexed(frozenset(), frozenset())
     rows = await _UNINDEXED.fetch(connection, **values, most=most)
     return Unindexed(frozenset(row[0] for row in rows), frozenset(row[1] for row in rows))
