@@ -24,9 +24,10 @@ STATEMENT_SECONDS = 24 * 60 * 60
 
 
 def sweep() -> None:
-    """Remove blobs that a crash left behind; a serving archive does so by itself."""
+    """Remove blobs that a crash left behind a week ago; a serving archive does so by itself."""
     swept = with_archive(sweeping.sweep)
-    print(f"{swept.uploads} uploads swept: {swept.keys} of their keys belong to no instance.")
+    print(f"{swept.ended} uploads ended: {swept.keys} of their keys belonged to no instance.")
+    print(f"{swept.taken} more were taken from processes that are gone, and end in a week.")
 
 
 def check(

@@ -167,11 +167,13 @@ UNION ALL
 SELECT key FROM unnest($1::text[]) AS key JOIN upload
     ON key_stem = regexp_replace(key, '-[0-9]{1,9}$', '')
     AND key ~ '-[0-9]{1,9}$' AND substring(key FROM '[0-9]{1,9}$')::int < number_of_keys
+    AND (fence = 0 AND lease_until > now() OR fence > 1)
 """
 
 
 async def owned(connection: Connection, keys: Collection[str]) -> set[str]:
-    """Those of the keys that belong to an instance, of whatever version, or to an upload."""
+    """Those of the keys that belong to an instance, of whatever version, or to an upload that
+    somebody has, or that was given up."""
     return {key for (key,) in await connection.fetch(_OWNED, list(keys))}
 
 

@@ -60,15 +60,18 @@ async def tell_of(connection: Connection, instance_id: int) -> None:
 
 _GIVE_UP = """
 INSERT INTO upload (partition_id, key_stem, number_of_keys, lease_until, fence)
-VALUES ($1, $2, $3, now() + $4::interval, 1)
+VALUES ($1, $2, $3, now() + $4::interval, 2)
 ON CONFLICT (key_stem) DO UPDATE
-    SET number_of_keys = greatest(upload.number_of_keys, excluded.number_of_keys)
-    WHERE upload.fence > 0
+    SET number_of_keys = greatest(upload.number_of_keys, excluded.number_of_keys),
+        fence = greatest(upload.fence, excluded.fence),
+        lease_until = CASE upload.fence
+            WHEN 0 THEN excluded.lease_until ELSE upload.lease_until END
+    WHERE upload.fence > 0 OR upload.lease_until < now()
 """
 
 
 async def give_up(
     connection: Connection, partition_id: int, key_stem: str, number_of_keys: int, wait: timedelta
 ) -> None:
-    """Leave blobs to the sweepers, after such a time: an upload that is nobody's owns them."""
+    """Leave blobs to the sweepers, after such a time: an upload that was taken twice owns them."""
     await connection.execute(_GIVE_UP, partition_id, key_stem, number_of_keys, wait)

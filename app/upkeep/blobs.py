@@ -1,15 +1,14 @@
 """Are the blobs as they were stored, and does each belong to somebody?
 
-A blob is known if its key belongs to an instance or is one of an upload: from before it was put
-until its instance is in the index, or until it is certain that it is gone (`app.index.uploads`). So
-a blob that is listed, and of which nobody knows at a later moment, belongs to nobody, whatever is
-being stored meanwhile; unless it has just been deleted, so it is looked for once more.
+A blob is known if its key belongs to an instance or is one of an upload that somebody has: from
+before it was put until its instance is in the index. So a blob that is listed, and of which nobody
+knows at a later moment, belongs to nobody, whatever is being stored meanwhile; unless it has just
+been deleted, so it is looked for once more. Of what was given up nothing more is said.
 """
 
 import hashlib
 import re
 from collections.abc import AsyncIterator
-from datetime import timedelta
 
 from app.archive import Archive
 from app.blobs.contract import BlobInfo, BlobMissing, BlobStore
@@ -17,9 +16,7 @@ from app.index import checking, mending
 from app.index.checking import PAGE, CheckedInstance
 from app.span import Span
 from app.upkeep.findings import Fault, Finding, Found, Mend
-
-QUARANTINE = timedelta(days=7)
-"""How long a blob that was given up stays, for who may still know what it is."""
+from app.upkeep.sweep import QUARANTINE
 
 _KEY = re.compile(r"(p([0-9]{1,9})/.+)-([0-9]{1,5})")
 """As `app.blobs.keys` and `app.index.uploads` make them: stem, partition and number."""

@@ -19,7 +19,7 @@ class Fault(StrEnum):
     BLOB_SHARED = "blob-shared"
     """Two instances have the same bytes of one blob."""
     BLOB_UNKNOWN = "blob-unknown"
-    """No instance and no upload knows of the blob."""
+    """No instance has the blob, and nobody is storing one with it."""
     UPLOAD_ABANDONED = "upload-abandoned"
     """The lease of an upload is long over, and no sweeper has come."""
     ROW = "row"

@@ -4,18 +4,21 @@ A blob is left behind when a process dies between putting it and committing its 
 cannot know whether either happened. Its key is then one of an upload (see `app.index.uploads`)
 whose lease nobody extends. A sweeper
 
-1. takes such uploads: from then on nothing can be added under them, however late and by whomever;
-2. reads which of their keys are in the index, which therefore cannot change any more;
+1. takes such uploads: from then on nothing can be added under them, however late and by whomever.
+   That is all, the first time.
+2. takes them again a week later, and reads which of their keys are in the index, which therefore
+   cannot change any more;
 3. deletes the blobs of all the others.
 
 Any number of sweepers can be at work, be stopped between any two steps and go on later: what they
-read in step 2 stays true. Each upload is swept twice, a long time apart, since a process that was
-stopped while it put a blob may put it after the first time.
+read in step 2 stays true. The week is for an index that was restored from a backup: it has uploads
+under which instances were acknowledged that it does not know. Till then a check tells of the blobs.
+A process that was stopped while it put a blob has long put it by then, too.
 """
 
 import asyncio
 import random
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 
 import structlog
@@ -28,32 +31,41 @@ from app.index.uploads import Taken
 
 UPLOADS_AT_ONCE = 16
 BLOBS_AT_ONCE = 8
-BETWEEN_SWEEPS = timedelta(days=1)
-"""No put takes so long; and a sweeper that has not finished by then has died."""
+QUARANTINE = timedelta(days=7)
+"""How long blobs that seem to be nobody's stay. No put takes so long; and a sweeper that has not
+finished by then has died."""
 SECONDS_BETWEEN_LOOKS = 60
 ROUNDS = 2
+"""How often an upload is taken before anything is deleted."""
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """What a sweep has looked through, and for how many blobs it found no instance."""
+    """What a sweep has done."""
 
-    uploads: int = 0
+    taken: int = 0
+    """Uploads that were taken for the first time."""
+    ended: int = 0
+    """Uploads that are no more."""
     keys: int = 0
+    """Of those, the keys without an instance, whose blobs are no more either."""
 
 
 async def sweep(archive: Archive) -> Swept:
-    """Sweep every upload whose lease is over.
+    """Take every upload whose lease is over; end those that were taken a week ago.
 
     Raises `Unavailable` if the index or the blobs are; what was not finished is swept again later.
     """
     swept = Swept()
     while taken := await archive.transact(_take):
         for upload in taken:
-            keys = await _sweep(archive, upload)
-            swept = Swept(swept.uploads + 1, swept.keys + keys)
+            if upload.fence < ROUNDS:
+                swept = replace(swept, taken=swept.taken + 1)
+                continue
+            keys = await _end(archive, upload)
+            swept = replace(swept, ended=swept.ended + 1, keys=swept.keys + keys)
     return swept
 
 
@@ -79,16 +91,16 @@ class Sweeper:
             except Exception as error:
                 log.warning("sweep_failed", error=repr(error))
                 continue
-            if swept.uploads:
-                log.info("swept", uploads=swept.uploads, keys=swept.keys)
+            if swept != Swept():
+                log.info("swept", **asdict(swept))
 
 
 async def _take(connection: Connection) -> list[Taken]:
-    return await uploads.take(connection, most=UPLOADS_AT_ONCE, lease=BETWEEN_SWEEPS)
+    return await uploads.take(connection, most=UPLOADS_AT_ONCE, lease=QUARANTINE)
 
 
-async def _sweep(archive: Archive, upload: Taken) -> int:
-    """Delete what has no instance; how many keys that were."""
+async def _end(archive: Archive, upload: Taken) -> int:
+    """Delete what has no instance, and the upload; how many keys that were."""
     reach(Point.SWEEP_TAKEN)
     keys = upload.all_keys()
     async with archive.reading() as connection:
@@ -99,7 +111,6 @@ async def _sweep(archive: Archive, upload: Taken) -> int:
         some = unowned[first : first + BLOBS_AT_ONCE]
         await asyncio.gather(*(archive.blobs.delete(key) for key in some))
         reach(Point.SWEEP_DELETED)
-    if upload.fence >= ROUNDS:
-        async with archive.writing() as connection:
-            await uploads.finish(connection, upload)
+    async with archive.writing() as connection:
+        await uploads.finish(connection, upload)
     return len(unowned)

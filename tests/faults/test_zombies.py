@@ -9,10 +9,16 @@ import sys
 import time
 from collections.abc import Callable
 
-from app.archive import open_archive
 from tests.faults.history import Heard, client_of, look_at_all, requests_of, send, send_all
 from tests.faults.nursery import ROOT, ServerProcess
-from tests.faults.trial import Stage, assert_whole, now, send_again, sweep_the_dead
+from tests.faults.trial import (
+    Stage,
+    assert_whole,
+    end_leases,
+    now,
+    send_again,
+    sweep_the_dead,
+)
 
 
 async def until(is_so: Callable[[], bool]) -> None:
@@ -54,10 +60,8 @@ async def test_a_sweeper_that_stands_still_deletes_nothing_that_was_stored_since
     server = await stage.start("F8:stop:2")
     sending = asyncio.create_task(send_all(server.base, stage.token, requests))
     await until(lambda: server.is_stopped)
-    archive = await open_archive(stage.settings)
-    async with archive.writing() as connection:
-        await connection.execute("UPDATE upload SET lease_until = now() - interval '1 second'")
-    await archive.close()
+    await sweep_the_dead(stage, most=1)
+    await end_leases(stage)
     sweeper = _sweeper(stage, "S2:stop:1")
     await until(lambda: _stands_still(sweeper.pid))
     server.send(signal.SIGCONT)

@@ -127,17 +127,27 @@ async def sweep_the_dead(stage: Stage, *, most: int = ROUNDS) -> None:
     """
     archive = await open_archive(stage.settings)
     try:
-        await _sweep(archive, most)
+        for _ in range(most):
+            await _end_leases(archive, most)
+            await sweep(archive)
     finally:
         await archive.close()
 
 
-async def _sweep(archive: Archive, most: int = ROUNDS) -> None:
+async def end_leases(stage: Stage) -> None:
+    """Let the leases of all uploads be over."""
+    archive = await open_archive(stage.settings)
+    try:
+        await _end_leases(archive, ROUNDS)
+    finally:
+        await archive.close()
+
+
+async def _end_leases(archive: Archive, most: int) -> None:
     async with archive.writing() as connection:
         await connection.execute(
             "UPDATE upload SET lease_until = now() - interval '1 second' WHERE fence < $1", most
         )
-    await sweep(archive)
 
 
 async def assert_whole(stage: Stage, since: datetime) -> None:
@@ -145,7 +155,8 @@ async def assert_whole(stage: Stage, since: datetime) -> None:
     archive = await open_archive(stage.settings)
     try:
         for _ in range(ROUNDS):
-            await _sweep(archive)
+            await _end_leases(archive, ROUNDS)
+            await sweep(archive)
         found = await checked(archive, since)
         assert not found, f"a check finds {found}"
         async with archive.reading() as connection:

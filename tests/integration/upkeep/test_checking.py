@@ -127,7 +127,11 @@ TORN: dict[str, tuple[Tear, set[Fault], bool]] = {
         {Fault.BLOB_SHARED, Fault.CHANGE_MISSING},
         False,
     ),
-    "old upload": (an_upload_that_nobody_swept, {Fault.UPLOAD_ABANDONED}, True),
+    "old upload": (
+        an_upload_that_nobody_swept,
+        {Fault.UPLOAD_ABANDONED, Fault.BLOB_UNKNOWN},
+        False,
+    ),
     "study counts": (sql(f"UPDATE study {OFF_BY_ONE}"), {Fault.COUNTS}, True),
     "series counts": (sql(f"UPDATE series {OFF_BY_ONE}"), {Fault.COUNTS}, True),
     "number of series": (sql("UPDATE study SET number_of_series = 0"), {Fault.COUNTS}, True),
@@ -257,6 +261,38 @@ async def test_blobs_of_nobody_go_only_on_demand_and_after_a_time(filled: Archiv
     await execute(filled, "UPDATE upload SET lease_until = now() - interval '1 s' WHERE fence > 0")
     await sweep(filled)
     assert await blobs_of(filled) == owned
+
+
+async def test_an_index_restored_from_a_backup_costs_no_blob_that_is_not_given_up(
+    modality: Modality, archive: Archive
+) -> None:
+    """Its uploads are from before, and instances were acknowledged under them since."""
+    before, *since = ct_series(4)
+    assert (await modality.store(before)).status == 200
+    async with archive.reading() as connection:
+        backup = await connection.fetch("SELECT * FROM upload")
+    assert (await modality.store(*since)).status == 200
+    there = await blobs_of(archive)
+    async with archive.transaction() as connection:
+        await connection.execute("DELETE FROM change WHERE sequence > 1")
+        await connection.execute("DELETE FROM instance WHERE id > 1")
+        await connection.execute("UPDATE study SET number_of_instances = 1")
+        await connection.execute("UPDATE series SET number_of_instances = 1")
+        assert await connection.fetch("SELECT id FROM upload") == [
+            (upload["id"],) for upload in backup
+        ]
+    await execute(archive, "UPDATE upload SET lease_until = now() - interval '1 hour'")
+    for _ in range(3):
+        found, check = await run(archive, repair=True)
+        unknown = [finding for finding in found if finding.fault is Fault.BLOB_UNKNOWN]
+        assert len(unknown) == 3
+        assert not check.whole
+        await sweep(archive)
+    assert await blobs_of(archive) == there
+    await execute(archive, "DELETE FROM upload")
+    await sweep(archive)
+    assert await faults(archive) == {Fault.BLOB_UNKNOWN}
+    assert await blobs_of(archive) == there
 
 
 async def test_stores_that_are_under_way_disturb_no_check(

@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 
@@ -18,7 +19,7 @@ from tests.factories import ct_series
 from tests.integration.index.rows import PARTITION, new_instance
 from tests.integration.store.conftest import Modality, blobs_of, count
 
-NOTHING = Swept(0, 0)
+NOTHING = Swept()
 
 
 @pytest.fixture
@@ -48,16 +49,36 @@ async def end_leases(archive: Archive) -> None:
         await connection.execute("UPDATE upload SET lease_until = now() - interval '1 second'")
 
 
+async def take(archive: Archive) -> None:
+    """What sweepers do to begin with. A week is over after it."""
+    await end_leases(archive)
+    assert (await sweep(archive)).keys == 0
+    await end_leases(archive)
+
+
 async def test_a_blob_that_nobody_owns_goes_and_all_others_stay(
     modality: Modality, archive: Archive, loan: Loan
 ) -> None:
     assert (await modality.store(*ct_series(3))).status == 200
     owned = await blobs_of(archive)
     key = await left_behind(archive, loan)
-    await end_leases(archive)
+    await take(archive)
     assert (await blobs_of(archive)).keys() == owned.keys() | {key.blob_key}
-    assert (await sweep(archive)).uploads == 2
+    swept = await sweep(archive)
+    assert (swept.taken, swept.ended) == (0, 2)
     assert await blobs_of(archive) == owned
+    assert await count(archive, "upload") == 0
+
+
+async def test_nothing_goes_before_a_week_is_over(archive: Archive, loan: Loan) -> None:
+    key = await left_behind(archive, loan)
+    await end_leases(archive)
+    assert await sweep(archive) == Swept(taken=1)
+    async with archive.reading() as connection:
+        wait = await connection.fetchval("SELECT lease_until - now() FROM upload")
+    assert timedelta(days=6) < wait < timedelta(days=8)
+    assert await sweep(archive) == NOTHING
+    assert list(await blobs_of(archive)) == [key.blob_key]
 
 
 async def test_nothing_is_swept_before_its_lease_is_over(
@@ -70,15 +91,12 @@ async def test_nothing_is_swept_before_its_lease_is_over(
     assert key.blob_key in await blobs_of(archive)
 
 
-async def test_what_a_stopped_process_puts_after_a_sweep_goes_with_the_next(
+async def test_what_a_stopped_process_puts_after_it_was_taken_goes_too(
     archive: Archive, loan: Loan
 ) -> None:
-    key = await left_behind(archive, loan)
-    await end_leases(archive)
-    await sweep(archive)
+    key = await loan.take()
+    await take(archive)
     await put(archive, key)
-    assert await sweep(archive) == NOTHING
-    await end_leases(archive)
     await sweep(archive)
     assert await blobs_of(archive) == {}
     assert await count(archive, "upload") == 0
@@ -88,8 +106,11 @@ async def test_any_number_of_sweepers_share_the_work(archive: Archive, loan: Loa
     for _ in range(6):
         loan.lose(await left_behind(archive, loan))
     await end_leases(archive)
+    taken = await asyncio.gather(*(sweep(archive) for _ in range(4)))
+    assert sum(one.taken for one in taken) == 6
+    await end_leases(archive)
     swept = await asyncio.gather(*(sweep(archive) for _ in range(4)))
-    assert sum(one.uploads for one in swept) == 6
+    assert sum(one.ended for one in swept) == 6
     assert await blobs_of(archive) == {}
 
 
@@ -108,7 +129,7 @@ async def test_what_is_committed_late_never_counts_on_a_blob_that_was_swept(
     monkeypatch.setattr(LocalBlobs, "delete", delete)
     key = await left_behind(archive, loan)
     late = new_instance(upload_id=key.upload_id, blob_key=key.blob_key)
-    await end_leases(archive)
+    await take(archive)
     stopped = asyncio.create_task(sweep(archive))
     await checked.wait()
     assert await archive.writer.add(PARTITION, [late]) == [Lapsed()]
@@ -124,8 +145,7 @@ async def test_what_was_committed_just_before_is_not_swept(archive: Archive, loa
     await end_leases(archive)
     rows = [new_instance(upload_id=key.upload_id, blob_key=key.blob_key)]
     await archive.writer.add(PARTITION, rows)
-    await sweep(archive)
-    await end_leases(archive)
+    await take(archive)
     await sweep(archive)
     assert await archive.writer.add(PARTITION, rows) == [Added()]
     assert list(await blobs_of(archive)) == [key.blob_key]
@@ -135,7 +155,8 @@ async def test_what_was_swept_takes_the_place_of_nothing(archive: Archive, loan:
     stored, late = await left_behind(archive, loan), await loan.take()
     first = new_instance(upload_id=stored.upload_id, blob_key=stored.blob_key)
     await archive.writer.add(PARTITION, [first])
-    await end_leases(archive)
+    await put(archive, late)
+    await take(archive)
     await sweep(archive)
     second = dataclasses.replace(first, sha256=b"other", blob_key=late.blob_key)
     answers = await archive.transact(lambda c: replace(c, PARTITION, [second, first]))
@@ -161,6 +182,8 @@ async def test_a_store_that_is_overtaken_by_a_sweep_is_told_to_try_again(
         patch.setattr(LocalBlobs, "put", put)
         assert (await modality.store(*slices)).status == 503
     assert await count(archive, "instance") == 0
+    await end_leases(archive)
+    await sweep(archive)
     assert await blobs_of(archive) == {}
     assert (await modality.store(*slices)).status == 200
     assert len(await blobs_of(archive)) == 2
@@ -173,7 +196,7 @@ async def test_a_sweep_that_fails_is_done_again_later(
         raise BlobsUnavailable
 
     await left_behind(archive, loan)
-    await end_leases(archive)
+    await take(archive)
     with monkeypatch.context() as patch:
         patch.setattr(LocalBlobs, "delete", delete)
         with pytest.raises(BlobsUnavailable):
