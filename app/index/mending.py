@@ -4,11 +4,11 @@ Counts are mended by `app.index.recount`.
 """
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 
 from app.index.statements import Connection
 from app.index.tables import Instance, Series, Study
+from app.index.uploads import QUARANTINE, KeyParts
 
 _DESCRIBED = {"study": Study, "series": Series, "instance": Instance}
 
@@ -70,8 +70,10 @@ ON CONFLICT (key_stem) DO UPDATE
 """
 
 
-async def give_up(
-    connection: Connection, partition_id: int, key_stem: str, number_of_keys: int, wait: timedelta
-) -> None:
-    """Leave blobs to the sweepers, after such a time: an upload that was taken twice owns them."""
-    await connection.execute(_GIVE_UP, partition_id, key_stem, number_of_keys, wait)
+async def give_up(connection: Connection, blob: KeyParts) -> None:
+    """Leave a blob to the sweepers, in a week: an upload that was taken twice owns it.
+
+    If an upload has it that has not ended, that stays so: the blob is unknown once it has.
+    """
+    keys = blob.number + 1
+    await connection.execute(_GIVE_UP, blob.partition_id, blob.stem, keys, QUARANTINE)

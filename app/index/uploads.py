@@ -10,14 +10,20 @@
 - Times are those of the database's clock alone.
 """
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import NamedTuple
 
 from sqlalchemy import BigInteger, Interval, Text, bindparam, delete, func, insert, select, update
 
 from app.index.statements import Connection, any_of, prepare, table
 from app.index.tables import Instance, Upload
+
+QUARANTINE = timedelta(days=7)
+"""How long blobs that seem to be nobody's stay. No put takes so long; and a sweeper that has not
+finished by then has died."""
 
 _UPLOAD, _INSTANCE = table(Upload), table(Instance).c
 _OF_THESE = _UPLOAD.c.id == any_of("ids", BigInteger())
@@ -66,9 +72,27 @@ _INDEXED = prepare(
 )
 
 
+_KEY = re.compile(r"(p([0-9]{1,9})/.+)-([0-9]{1,5})")
+"""As `app.blobs.keys` and `key_of` make them: stem, partition and number."""
+
+
 def key_of(stem: str, number: int) -> str:
     """The key with this number of an upload."""
     return f"{stem}-{number}"
+
+
+class KeyParts(NamedTuple):
+    """What a key of a blob is made of."""
+
+    partition_id: int
+    stem: str
+    number: int
+
+
+def parts_of(key: str) -> KeyParts | None:
+    """What a key was made of; None if it is not one of an upload."""
+    found = _KEY.fullmatch(key)
+    return KeyParts(int(found[2]), found[1], int(found[3])) if found else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,14 @@
 """How two instances of one SOP Instance UID differ, for whoever tries to store the second one."""
 
-from typing import Any, TypeVar
+from typing import Any
 
 import orjson
 
 from app.dicom.coercion import received_hashes
 from app.dicom.dataset import Problem
 from app.dicom.jsonmodel import unpack
-from app.index.instances import Differs, Identical
+from app.index.instances import Differs
 from app.store.intake import Intake
-
-_Answer = TypeVar("_Answer")
 
 MOST_NAMED = 20
 """Attributes that are named; more would only hide the first ones."""
@@ -35,14 +33,11 @@ def differences(stored: bytes, offered: bytes) -> tuple[Problem, ...]:
     return tuple(found[:MOST_NAMED])
 
 
-def as_received(intake: Intake, answer: _Answer) -> _Answer | Identical:
-    """The answer of the index, but `Identical` for a file that came before as the same bytes.
+def came_before(intake: Intake, answer: Differs) -> bool:
+    """Whether the stored instance was made of a file of the same bytes.
 
     What a coercion has made of it differs each time, at least in the moment of the change.
     """
-    if not isinstance(answer, Differs):
-        return answer
     came_as = intake.coerced.received if intake.coerced else intake.instance.sha256
     stored: dict[str, Any] = orjson.loads(unpack(answer.metadata_json))
-    same = came_as == answer.sha256 or came_as.hex() in received_hashes(stored)
-    return Identical(answer.blob_key) if same else answer
+    return came_as == answer.stored.sha256 or came_as.hex() in received_hashes(stored)

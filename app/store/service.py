@@ -43,9 +43,10 @@ from app.index.reservations import Loan
 from app.index.visibility import Visibility
 from app.settings import Duplicates
 from app.store.coercing import configured
-from app.store.differences import as_received, differences
+from app.store.differences import differences
 from app.store.intake import Intake, identified, read, receive
 from app.store.outcomes import Outcome, Refusal
+from app.store.vouching import vouched
 
 Part = AsyncIterator[bytes]
 """The bytes of one Part 10 file, as they arrive."""
@@ -254,18 +255,22 @@ async def _add(
     `Unavailable` stands for what may be committed or not, or is not and can be tried again.
     """
     rows = [intake.instance for intake in intakes]
-    replacing = duplicates is Duplicates.REPLACE
-    answers: list[Answer | Unavailable]
-    try:
+
+    async def ask(offered: Sequence[NewInstance]) -> Sequence[Answer]:
         if visibility is None:
-            answers = [*await archive.writer.add(keys.partition_id, rows)]
-        else:
-            answers = [*await add_permitted(archive.database, visibility, rows, replacing=False)]
+            return await archive.writer.add(keys.partition_id, offered)
+        return await add_permitted(archive.database, visibility, offered, replacing=False)
+
+    try:
+        told = await ask(rows)
         reach(Point.AFTER_COMMIT)
     except Unavailable as lack:
         return [lack] * len(rows)
-    answers = [as_received(*each) for each in zip(intakes, answers, strict=True)]
-    if replacing:
+    answers = [
+        await vouched(archive, keys.partition_id, intake, answer, duplicates, ask)
+        for intake, answer in zip(intakes, told, strict=True)
+    ]
+    if duplicates is Duplicates.REPLACE:
         await _replace(archive, keys.partition_id, visibility, rows, answers)
     outcomes: list[Outcome | Unavailable] = []
     for intake, answer in zip(intakes, answers, strict=True):
@@ -336,7 +341,7 @@ async def _without_waste(archive: Archive, key: str, answer: _Found) -> bool:
     match answer:
         case Added() | Replaced():
             return True
-        case Identical(blob_key) | Differs(blob_key) if blob_key == key:
+        case Identical(stored) | Differs(stored) if stored.blob_key == key:
             return True  # it is needed: an earlier commit of this row had succeeded unheard
     try:
         await archive.blobs.delete(key)

@@ -6,20 +6,16 @@ knows at a later moment, belongs to nobody, whatever is being stored meanwhile; 
 been deleted, so it is looked for once more. Of what was given up nothing more is said.
 """
 
-import hashlib
-import re
 from collections.abc import AsyncIterator
 
 from app.archive import Archive
 from app.blobs.contract import BlobInfo, BlobMissing, BlobStore
+from app.blobs.digest import sha256_of
 from app.index import checking, mending
 from app.index.checking import PAGE, CheckedInstance
+from app.index.uploads import KeyParts, parts_of
 from app.span import Span
 from app.upkeep.findings import Fault, Finding, Found, Mend
-from app.upkeep.sweep import QUARANTINE
-
-_KEY = re.compile(r"(p([0-9]{1,9})/.+)-([0-9]{1,5})")
-"""As `app.blobs.keys` and `app.index.uploads` make them: stem, partition and number."""
 
 
 async def check_blob(blobs: BlobStore, instance: CheckedInstance, *, read: bool) -> Finding | None:
@@ -32,12 +28,10 @@ async def check_blob(blobs: BlobStore, instance: CheckedInstance, *, read: bool)
             return Finding.of(Fault.BLOB_LENGTH, instance, what)
         if not read:
             return None
-        digest = hashlib.sha256()
-        async for piece in blobs.stream(instance.blob_key, span):
-            digest.update(piece)
+        sha256 = await sha256_of(blobs, instance.blob_key, span)
     except BlobMissing:
         return Finding.of(Fault.BLOB_MISSING, instance, "its blob is not there")
-    if digest.digest() != instance.sha256:
+    if sha256 != instance.sha256:
         return Finding.of(Fault.BLOB_CONTENT, instance, "its bytes are not those that were stored")
     return None
 
@@ -63,12 +57,11 @@ async def _unknown(
     for blob in page:
         if blob.key in owned or not await _is_there(archive.blobs, blob.key):
             continue
-        ours = _KEY.fullmatch(blob.key)
-        partition = int(ours[2]) if ours else 0
+        ours = parts_of(blob.key)
+        partition = ours.partition_id if ours else 0
         what = f"{blob.length} bytes of {blob.written_at:%Y-%m-%d %H:%M} UTC that nobody knows"
         finding = Finding(Fault.BLOB_UNKNOWN, partition, what, blob_key=blob.key)
-        mend = _giving_up(archive, partition, ours[1], int(ours[3]) + 1) if ours else None
-        yield finding, mend if give_up else None
+        yield finding, _giving_up(archive, ours) if ours and give_up else None
 
 
 async def _is_there(blobs: BlobStore, key: str) -> bool:
@@ -81,9 +74,9 @@ async def _is_there(blobs: BlobStore, key: str) -> bool:
     return True
 
 
-def _giving_up(archive: Archive, partition_id: int, stem: str, keys: int) -> Mend:
+def _giving_up(archive: Archive, blob: KeyParts) -> Mend:
     async def mend() -> None:
         async with archive.writing() as connection:
-            await mending.give_up(connection, partition_id, stem, keys, QUARANTINE)
+            await mending.give_up(connection, blob)
 
     return mend

@@ -19,7 +19,6 @@ A process that was stopped while it put a blob has long put it by then, too.
 import asyncio
 import random
 from dataclasses import asdict, dataclass, replace
-from datetime import timedelta
 
 import structlog
 
@@ -27,13 +26,10 @@ from app.archive import Archive
 from app.faults import Point, reach
 from app.index import uploads
 from app.index.database import Connection
-from app.index.uploads import Taken
+from app.index.uploads import QUARANTINE, Taken
 
 UPLOADS_AT_ONCE = 16
 BLOBS_AT_ONCE = 8
-QUARANTINE = timedelta(days=7)
-"""How long blobs that seem to be nobody's stay. No put takes so long; and a sweeper that has not
-finished by then has died."""
 SECONDS_BETWEEN_LOOKS = 60
 ROUNDS = 2
 """How often an upload is taken before anything is deleted."""

@@ -4,6 +4,7 @@ values     what goes in, what is answered, what comes out
 adding     `add`, the way in
 permitted  the same for who may store a part only
 replacing  `replace`, the way in for those that take the place of others
+rehousing  `rehouse`: the bytes of an instance that had lost them are there again
 locating   `locate` and the other readings, all of what a caller may see
 framing    where the frames of an instance lie
 """
@@ -19,6 +20,7 @@ from app.index.instances.locating import (
     metadata_of,
 )
 from app.index.instances.permitted import add_permitted
+from app.index.instances.rehousing import rehouse
 from app.index.instances.replacing import replace
 from app.index.instances.values import (
     Added,
@@ -31,6 +33,7 @@ from app.index.instances.values import (
     NewInstance,
     Outcome,
     Replaced,
+    StoredBytes,
     StoredInstance,
     StoredMetadata,
 )
@@ -48,6 +51,7 @@ __all__ = [
     "NewInstance",
     "Outcome",
     "Replaced",
+    "StoredBytes",
     "StoredInstance",
     "StoredMetadata",
     "add",
@@ -62,5 +66,6 @@ __all__ = [
     "locate_metadata",
     "locate_versions",
     "metadata_of",
+    "rehouse",
     "replace",
 ]

@@ -32,6 +32,7 @@ from app.index.instances.values import (
     Misplaced,
     NewInstance,
     Outcome,
+    StoredBytes,
 )
 from app.index.statements import (
     Connection,
@@ -71,7 +72,10 @@ async def add(
 
     async def find(uids: Collection[str]) -> dict[str, _Stored]:
         rows = await _FIND.fetch(connection, partition_id=partition_id, uids=list(uids))
-        return {uid: _Stored(*rest) for uid, *rest in rows}
+        return {
+            uid: _Stored(study, series, StoredBytes(*lying), id_)
+            for uid, study, series, id_, *lying in rows
+        }
 
     async def make(uids: Collection[str]) -> dict[str, _Stored]:
         missing = [instance for uid, instance in offered.items() if uid in uids]
@@ -96,9 +100,7 @@ class _Stored:
 
     study_instance_uid: str
     series_instance_uid: str
-    sha256: bytes
-    blob_key: str
-    blob_offset: int
+    stored: StoredBytes
     id: int | None = None
     metadata_json: bytes = b""
     """Of an instance of the same request; that of others is looked up by their id, if needed."""
@@ -108,9 +110,7 @@ class _Stored:
         return cls(
             instance.study_instance_uid,
             instance.series_instance_uid,
-            instance.sha256,
-            instance.blob_key,
-            instance.blob_offset,
+            instance.stored,
             metadata_json=instance.metadata_json,
         )
 
@@ -122,10 +122,11 @@ _FIND = prepare(
         _INSTANCE.sop_instance_uid,
         _STUDY.study_instance_uid,
         _SERIES.series_instance_uid,
-        _INSTANCE.sha256,
+        _INSTANCE.id,
         _INSTANCE.blob_key,
         _INSTANCE.blob_offset,
-        _INSTANCE.id,
+        _INSTANCE.length,
+        _INSTANCE.sha256,
     )
     .join(table(Series), _SERIES.id == _INSTANCE.series_id)
     .join(table(Study), _STUDY.id == _INSTANCE.study_id)
@@ -138,20 +139,18 @@ _FIND = prepare(
 _METADATA = prepare(select(_INSTANCE.metadata_json).where(_INSTANCE.id == bindparam("id")))
 
 
-async def _outcome(connection: Connection, offered: NewInstance, stored: _Stored | None) -> Outcome:
-    if stored is None:
+async def _outcome(connection: Connection, offered: NewInstance, found: _Stored | None) -> Outcome:
+    if found is None:
         return Lapsed()
     uids = offered.study_instance_uid, offered.series_instance_uid
-    if uids != (stored.study_instance_uid, stored.series_instance_uid):
-        return Misplaced(stored.study_instance_uid, stored.series_instance_uid)
-    if offered.sha256 != stored.sha256:
-        metadata = stored.metadata_json
-        if stored.id is not None:
-            metadata = await _METADATA.fetchval(connection, id=stored.id)
-        return Differs(stored.blob_key, stored.sha256, metadata)
-    if (offered.blob_key, offered.blob_offset) != (stored.blob_key, stored.blob_offset):
-        return Identical(stored.blob_key)
-    return Added()
+    if uids != (found.study_instance_uid, found.series_instance_uid):
+        return Misplaced(found.study_instance_uid, found.series_instance_uid)
+    if offered.sha256 != found.stored.sha256:
+        metadata = found.metadata_json
+        if found.id is not None:
+            metadata = await _METADATA.fetchval(connection, id=found.id)
+        return Differs(found.stored, metadata)
+    return Added() if offered.stored == found.stored else Identical(found.stored)
 
 
 COLUMNS = tuple(

@@ -32,6 +32,7 @@ from app.index.instances.values import (
     NewInstance,
     Outcome,
     Replaced,
+    StoredBytes,
 )
 from app.index.statements import Connection, any_of, prepare, prepare_insert, rows_into, table
 from app.index.tables import CHANGE_ORDER, Instance, Series, Study
@@ -76,6 +77,7 @@ async def replace(
 class _Live:
     """What is stored under a UID."""
 
+    stored: StoredBytes
     id: int
     study_id: int
     series_id: int
@@ -83,8 +85,6 @@ class _Live:
     series_instance_uid: str
     sop_class_uid: str
     modality: str | None
-    sha256: bytes
-    blob_key: str
     metadata_json: bytes
     version: int
 
@@ -95,10 +95,9 @@ class _Live:
             id=id_,
             sop_class_uid=instance.sop_class_uid,
             modality=instance.series.get("modality"),
-            sha256=instance.sha256,
-            blob_key=instance.blob_key,
             metadata_json=instance.metadata_json,
             version=self.version + 1,
+            stored=instance.stored,
         )
 
 
@@ -118,10 +117,12 @@ _LOCK = prepare(
         _SERIES.c.series_instance_uid,
         _INSTANCE.c.sop_class_uid,
         _SERIES.c.modality,
-        _INSTANCE.c.sha256,
-        _INSTANCE.c.blob_key,
         _INSTANCE.c.metadata_json,
         _INSTANCE.c.version,
+        _INSTANCE.c.blob_key,
+        _INSTANCE.c.blob_offset,
+        _INSTANCE.c.length,
+        _INSTANCE.c.sha256,
     )
     .join(_SERIES, _SERIES.c.id == _INSTANCE.c.series_id)
     .join(_STUDY, _STUDY.c.id == _INSTANCE.c.study_id)
@@ -140,7 +141,8 @@ async def _locked(
     missing = sorted(uids)
     while missing:
         rows = await _LOCK.fetch(connection, partition_id=partition_id, uids=missing)
-        found |= {uid: _Live(*rest) for uid, *rest in rows}
+        for uid, *described, key, offset, length, sha256 in rows:
+            found[uid] = _Live(StoredBytes(key, offset, length, sha256), *described)
         # Whose row was replaced while this waited for it has another one by now.
         left = [uid for uid in missing if uid not in found]
         there = await _THERE.fetch(connection, partition_id=partition_id, uids=left) if left else []
@@ -148,15 +150,15 @@ async def _locked(
     return found
 
 
-def _outcome(stored: _Live, offered: NewInstance) -> Outcome:
+def _outcome(live: _Live, offered: NewInstance) -> Outcome:
     uids = offered.study_instance_uid, offered.series_instance_uid
-    if uids != (stored.study_instance_uid, stored.series_instance_uid):
-        return Misplaced(stored.study_instance_uid, stored.series_instance_uid)
-    if offered.blob_key == stored.blob_key:
+    if uids != (live.study_instance_uid, live.series_instance_uid):
+        return Misplaced(live.study_instance_uid, live.series_instance_uid)
+    if offered.blob_key == live.stored.blob_key:
         return Added()
-    if offered.sha256 == stored.sha256:
-        return Identical(stored.blob_key)
-    return Replaced(stored.version + 1, stored.metadata_json)
+    if offered.sha256 == live.stored.sha256:
+        return Identical(live.stored)
+    return Replaced(live.version + 1, live.metadata_json)
 
 
 _REMOVE = prepare(

@@ -13,6 +13,16 @@ ENTRY = struct.Struct(">QQ")
 """Of a frame table: offset and length of a frame's items."""
 
 
+@dataclass(frozen=True, slots=True)
+class StoredBytes:
+    """Where the bytes of an instance lie, and what they have to be."""
+
+    blob_key: str
+    blob_offset: int
+    length: int
+    sha256: bytes
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewInstance:
     """An instance whose blob is durable already and which now gets its row.
@@ -48,6 +58,11 @@ class NewInstance:
     frame_bits: int | None = None
     frame_table: bytes | None = None
 
+    @property
+    def stored(self) -> StoredBytes:
+        """Where its bytes lie."""
+        return StoredBytes(self.blob_key, self.blob_offset, self.length, self.sha256)
+
 
 @dataclass(frozen=True, slots=True)
 class Added:
@@ -58,16 +73,15 @@ class Added:
 class Identical:
     """The very same bytes are stored already; nothing was changed."""
 
-    blob_key: str
-    """Of the stored instance: not the one that was offered, which nothing refers to."""
+    stored: StoredBytes
+    """Of the stored instance: not those that were offered, which nothing refers to."""
 
 
 @dataclass(frozen=True, slots=True)
 class Differs:
     """Other bytes are stored under the SOP Instance UID, and stay; nothing was changed."""
 
-    blob_key: str
-    sha256: bytes
+    stored: StoredBytes
     metadata_json: bytes
     """Of the stored instance, to tell what differs."""
 

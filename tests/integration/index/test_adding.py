@@ -120,7 +120,7 @@ async def test_the_same_bytes_again_change_nothing(database: Database) -> None:
         series_instance_uid=new.series_instance_uid,
         sop_instance_uid=new.sop_instance_uid,
     )
-    assert await add(database, again) == [Identical(new.blob_key)]
+    assert await add(database, again) == [Identical(new.stored)]
     assert (
         await rows(
             database,
@@ -147,9 +147,7 @@ async def test_other_bytes_are_refused_with_what_is_stored(database: Database) -
         sop_instance_uid=first.sop_instance_uid,
     )
     await add(database, first)
-    assert await add(database, other) == [
-        Differs(first.blob_key, first.sha256, first.metadata_json)
-    ]
+    assert await add(database, other) == [Differs(first.stored, first.metadata_json)]
     await assert_counted(database)
 
 
@@ -181,8 +179,8 @@ async def test_one_request_may_hold_an_instance_twice(database: Database) -> Non
     elsewhere = new_instance(content=b"content", **place | {"series_instance_uid": new_uid()})
     assert await add(database, first, same, other, neighbour, elsewhere) == [
         Added(),
-        Identical(first.blob_key),
-        Differs(first.blob_key, first.sha256, first.metadata_json),
+        Identical(first.stored),
+        Differs(first.stored, first.metadata_json),
         Added(),
         Misplaced(first.study_instance_uid, first.series_instance_uid),
     ]
@@ -287,7 +285,7 @@ async def test_of_32_stores_of_the_same_bytes_one_wins_and_all_succeed(database:
     outcomes = await at_once(database, ([rival] for rival in rivals))
     assert outcomes.count(Added()) == 1
     winner = rivals[outcomes.index(Added())]
-    assert outcomes.count(Identical(winner.blob_key)) == 31
+    assert outcomes.count(Identical(winner.stored)) == 31
     assert await rows(database, "SELECT blob_key FROM instance") == [(winner.blob_key,)]
     await assert_counted(database)
 
@@ -297,7 +295,7 @@ async def test_of_32_stores_of_different_bytes_one_wins_and_stays(database: Data
     outcomes = await at_once(database, ([rival] for rival in rivals))
     assert outcomes.count(Added()) == 1
     winner = rivals[outcomes.index(Added())]
-    refused = Differs(winner.blob_key, winner.sha256, winner.metadata_json)
+    refused = Differs(winner.stored, winner.metadata_json)
     assert outcomes.count(refused) == 31
     await assert_counted(database)
 

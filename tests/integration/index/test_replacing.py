@@ -105,7 +105,7 @@ async def test_several_are_replaced_together_and_in_their_order(database: Databa
 async def test_the_same_bytes_are_not_replaced(database: Database) -> None:
     old = new_instance(content=b"x")
     await add(database, old)
-    assert await replace(database, instead_of(old, content=b"x")) == [Identical(old.blob_key)]
+    assert await replace(database, instead_of(old, content=b"x")) == [Identical(old.stored)]
     assert await replace(database, old) == [Added()]
     assert len(await versions(database, old.sop_instance_uid)) == 1
 
