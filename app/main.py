@@ -21,6 +21,7 @@ from app.retrieve.versions import router as versions
 from app.retrieve.wado_uri_routes import router as wado_uri
 from app.search.patient_routes import router as patients
 from app.search.routes import router as search
+from app.sessions.routes import router as sessions
 from app.settings import Settings
 from app.store.routes import router as store
 from app.upkeep.indexing import Indexer
@@ -91,6 +92,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         },
     )
     app.include_router(wado_uri)
+    app.include_router(sessions)
     app.include_router(administration)
     app.include_router(health.router)
     return app

@@ -223,6 +223,8 @@ class Settings(BaseSettings):
     """origins of browser viewers; * for any"""
     log_format: Literal["console", "json"] = "console"
     """lines for people or for machines"""
+    session_seconds: Annotated[int, Field(gt=0, le=24 * 3600)] = 1800
+    """for which a browser may look with a cookie that was had for a token"""
     oidc: Oidc | None = None
     """see `Oidc`"""
     limits: Limits = Limits()

@@ -13,6 +13,8 @@ from app.access.grants import subject_of_role, subject_of_token
 from app.access.oidc.provider import Known, Provider
 from app.access.oidc.tokens import looks_signed
 from app.access.principal import Holder, Principal, Scope
+from app.access.sessions import find_session
+from app.access.sessions import principal_of as principal_of_stored
 from app.archive import Archive
 from app.errors import Unauthenticated
 from app.index import grants, partitions, tokens
@@ -22,7 +24,7 @@ from app.index.tokens import Token
 
 REMEMBERED_SECONDS = 30
 REMEMBERED_TOKENS = 10_000
-
+_FAR = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
 
 SCOPE_OF = {
     Action.SEARCH: Scope.READ,
@@ -39,6 +41,7 @@ class Authenticator:
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
         self._remembered: dict[bytes, tuple[float, Principal]] = {}
+        self._held: dict[tuple[int, tuple[str, ...]], tuple[float, Held]] = {}
         oidc = archive.settings.oidc
         self._provider = Provider(oidc) if oidc is not None else None
         self._partition_id: int | None = None
@@ -66,6 +69,27 @@ class Authenticator:
         self._remembered[sha256] = (time.monotonic() + seconds, principal)
         return principal
 
+    async def principal_of_session(self, secret: str) -> Principal:
+        """Whose session this is the secret of. Raises `Unauthenticated` if it has ended."""
+        session = await find_session(self._archive.database, secret)
+        if session is None:
+            raise Unauthenticated
+        held = None
+        if session.restricted:
+            held = await self._held_by(session.partition_id, tuple(session.subjects))
+        return principal_of_stored(session, held)
+
+    async def _held_by(self, partition_id: int, subjects: tuple[str, ...]) -> Held:
+        key, now = (partition_id, subjects), time.monotonic()
+        if (remembered := self._held.get(key)) and now < remembered[0]:
+            return remembered[1]
+        async with self._archive.reading() as connection:
+            held = await grants.held(connection, partition_id, subjects)
+        if len(self._held) >= REMEMBERED_TOKENS:
+            self._held.clear()
+        self._held[key] = now + REMEMBERED_SECONDS, held
+        return held
+
     async def _recognise(self, presented: str, sha256: bytes) -> tuple[float, Principal]:
         """Whose token it is, and for how many seconds that may be remembered."""
         provider = self._provider
@@ -83,6 +107,7 @@ class Authenticator:
             partition_id=token.partition_id,
             scopes=frozenset(scope for scope in Scope if scope in token.scopes),
             holder=await self._holder(token) if token.restricted else None,
+            expires_at=token.expires_at,
         )
         return _remember_seconds(token), principal
 
@@ -98,7 +123,8 @@ class Authenticator:
             held = await grants.held(connection, self._partition_id, known.subjects)
         holder = holder_of(known, held, oidc.patient_issuer)
         scopes = frozenset(SCOPE_OF[action] for action in holder.actions if action in SCOPE_OF)
-        principal = Principal(None, known.name, self._partition_id, scopes, holder)
+        until = datetime.fromtimestamp(min(known.expires_at, _FAR), UTC)
+        principal = Principal(None, known.name, self._partition_id, scopes, holder, until)
         seconds = known.expires_at - time.time()
         return min(max(seconds, 0.0), REMEMBERED_SECONDS), principal
 

@@ -1,6 +1,7 @@
 """`Principal`: who is asking, and what their token lets them do."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from app.errors import Forbidden
@@ -45,6 +46,8 @@ class Principal:
     scopes: frozenset[Scope]
     holder: Holder | None = None
     """None for who sees the whole partition."""
+    expires_at: datetime | None = None
+    """When what the caller came with ends by itself."""
 
     def visibility_for(self, action: Action) -> Visibility:
         """What this caller may do that to; every reading statement takes it.

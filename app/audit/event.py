@@ -6,6 +6,7 @@
     GET     /patients..., ... /priors          110112  Query                         E
     GET     ... /studies/{uid}...              110104  DICOM Instances Transferred   R
     DELETE  ... /studies/{uid}...              110105  DICOM Study Deleted           D
+    /session                                   110114  User Authentication           E
     /admin/...                                 110113  Security Alert                C R U D
     answered with 401                          110114  User Authentication           E
     answered with 403                          110113  Security Alert                E
@@ -131,6 +132,8 @@ def note_of(method: str, path: str) -> Note:
         rest = "/studies"
     if path.startswith("/admin/"):
         return Note(EventId.SECURITY_ALERT, _ADMINISTRATIVE.get(method, Action.READ), _uid(study))
+    if path == "/session":
+        return Note(EventId.USER_AUTHENTICATION, Action.EXECUTE)
     if study is None and rest not in _COLLECTIONS:
         return Note(*_OTHER)
     if method not in {"GET", "HEAD"}:

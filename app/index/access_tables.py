@@ -90,6 +90,32 @@ class Token(SQLModel, table=True):
     last_used_at: datetime | None = moment()
 
 
+class Session(SQLModel, table=True):
+    """What a caller who is known was given to come again with; removed when it is ended."""
+
+    __table_args__ = (Index("session_expires", "expires_at"),)
+
+    id: int | None = identity()
+    partition_id: int = Field(foreign_key="partition.id")
+    sha256: bytes = Field(sa_type=LargeBinary, unique=True)
+    token_id: int | None = Field(default=None, sa_type=BigInteger, foreign_key="token.id")
+    """With which the caller came; it ends with it."""
+    name: str = Field(sa_type=Text)
+    study_instance_uid: str | None = Field(default=None, sa_type=Text)
+    """The one that it opens, as a parameter of an address; null for a cookie."""
+    restricted: bool
+    """Whether it sees only what grants let these subjects see; else the whole partition."""
+    subjects: list[str] = texts()
+    actions: list[str] = texts()
+    of_patient: list[str] = texts()
+    """Actions that are narrowed to the patient."""
+    patient_id: str | None = Field(default=None, sa_type=Text)
+    issuer_of_patient_id: str | None = Field(default=None, sa_type=Text)
+    purpose: str | None = Field(default=None, sa_type=Text)
+    created_at: datetime = now()
+    expires_at: datetime = Field(sa_type=DateTime(timezone=True))
+
+
 class Grant(SQLModel, table=True):
     """What a subject may do, and of what. It covers what has all the values that are not null."""
 

@@ -37,7 +37,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
-from app.index.access_tables import Audit, AuditChain, AuditRetention, Grant, Token
+from app.index.access_tables import Audit, AuditChain, AuditRetention, Grant, Session, Token
 from app.index.columns import identity, moment, now, number, texts
 from app.index.term_tables import Indexed, InstanceTerms, SeriesTerms, StudyTerms
 
@@ -55,6 +55,7 @@ __all__ = [
     "Series",
     "SeriesMetadata",
     "SeriesTerms",
+    "Session",
     "Study",
     "StudyTerms",
     "Token",

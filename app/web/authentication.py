@@ -1,14 +1,23 @@
 """`Authentication`: no request reaches a route, known or not, without a caller who is known.
 
-Only what tells nothing of the archive is open to everybody; see `OPEN_PATHS`.
+Who is asking is told by, and in this order, the Authorization header or the cookie of a session.
+The cookie is good for looking alone (GET and HEAD below the DICOMweb path), and for ending its
+session. Only what tells nothing of the archive is open to everybody; see `OPEN_PATHS`.
 """
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.access.authenticator import Authenticator
+from app.access.principal import Principal
 from app.errors import Unauthenticated
+from app.web.cookies import Cookie, is_of_our_site
+from app.web.dependencies import DICOMWEB, base_of
 
 OPEN_PATHS = frozenset({"/", "/health/live", "/health/ready"})
+BY_COOKIE = "by_cookie"
+"""In the state of a request: whether a cookie said who is asking."""
+
+SESSION = f"{DICOMWEB}/session"
 
 
 class Authentication:
@@ -22,11 +31,34 @@ class Authentication:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
-            authenticator: Authenticator = scope["app"].state.authenticator
-            headers = [value for name, value in scope["headers"] if name == b"authorization"]
-            if len(headers) != 1:
-                # Of two, a proxy before us may have looked at the other.
-                raise Unauthenticated
-            authorization = headers[0].decode("latin-1")
-            scope["state"]["principal"] = await authenticator.principal_of(authorization)
+            scope["state"]["principal"] = await _principal_of(scope)
         await self._app(scope, receive, send)
+
+
+async def _principal_of(scope: Scope) -> Principal:
+    authenticator: Authenticator = scope["app"].state.authenticator
+    told = [value for name, value in scope["headers"] if name == b"authorization"]
+    if len(told) > 1:
+        # Of two, a proxy before us may have looked at the other.
+        raise Unauthenticated
+    if told:
+        return await authenticator.principal_of(told[0].decode("latin-1"))
+    if _may_come_by_cookie(scope["method"], scope["path"]):
+        return await _by_cookie(scope, authenticator)
+    raise Unauthenticated
+
+
+def _may_come_by_cookie(method: str, path: str) -> bool:
+    if method in {"GET", "HEAD"}:
+        return path.startswith(DICOMWEB + "/")
+    return (method, path) == ("DELETE", SESSION)
+
+
+async def _by_cookie(scope: Scope, authenticator: Authenticator) -> Principal:
+    base, headers = base_of(scope), scope["headers"]
+    values = Cookie.of(base).values_in(headers)
+    if len(values) != 1 or not is_of_our_site(headers, base):
+        raise Unauthenticated
+    principal = await authenticator.principal_of_session(values[0])
+    scope["state"][BY_COOKIE] = True
+    return principal

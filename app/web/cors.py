@@ -4,12 +4,16 @@
 - A preflight is answered here, with no caller known and nothing else done: browsers send one for
   every URL of a frame.
 - The headers are listed one by one, since `*` does not cover Authorization.
-- There are no cookies, so credentials are never allowed, and `*` as origin gives nothing away.
+- Cookies are for `<img>` and the like, and not read through here: credentials are never allowed,
+  but for getting and ending a session, and then only to origins that the settings name. `*` gives
+  nothing away.
 """
 
 from collections.abc import Sequence
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.web.authentication import BY_COOKIE, SESSION
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -24,11 +28,17 @@ EXPOSED_HEADERS = (
 MAX_AGE = b"7200"
 """Seconds; Chromium keeps no preflight for longer."""
 
+WITH_CREDENTIALS = b"access-control-allow-credentials", b"true"
 EVERYWHERE: Headers = [
     (b"access-control-expose-headers", EXPOSED_HEADERS),
-    # Lets an `<img>` of a page under COEP show what it may fetch.
-    (b"cross-origin-resource-policy", b"cross-origin"),
     (b"x-content-type-options", b"nosniff"),
+]
+# Lets an `<img>` of a page under COEP show what it may fetch; and what a cookie opens only to pages
+# of the same site.
+FOR_ALL = b"cross-origin-resource-policy", b"cross-origin"
+FOR_OUR_SITE: Headers = [
+    (b"cross-origin-resource-policy", b"same-site"),
+    (b"vary", b"Cookie"),
 ]
 PREFLIGHT: Headers = [
     (b"access-control-allow-methods", ALLOWED_METHODS),
@@ -55,7 +65,7 @@ class Cors:
                 origin = value
             elif name == b"access-control-request-method":
                 preflight = value
-        allowance = self._allowance(origin)
+        allowance = self._allowance(origin, scope["path"])
         if origin and preflight and scope["method"] == "OPTIONS":
             headers = [*allowance, *PREFLIGHT]
             await send({"type": "http.response.start", "status": 204, "headers": headers})
@@ -64,16 +74,19 @@ class Cors:
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *allowance, *EVERYWHERE]
+                of_cookie = scope.get("state", {}).get(BY_COOKIE, False)
+                reach = FOR_OUR_SITE if of_cookie else (FOR_ALL,)
+                message["headers"] = [*message["headers"], *allowance, *EVERYWHERE, *reach]
             await send(message)
 
         await self._app(scope, receive, with_headers)
 
-    def _allowance(self, origin: bytes | None) -> Headers:
+    def _allowance(self, origin: bytes | None, path: str) -> Headers:
         if b"*" in self._origins:
             return [(b"access-control-allow-origin", b"*")]
         # The answer depends on who asks, whoever asked first.
         vary = (b"vary", b"Origin")
         if origin in self._origins:
-            return [(b"access-control-allow-origin", origin), vary]
+            credentials = [WITH_CREDENTIALS] if path == SESSION else []
+            return [(b"access-control-allow-origin", origin), *credentials, vary]
         return [vary]

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from fastapi import Depends, Request
+from starlette.types import Scope as AsgiScope
 
 from app.access.principal import Principal, Scope
 from app.archive import Archive
@@ -43,23 +44,28 @@ def require(scope: Scope) -> Callable[[Request], Awaitable[Principal]]:
 
 
 async def base_url(request: Request) -> str:
+    """As `base_of`."""
+    return base_of(request.scope)
+
+
+def base_of(scope: AsgiScope) -> str:
     """The absolute URL of the DICOMweb base as callers reach it, with no slash at the end.
 
     It is the configured public URL, else the address that a trusted proxy was called by, else that
     of the socket that the request came in by; never the Host header, which is the caller's word and
     often lacks the port.
     """
-    archive = await get_archive(request)
+    archive: Archive = scope["app"].state.archive
     if archive.settings.public_url is not None:
         return archive.settings.public_url.rstrip("/") + DICOMWEB
-    origin: str | None = request.scope["state"].get(ORIGIN)
+    origin: str | None = scope["state"].get(ORIGIN)
     if origin is not None:
         return origin + DICOMWEB
-    host, port = request.scope.get("server") or ("localhost", None)
+    host, port = scope.get("server") or ("localhost", None)
     if port is None:
-        return f"{request.scope['scheme']}://localhost{DICOMWEB}"
+        return f"{scope['scheme']}://localhost{DICOMWEB}"
     host = f"[{host}]" if ":" in host else host
-    return f"{request.scope['scheme']}://{host}:{port}{DICOMWEB}"
+    return f"{scope['scheme']}://{host}:{port}{DICOMWEB}"
 
 
 ArchiveOf = Annotated[Archive, Depends(get_archive)]

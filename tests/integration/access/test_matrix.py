@@ -23,7 +23,10 @@ READING = ("search", "read", "render")
 OF_OURS = (("study_instance_uid", OURS.study_instance_uid),)
 OF_ANOTHER = (("study_instance_uid", THINGS[-1].study_instance_uid),)
 
-UNKNOWN = ("nobody", "garbage", "expired", "revoked", "wrong scheme", "empty", "in the query")
+UNKNOWN = (
+    *("nobody", "garbage", "expired", "revoked", "wrong scheme", "empty"),
+    *("in the query", "as a cookie"),
+)
 RESTRICTED: dict[str, list[Given]] = {
     "without grants": [],
     "study": [Given((*READING, "store"), OF_OURS)],
@@ -67,6 +70,7 @@ SEARCH = expected(_NO_READERS, 200)
 SEARCH_IN_STUDY = expected(_READERS | _NO_READERS | dict.fromkeys((*ALLOWED, "searches"), 200), 404)
 READ = expected(_READERS | _NO_READERS | dict.fromkeys((*ALLOWED, "reads"), 200), 404)
 RENDER = expected(_READERS | _NO_READERS | dict.fromkeys((*ALLOWED, "renders"), 200), 404)
+SESSION = expected(_NO_READERS, 201)
 STORE = expected(
     _NO_STORERS
     | dict.fromkeys((*OF_OTHERS, *SCOPED), 200)
@@ -128,6 +132,12 @@ MATRIX: dict[tuple[str, str], Row] = (
         for what in ("rendered", "thumbnail")
     }
     | {("GET", "/wado"): Row(READ)}
+    | {
+        ("POST", "/dicomweb/session"): Row(SESSION),
+        ("GET", "/dicomweb/session"): Row(SEARCH),
+        # None of them has a cookie; tests/integration/access/test_sessions.py has.
+        ("DELETE", "/dicomweb/session"): Row(expected(_NO_READERS, 404)),
+    }
     | {
         ("POST", f"/dicomweb{path}"): Row(STORE, FILE)
         for path in ("/studies", "/studies/{study_instance_uid}")
@@ -233,13 +243,17 @@ async def test_everybody_is_answered_as_the_matrix_says(
             case "wrong scheme":
                 sent["headers"]["Authorization"] = f"Token {tokens['administrator']}"
             case "in the query":
-                sent["params"] = {**sent["params"], "token": tokens["administrator"]}
+                token = tokens["administrator"]
+                sent["params"] = {**sent["params"], "token": token, "access_token": token}
+            case "as a cookie":
+                sent["headers"]["Cookie"] = f"hilum={tokens['administrator']}"
             case "empty":
                 sent["headers"]["Authorization"] = "Bearer"
             case _:
                 sent["headers"]["Authorization"] = f"Bearer {tokens[caller]}"
         answer = await http.request(method, url, **sent)
         found[method, path] = answer.status_code
+        http.cookies.clear()
         if answer.status_code == 401:
             assert "Bearer" in answer.headers["www-authenticate"]
     assert found == {route: row.expected[caller] for route, row in MATRIX.items()}

@@ -1,5 +1,7 @@
 """Browsers let viewers of other origins use the archive, errors included."""
 
+from typing import Any
+
 import pytest
 
 from app.web.cors import Cors
@@ -52,10 +54,29 @@ async def test_with_a_list_only_its_origins_are_let_in() -> None:
         assert call.headers["vary"] == "Accept, Origin"
 
 
-async def test_credentials_are_never_allowed() -> None:
-    for origins in (["*"], [VIEWER.decode()]):
-        call = await Call()(Cors(answering(), origins), scope(headers=[(b"origin", VIEWER)]))
-        assert "access-control-allow-credentials" not in call.headers
+async def test_credentials_are_allowed_for_a_session_alone_and_by_name_alone() -> None:
+    allowed = []
+    for origins in (["*"], [VIEWER.decode()], ["https://other.example"]):
+        for path in ("/dicomweb/session", "/dicomweb/studies", "/dicomweb/session/", "/"):
+            for headers in ([(b"origin", VIEWER)], PREFLIGHT):
+                method = "OPTIONS" if headers is PREFLIGHT else "POST"
+                asked = scope(method, path, headers=headers)
+                call = await Call()(Cors(answering(), origins), asked)
+                if "access-control-allow-credentials" in call.headers:
+                    assert call.headers["access-control-allow-origin"] == VIEWER.decode()
+                    allowed.append((origins[0], path, method))
+    named = VIEWER.decode(), "/dicomweb/session"
+    assert allowed == [(*named, "POST"), (*named, "OPTIONS")]
+
+
+async def test_what_a_cookie_opens_is_for_pages_of_the_same_site() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        scope["state"]["by_cookie"] = True
+        await answering()(scope, receive, send)
+
+    call = await Call()(Cors(app, ["*"]), scope())
+    assert call.headers["cross-origin-resource-policy"] == "same-site"
+    assert "Cookie" in call.headers["vary"]
 
 
 async def test_options_that_is_no_preflight_goes_on() -> None:

@@ -1,0 +1,120 @@
+"""Sessions: what a caller who is known is given for a while, where no header can be sent.
+
+A browser sends no Authorization header for `<img>` and `<video>`. So a token can be exchanged for
+
+- a cookie, which opens to the browser all that the caller may look at;
+- a token for the address (`access_token=`), which opens one study for a few minutes.
+
+Neither can do anything but look. Both end with the token that they were had for, and at once when
+they are ended: unlike tokens they are looked up for every request.
+"""
+
+import math
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from app.access.credentials import TOKEN_BYTES, hash_of
+from app.access.grants import READING
+from app.access.principal import Holder, Principal, Scope
+from app.index import sessions
+from app.index.database import Database
+from app.index.grants import Held
+from app.index.restriction import Action, Patient
+from app.index.sessions import Session
+
+PREFIX = "hilum_session_"
+LONGEST_SECRET = 128
+"""Characters that are looked up at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A session that was made: the only moment at which its secret can be seen."""
+
+    secret: str
+    expires_at: datetime
+
+    @property
+    def seconds(self) -> int:
+        """For how long it can be used from now on."""
+        return max(math.ceil((self.expires_at - datetime.now(UTC)).total_seconds()), 0)
+
+
+async def open_session(
+    index: Database, principal: Principal, seconds: float, study_instance_uid: str | None = None
+) -> Opened:
+    """Make a session for a caller, for so long or until what the caller came with ends.
+
+    `study_instance_uid`: the one study that it opens. Raises `Forbidden` for who may not read.
+    """
+    principal.demand(Scope.READ)
+    expires_at = datetime.now(UTC) + timedelta(seconds=seconds)
+    if principal.expires_at is not None:
+        expires_at = min(expires_at, principal.expires_at)
+    holder = principal.holder
+    patient = holder.patient if holder else None
+    session = Session(
+        partition_id=principal.partition_id,
+        token_id=principal.token_id,
+        name=principal.name,
+        study_instance_uid=study_instance_uid,
+        restricted=holder is not None,
+        subjects=holder.subjects if holder else (),
+        actions=_reading(holder.actions if holder else ()),
+        of_patient=_reading(holder.of_patient if holder else ()),
+        patient_id=patient.patient_id if patient else None,
+        issuer_of_patient_id=patient.issuer if patient else None,
+        purpose=holder.purpose if holder else None,
+        expires_at=expires_at,
+    )
+    secret = PREFIX + secrets.token_urlsafe(TOKEN_BYTES)
+    async with index.transaction() as connection:
+        await sessions.create(connection, hash_of(secret), session)
+    return Opened(secret, expires_at)
+
+
+async def find_session(index: Database, secret: str) -> Session | None:
+    """The session with this secret, if it has not ended."""
+    if len(secret) > LONGEST_SECRET or not secret.startswith(PREFIX) or not secret.isascii():
+        return None
+    async with index.reading() as connection:
+        return await sessions.find(connection, hash_of(secret))
+
+
+async def end_session(index: Database, secret: str) -> bool:
+    """End a session at once, for every process; False if there is none with this secret."""
+    async with index.transaction() as connection:
+        return await sessions.end(connection, hash_of(secret))
+
+
+def principal_of(session: Session, held: Held | None) -> Principal:
+    """The caller again, who can only look now; `held`: of the grants, where they restrict."""
+    holder = None
+    if held is not None:
+        if session.study_instance_uid is not None:
+            held = replace(held, studies=(session.study_instance_uid,), patients=())
+        patient = None
+        if session.patient_id is not None:
+            patient = Patient(session.patient_id, session.issuer_of_patient_id)
+        holder = Holder(
+            tuple(session.subjects),
+            held,
+            session.purpose,
+            frozenset(map(Action, session.actions)),
+            frozenset(map(Action, session.of_patient)),
+            patient,
+        )
+    return Principal(
+        session.token_id,
+        session.name,
+        session.partition_id,
+        frozenset({Scope.READ}),
+        holder,
+        session.expires_at,
+    )
+
+
+def _reading(actions: Iterable[Action]) -> list[str]:
+    return [action.value for action in READING if action in actions]
