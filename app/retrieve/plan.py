@@ -104,8 +104,8 @@ class Plan:
     parts: tuple[Part, ...] | FrameParts | PartsOfMany
     is_inflated: bool = False
     """Whether spans count in the inflated file of the (only) instance."""
-    left_out: int = 0
-    """Instances that should be in it, and of which the bytes are lost."""
+    left_out: int | None = None
+    """Instances that should be in it, and of which the bytes are lost; None if none may be."""
 
     @property
     def models(self) -> tuple[Part, ...]:

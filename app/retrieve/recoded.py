@@ -41,7 +41,7 @@ _EMPTY_OFFSET_TABLE = _ITEM.pack(*_ITEM_TAG, 0)
 _BYTE = 8
 
 
-def content_pieces(archive: Archive, content: Content, reader: Reader) -> AsyncIterator[bytes]:
+def content_pieces(archive: Archive, content: Content, reader: Reader) -> AsyncGenerator[bytes]:
     """The bytes of any content, of any length."""
     match content:
         case RecodedFrame() | RecodedInstance():

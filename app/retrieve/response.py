@@ -8,7 +8,7 @@ Rules:
   same parts are the same bytes.
 """
 
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import aclosing
 from dataclasses import replace
 from email.utils import format_datetime
@@ -27,7 +27,8 @@ from app.retrieve.contents import (
     is_small,
 )
 from app.retrieve.inflated import reader_of
-from app.retrieve.plan import Part, Plan, batches
+from app.retrieve.lost import LOST, read_runs, without_lost
+from app.retrieve.plan import Plan, batches
 from app.retrieve.recoded import content_pieces, recoded_bytes
 from app.retrieve.stream import Reader, ahead, read_small, settled
 from app.retrieve.zipped import length_of_zip, zip_pieces
@@ -52,8 +53,24 @@ async def plan_response(
 
     `gate`: where a message that streams waits for its turn, which lasts until it is sent; then
     `TooBusy` may be raised. Raises `RangeNotSatisfiable`, `Corrupt` and what the store of blobs
-    raises.
+    raises; but where instances may be left out, those are of which bytes are lost, as far as that
+    shows before the answer begins.
     """
+    try:
+        answer = await _answer(request, archive, plan, base, gate)
+        if plan.left_out is not None and isinstance(answer, StreamingResponse):
+            await answer.begin()
+    except LOST:
+        rest = None if plan.left_out is None else await without_lost(archive, plan)
+        if rest is None:
+            raise
+        return await plan_response(request, archive, rest, base, gate)
+    return answer
+
+
+async def _answer(
+    request: Request, archive: Archive, plan: Plan, base: str, gate: Gate | None
+) -> Response:
     validator = plan.validator(base)
     etag = strong_etag(validator)
     unchanged = not_modified(request, etag)
@@ -91,7 +108,8 @@ async def _multipart(
     first, *others = islice(batches(plan.parts), 2)
     if not others and is_small(first[0].content):
         async with reader_of(archive, plan) as reader:
-            body = await _run(first, heads, reader) + end
+            read = await read_small([part.content for part in first], reader)
+        body = _joined(heads, read) + end
         return Response(body, _status(plan), headers, writer.content_type)
     if len(plan.parts) == 1:
         content = await settled(plan.parts[0].content, archive.blobs)
@@ -152,9 +170,9 @@ async def _message(
 ) -> AsyncGenerator[bytes]:
     """The multipart message, in pieces that it takes one read or more to make."""
     async with reader_of(archive, plan) as reader:
-        for run in batches(plan.parts):
-            if is_small(run[0].content):
-                yield await _run(run, heads, reader)
+        async for run, read in read_runs(plan.parts, reader):
+            if read is not None:
+                yield _joined(heads, read)
             else:
                 pieces = content_pieces(archive, run[0].content, reader)
                 first = await anext(pieces, b"")  # what cannot be begun can still be told
@@ -165,9 +183,8 @@ async def _message(
     yield end
 
 
-async def _run(run: Sequence[Part], heads: Iterator[bytes], reader: Reader) -> bytes:
-    pieces = await read_small([part.content for part in run], reader)
-    return b"".join(chain.from_iterable((next(heads), piece) for piece in pieces))
+def _joined(heads: Iterator[bytes], read: Iterable[bytes]) -> bytes:
+    return b"".join(chain.from_iterable((next(heads), data) for data in read))
 
 
 async def _single_part(

@@ -62,7 +62,7 @@ async def read_small(contents: Sequence[Content], reader: Reader) -> list[bytes]
     return pieces
 
 
-async def read_pieces(content: Content, reader: Reader) -> AsyncIterator[bytes]:
+async def read_pieces(content: Content, reader: Reader) -> AsyncGenerator[bytes]:
     """The bytes of one content of any length."""
     match content:
         case Plain():

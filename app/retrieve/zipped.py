@@ -8,11 +8,10 @@ import asyncio
 from collections.abc import AsyncGenerator, Iterable
 
 from app.archive import Archive
-from app.retrieve.contents import is_small
 from app.retrieve.inflated import reader_of
-from app.retrieve.plan import Part, Plan, batches
+from app.retrieve.lost import read_runs
+from app.retrieve.plan import Part, Plan
 from app.retrieve.recoded import content_pieces
-from app.retrieve.stream import read_small
 from app.web.zipping import ZipWriter, zip_length
 
 _LONG_BYTES = 64 * 1024  # adding them to a checksum would hold up the event loop
@@ -22,9 +21,8 @@ async def zip_pieces(archive: Archive, plan: Plan) -> AsyncGenerator[bytes]:
     """The archive, in pieces that it takes one read or more to make."""
     writer = ZipWriter()
     async with reader_of(archive, plan) as reader:
-        for run in batches(plan.parts):
-            if is_small(run[0].content):
-                read = await read_small([part.content for part in run], reader)
+        async for run, read in read_runs(plan.parts, reader):
+            if read is not None:
                 yield await asyncio.to_thread(_members, writer, run, read)
                 continue
             (part,) = run

@@ -118,14 +118,23 @@ class StreamingResponse(Response):
         self.media_type = media_type
         self.background = None
         self._pieces = body
+        self._begun = False
+        self._first: bytes | None = None
         self.init_headers(headers)
         if length is not None:
             self.headers["Content-Length"] = str(length)
 
+    async def begin(self) -> None:
+        """Make the first piece, so that what goes wrong with it is raised here."""
+        self._first = await anext(self._pieces, None)
+        self._begun = True
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         gone = asyncio.create_task(_disconnected(receive))
         try:
-            piece = await anext(self._pieces, None)
+            if not self._begun:
+                await self.begin()
+            piece, self._first = self._first, None
             await send(
                 {
                     "type": "http.response.start",

@@ -6,6 +6,7 @@ import zipfile
 import httpx
 import pytest
 
+from app.blobs.contract import CHUNK
 from tests.acceptance.retrieve.conftest import store
 from tests.factories import ct_series
 from tests.fixtures.server import Server
@@ -59,3 +60,79 @@ async def test_nothing_is_told_where_nothing_is_left(
     await lose(shared_server, files)
     answer = await viewer.get(paths[0].partition("/instances/")[0])
     assert answer.status_code == 500
+
+
+async def damage(server: Server, files: list[bytes]) -> None:
+    """Turn one bit of each of the instances, without a change of their lengths."""
+    for path in (server.data_dir / "blobs").rglob("*"):
+        if path.is_file() and (data := path.read_bytes()) in files:
+            path.chmod(0o600)
+            path.write_bytes(data[:-3] + bytes([data[-3] ^ 1]) + data[-2:])
+
+
+@pytest.mark.parametrize("more", [0, 40])
+async def test_what_is_damaged_where_an_answer_begins_is_left_out(
+    viewer: httpx.AsyncClient, shared_server: Server, more: int
+) -> None:
+    """Of short answers, and of those that are sent in pieces."""
+    files = slices(4 + more)
+    paths = await store(viewer, *files)
+    await damage(shared_server, [files[0], files[2]])
+    await lose(shared_server, [files[3]])
+    rest = [files[1], *files[4:]]
+    for resource in (paths[0].partition("/series/")[0], paths[0].partition("/instances/")[0]):
+        for accept in (DICOM, f"{DICOM}; transfer-syntax=1.2.840.10008.1.2.1.99"):
+            answer = await viewer.get(resource, headers={"Accept": accept})
+            assert answer.status_code == 206
+            told = answer.headers["warning"]
+            assert told.endswith(f": 3 of {4 + more} instances cannot be read")
+            assert len(parts_of(answer)) == len(rest)
+            if accept == DICOM:
+                assert parts_of(answer) == rest
+        zipped = await viewer.get(resource, headers={"Accept": "application/zip"})
+        assert zipped.status_code == 206
+        assert zipped.headers["warning"] == told
+        with zipfile.ZipFile(io.BytesIO(zipped.content)) as archive:
+            assert [archive.read(name) for name in archive.namelist()] == rest
+    assert (await viewer.get(paths[0])).status_code == 500
+
+
+@pytest.mark.parametrize("more", [0, 40])
+async def test_where_all_are_damaged_there_is_no_answer(
+    viewer: httpx.AsyncClient, shared_server: Server, more: int
+) -> None:
+    files = slices(2 + more)
+    paths = await store(viewer, *files)
+    await damage(shared_server, files)
+    for accept in (DICOM, "application/zip"):
+        answer = await viewer.get(paths[0].partition("/instances/")[0], headers={"Accept": accept})
+        assert answer.status_code == 500
+
+
+@pytest.mark.parametrize("accept", [DICOM, "application/zip"])
+async def test_an_answer_breaks_off_after_all_that_is_good(
+    viewer: httpx.AsyncClient, shared_server: Server, accept: str
+) -> None:
+    files = slices(60)
+    paths = await store(viewer, *files)
+    await damage(shared_server, [files[55]])
+    received = bytearray()
+    series = paths[0].partition("/instances/")[0]
+
+    async def receive() -> None:
+        async with viewer.stream("GET", series, headers={"Accept": accept}) as answer:
+            assert answer.status_code == 200
+            async for piece in answer.aiter_raw():
+                received.extend(piece)
+
+    with pytest.raises(httpx.RemoteProtocolError):
+        await receive()
+    assert all(one in received for one in files[:55])
+    assert not any(one in received for one in files[55:])
+
+
+def slices(count: int) -> list[bytes]:
+    """A series, of which 40 and more instances are too much to be read at once."""
+    series = ct_series(count, Rows=128, Columns=128, PixelData=bytes(32768))
+    assert sum(map(len, series[4:])) > CHUNK or count < 40
+    return series
