@@ -22,7 +22,7 @@ _Text = Annotated[str | None, typer.Option()]
 
 @commands.command("add")
 def add(
-    subject: Annotated[str, typer.Argument(help="token:NUMBER or role:NAME.")],
+    subject: Annotated[str, typer.Argument(help="token:NUMBER, user:ID or role:NAME.")],
     action: Annotated[
         list[Action] | None, typer.Option(help="Default search, read, render; repeatable.")
     ] = None,
@@ -41,7 +41,7 @@ def add(
     days: Annotated[int | None, typer.Option(min=1, help="How long it holds.")] = None,
     partition: Annotated[str, typer.Option(help="The tenant that it is of.")] = DEFAULT,
 ) -> None:
-    """Let a token or a role see what has all the given values; print the number of the grant."""
+    """Let a subject see what has all the given values; print the number of the grant."""
     scope = {
         "institution": institution,
         "patient_id": patient_id,
@@ -73,7 +73,9 @@ def add(
 
 @commands.command("list")
 def list_all(
-    subject: Annotated[str | None, typer.Argument(help="token:NUMBER or role:NAME.")] = None,
+    subject: Annotated[
+        str | None, typer.Argument(help="token:NUMBER, user:ID or role:NAME.")
+    ] = None,
     partition: Annotated[str, typer.Option(help="The tenant that they are of.")] = DEFAULT,
 ) -> None:
     """Show the grants of everybody, or of one subject."""
