@@ -69,10 +69,13 @@ class Authenticator:
         self._remembered[sha256] = (time.monotonic() + seconds, principal)
         return principal
 
-    async def principal_of_session(self, secret: str) -> Principal:
-        """Whose session this is the secret of. Raises `Unauthenticated` if it has ended."""
+    async def principal_of_session(
+        self, secret: str, study_instance_uid: str | None = None
+    ) -> Principal:
+        """Whose session this is the secret of, the one that opens that study alone or, without it,
+        that of a cookie. Raises `Unauthenticated` if there is none or it has ended."""
         session = await find_session(self._archive.database, secret)
-        if session is None:
+        if session is None or session.study_instance_uid != study_instance_uid:
             raise Unauthenticated
         held = None
         if session.restricted:

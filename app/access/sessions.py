@@ -3,7 +3,9 @@
 A browser sends no Authorization header for `<img>` and `<video>`. So a token can be exchanged for
 
 - a cookie, which opens to the browser all that the caller may look at;
-- a token for the address (`access_token=`), which opens one study for a few minutes.
+- a token for the address (`access_token=`), which opens one study for a few minutes: for what
+  cannot keep a cookie either. Addresses are kept in histories and told to others, so it is little
+  that this one gives away.
 
 Neither can do anything but look. Both end with the token that they were had for, and at once when
 they are ended: unlike tokens they are looked up for every request.
@@ -21,10 +23,12 @@ from app.access.principal import Holder, Principal, Scope
 from app.index import sessions
 from app.index.database import Database
 from app.index.grants import Held
-from app.index.restriction import Action, Patient
+from app.index.restriction import Action, Depth, Patient
 from app.index.sessions import Session
 
 PREFIX = "hilum_session_"
+STUDY_SECONDS = 300
+"""For which a token in an address is good."""
 LONGEST_SECRET = 128
 """Characters that are looked up at all."""
 
@@ -62,7 +66,7 @@ async def open_session(
         study_instance_uid=study_instance_uid,
         restricted=holder is not None,
         subjects=holder.subjects if holder else (),
-        actions=_reading(holder.actions if holder else ()),
+        actions=_reading(holder.actions if holder else READING),
         of_patient=_reading(holder.of_patient if holder else ()),
         patient_id=patient.patient_id if patient else None,
         issuer_of_patient_id=patient.issuer if patient else None,
@@ -92,9 +96,10 @@ async def end_session(index: Database, secret: str) -> bool:
 def principal_of(session: Session, held: Held | None) -> Principal:
     """The caller again, who can only look now; `held`: of the grants, where they restrict."""
     holder = None
+    if session.study_instance_uid is not None:
+        seen = held or Held(Depth.STUDY, None, None)
+        held = replace(seen, studies=(session.study_instance_uid,), patients=())
     if held is not None:
-        if session.study_instance_uid is not None:
-            held = replace(held, studies=(session.study_instance_uid,), patients=())
         patient = None
         if session.patient_id is not None:
             patient = Patient(session.patient_id, session.issuer_of_patient_id)

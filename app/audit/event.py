@@ -7,7 +7,7 @@
     GET     ... /studies/{uid}...              110104  DICOM Instances Transferred   R
     DELETE  ... /studies/{uid}...              110105  DICOM Study Deleted           D
     /session                                   110114  User Authentication           E
-    /admin/...                                 110113  Security Alert                C R U D
+    /admin/..., /studies/{uid}/token           110113  Security Alert                C R U D
     answered with 401                          110114  User Authentication           E
     answered with 403                          110113  Security Alert                E
     anything else                              110100  Application Activity          E
@@ -136,7 +136,9 @@ def note_of(method: str, path: str) -> Note:
         return Note(EventId.USER_AUTHENTICATION, Action.EXECUTE)
     if study is None and rest not in _COLLECTIONS:
         return Note(*_OTHER)
-    if method not in {"GET", "HEAD"}:
+    if rest == "/token":
+        what = EventId.SECURITY_ALERT, Action.CREATE
+    elif method not in {"GET", "HEAD"}:
         what = _BY_METHOD.get(method, _OTHER)
     elif rest in _COLLECTIONS:
         what = EventId.QUERY, Action.EXECUTE

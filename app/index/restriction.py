@@ -56,7 +56,7 @@ class Restriction:
     """What the grants of one caller are found by."""
 
     subjects: tuple[str, ...]
-    """The caller and its roles."""
+    """The caller and its roles; none for who sees all of `studies`, whatever the grants say."""
     action: Action
     depth: Depth
     """Of the deepest of the grants."""
@@ -79,7 +79,9 @@ class Restriction:
     @property
     def values(self) -> list[Any]:
         """For the parameters that the tables have."""
-        values: list[Any] = [*self.subjects, self.action.value, self.purpose]
+        values: list[Any] = []
+        if self.subjects:
+            values += [*self.subjects, self.action.value, self.purpose]
         if self.patient is not None:
             values += [self.patient.patient_id, self.patient.issuer]
         if self.studies is not None:
@@ -164,6 +166,24 @@ class _Writer:
     def __init__(self, form: tuple[Depth, int, bool, bool], first: int) -> None:
         depth, subjects, of_patient, bounded = form
         self._depth = depth
+        granted = "true" if bounded else "false"
+        if subjects:
+            granted = self._by_grants(subjects, first)
+            first += subjects + 2
+        if of_patient:
+            issuer = f"(${first + 1}::text IS NULL OR st.issuer_of_patient_id = ${first + 1})"
+            granted = f"st.patient_id = ${first} AND {issuer} AND {granted}"
+            first += 2
+        if bounded:
+            named = (
+                f"st.study_instance_uid = ANY (${first}::text[])"
+                f" OR st.patient_id = ANY (${first + 1}::text[])"
+            )
+            granted = f"({named}) AND {granted}"
+        self._granted = granted
+
+    def _by_grants(self, subjects: int, first: int) -> str:
+        """What is true of what the grants of so many subjects cover."""
         # Not as an array: of one the planner believes that it holds many values, so that it plans
         # anew for each request, which takes longer than to look.
         holders = ", ".join(f"${first + number}" for number in range(subjects))
@@ -177,24 +197,12 @@ class _Writer:
             f"${first}::text = ANY (g.actions)",
             "(g.expires_at IS NULL OR g.expires_at > now())",
             f"(g.purpose IS NULL OR g.purpose = ${first + 1}::text)",
-            f"g.depth <= {depth:d}",
-            *(match for level in Depth if level <= depth for match in _MATCHES[level]),
+            f"g.depth <= {self._depth:d}",
+            *(match for level in Depth if level <= self._depth for match in _MATCHES[level]),
         ]
         # Without any grant it is null, which is not true either.
         covering = f"FROM access_grant AS g WHERE {' AND '.join(conditions)}"
-        granted = f"NOT (SELECT bool_or(g.denies) {covering})"
-        first += 2
-        if of_patient:
-            issuer = f"(${first + 1}::text IS NULL OR st.issuer_of_patient_id = ${first + 1})"
-            granted = f"st.patient_id = ${first} AND {issuer} AND {granted}"
-            first += 2
-        if bounded:
-            named = (
-                f"st.study_instance_uid = ANY (${first}::text[])"
-                f" OR st.patient_id = ANY (${first + 1}::text[])"
-            )
-            granted = f"({named}) AND {granted}"
-        self._granted = granted
+        return f"NOT (SELECT bool_or(g.denies) {covering})"
 
     def expressions(self, tables: Collection[str], *, joined: bool) -> Iterator[tuple[str, str]]:
         """The tables and their selects, in an order in which each sees those that it needs."""

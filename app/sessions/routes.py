@@ -1,9 +1,11 @@
-"""A token in exchange for what a browser can send by itself: a cookie.
+"""A token in exchange for what a browser can send by itself: a cookie, or a part of an address.
 
-    /dicomweb/session           POST  GET  DELETE
+    /dicomweb/session                   POST  GET  DELETE
+    /dicomweb/studies/{study}/token     POST
 
 An extension. The cookie opens to `<img>`, `<video>` and `<iframe>` what the token may look at, and
-is good for GET and HEAD of DICOMweb alone. DELETE ends it for every process at once.
+is good for GET and HEAD of DICOMweb alone; DELETE ends it for every process at once. The token of
+one study is good for five minutes, as `access_token` in addresses of what belongs to the study.
 """
 
 from fastapi import APIRouter, Request
@@ -11,8 +13,10 @@ from starlette.responses import JSONResponse, Response
 
 from app.access import sessions
 from app.errors import Forbidden, NotFound
+from app.sessions.service import open_study
 from app.web.cookies import Cookie, is_of_our_site
 from app.web.dependencies import DICOMWEB, ArchiveOf, BaseUrl, Reader
+from app.web.study_tokens import PARAMETER
 
 router = APIRouter(prefix=DICOMWEB, tags=["Sessions"])
 
@@ -50,6 +54,14 @@ async def end_session(_: Reader, archive: ArchiveOf, base: BaseUrl, request: Req
     response = Response(status_code=204)
     cookie.take_back(response)
     return response
+
+
+@router.post("/studies/{study}/token", status_code=201)
+async def token_of_study(caller: Reader, archive: ArchiveOf, study: str) -> Response:
+    """Give the caller a token that opens this study in an address, for five minutes."""
+    opened = await open_study(archive, caller, study)
+    content = {PARAMETER: opened.secret, "expires_at": opened.expires_at.isoformat()}
+    return JSONResponse(content, 201, {"Cache-Control": "no-store"})
 
 
 def _told(expires_at: str | None, status: int = 200) -> Response:

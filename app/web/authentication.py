@@ -1,9 +1,14 @@
 """`Authentication`: no request reaches a route, known or not, without a caller who is known.
 
-Who is asking is told by, and in this order, the Authorization header or the cookie of a session.
-The cookie is good for looking alone (GET and HEAD below the DICOMweb path), and for ending its
-session. Only what tells nothing of the archive is open to everybody; see `OPEN_PATHS`.
+Who is asking is told by, and in this order, the Authorization header, a token of one study in the
+address, or the cookie of a session. The cookie is good for looking alone (GET and HEAD below the
+DICOMweb path), and for ending its session. Two at once are refused, but for the cookie, which a
+browser adds by itself.
+
+Only what tells nothing of the archive is open to everybody; see `OPEN_PATHS`.
 """
+
+from collections.abc import Sequence
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -12,6 +17,7 @@ from app.access.principal import Principal
 from app.errors import Unauthenticated
 from app.web.cookies import Cookie, is_of_our_site
 from app.web.dependencies import DICOMWEB, base_of
+from app.web.study_tokens import kept_by_nobody, study_asked_for, take_tokens
 
 OPEN_PATHS = frozenset({"/", "/health/live", "/health/ready"})
 BY_COOKIE = "by_cookie"
@@ -31,18 +37,26 @@ class Authentication:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
-            scope["state"]["principal"] = await _principal_of(scope)
+            in_address = take_tokens(scope)
+            if in_address:
+                send = kept_by_nobody(send)
+            scope["state"]["principal"] = await _principal_of(scope, in_address)
         await self._app(scope, receive, send)
 
 
-async def _principal_of(scope: Scope) -> Principal:
+async def _principal_of(scope: Scope, in_address: Sequence[str]) -> Principal:
     authenticator: Authenticator = scope["app"].state.authenticator
     told = [value for name, value in scope["headers"] if name == b"authorization"]
-    if len(told) > 1:
+    if len(told) + len(in_address) > 1:
         # Of two, a proxy before us may have looked at the other.
         raise Unauthenticated
     if told:
         return await authenticator.principal_of(told[0].decode("latin-1"))
+    if in_address:
+        study = study_asked_for(scope)
+        if study is None:
+            raise Unauthenticated
+        return await authenticator.principal_of_session(in_address[0], study)
     if _may_come_by_cookie(scope["method"], scope["path"]):
         return await _by_cookie(scope, authenticator)
     raise Unauthenticated

@@ -70,6 +70,9 @@ SEARCH = expected(_NO_READERS, 200)
 SEARCH_IN_STUDY = expected(_READERS | _NO_READERS | dict.fromkeys((*ALLOWED, "searches"), 200), 404)
 READ = expected(_READERS | _NO_READERS | dict.fromkeys((*ALLOWED, "reads"), 200), 404)
 RENDER = expected(_READERS | _NO_READERS | dict.fromkeys((*ALLOWED, "renders"), 200), 404)
+TOKEN_OF_STUDY = {
+    caller: 201 if 200 in {READ[caller], RENDER[caller]} else READ[caller] for caller in CALLERS
+}
 SESSION = expected(_NO_READERS, 201)
 STORE = expected(
     _NO_STORERS
@@ -135,6 +138,7 @@ MATRIX: dict[tuple[str, str], Row] = (
     | {
         ("POST", "/dicomweb/session"): Row(SESSION),
         ("GET", "/dicomweb/session"): Row(SEARCH),
+        ("POST", "/dicomweb/studies/{study}/token"): Row(TOKEN_OF_STUDY),
         # None of them has a cookie; tests/integration/access/test_sessions.py has.
         ("DELETE", "/dicomweb/session"): Row(expected(_NO_READERS, 404)),
     }
