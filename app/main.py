@@ -13,6 +13,7 @@ from app.access.authenticator import Authenticator
 from app.administration.routes import router as administration
 from app.archive import open_archive
 from app.audit.trail import Trail
+from app.inspection.routes import router as inspection
 from app.retrieve.bulkdata_routes import router as bulkdata
 from app.retrieve.metadata_routes import router as metadata
 from app.retrieve.rendered_routes import router as rendered
@@ -94,6 +95,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(wado_uri)
     app.include_router(sessions)
     app.include_router(administration)
+    app.include_router(inspection)
     app.include_router(health.router)
     return app
 

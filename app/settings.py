@@ -221,6 +221,8 @@ class Settings(BaseSettings):
     """other content under a stored UID: `reject`, `replace` by a new version, or `keep` the old"""
     cors_origins: list[str] = ["*"]
     """origins of browser viewers; * for any"""
+    audit_source: Annotated[str, Field(pattern=_PRINTABLE)] = "hilum"
+    """what this archive is called where audits are gathered"""
     log_format: Literal["console", "json"] = "console"
     """lines for people or for machines"""
     session_seconds: Annotated[int, Field(gt=0, le=24 * 3600)] = 1800

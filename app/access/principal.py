@@ -16,6 +16,7 @@ class Scope(StrEnum):
     READ = "read"
     STORE = "store"
     DELETE = "delete"
+    AUDIT = "audit"
     ADMIN = "admin"
 
 

@@ -70,8 +70,8 @@ async def issue_token(
     """As `create_token`; `partition` may be the id of one that is there."""
     if not 0 < len(name) <= NAME_CHARACTERS or not name.isprintable():
         raise InvalidParameter("name", name, f"is not 1 to {NAME_CHARACTERS} printable characters")
-    if restricted and Scope.ADMIN in scopes:
-        raise InvalidParameter("scopes", "admin", "cannot be had by a restricted token")
+    for scope in {Scope.ADMIN, Scope.AUDIT} & set(scopes) if restricted else ():
+        raise InvalidParameter("scopes", scope, "cannot be had by a restricted token")
     if not restricted and (roles or purpose):
         raise InvalidParameter("roles", ",".join(roles), "are those of restricted tokens")
     for role in roles:

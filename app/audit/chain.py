@@ -19,6 +19,8 @@ import orjson
 from app.audit.event import AuditEvent
 
 FIELDS = tuple(field.name for field in fields(AuditEvent))
+LATER = ("subtype", "patient_id", "issuer_of_patient_id", "purpose", "reason")
+"""Fields that the first records did not have."""
 
 
 def genesis(partition_id: int) -> bytes:
@@ -29,9 +31,13 @@ def genesis(partition_id: int) -> bytes:
 def canonical(record: Any) -> bytes:
     """A record as JSON: every field of `AuditEvent`, keys in order, no white space, UTF-8.
 
+    Of `LATER` only those with a value: they were added, and older records keep their hashes.
     The moment is in UTC with microseconds, as `2026-01-02T03:04:05.678900Z`.
     """
     values = {name: getattr(record, name) for name in FIELDS}
+    for name in LATER:
+        if values[name] is None:
+            del values[name]
     at = values["at"].astimezone(UTC)
     return orjson.dumps(values | {"at": f"{at:%Y-%m-%dT%H:%M:%S.%fZ}"}, option=orjson.OPT_SORT_KEYS)
 

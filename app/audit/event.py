@@ -8,12 +8,13 @@
     DELETE  ... /studies/{uid}...              110105  DICOM Study Deleted           D
     /session                                   110114  User Authentication           E
     /admin/..., /studies/{uid}/token           110113  Security Alert                C R U D
+    GET     /fhir/AuditEvent...                110101  Audit Log Used                R
     answered with 401                          110114  User Authentication           E
     answered with 403                          110113  Security Alert                E
     anything else                              110100  Application Activity          E
 
 All of it is read from the request itself, so that no route can forget to tell; what only the body
-says, a room adds to the request's `Note`.
+says, a room adds to the request's `Note`. Whose the study is, `app.audit.trail` adds.
 """
 
 import re
@@ -22,6 +23,7 @@ from datetime import datetime
 from enum import IntEnum, StrEnum
 from urllib.parse import parse_qsl, quote
 
+from app.dicom import normal
 from app.dicom.dictionary import tag_of, vr_of
 
 NOBODY = 0
@@ -34,9 +36,11 @@ class EventId(StrEnum):
     """What happened: codes of PS3.16 CID 400."""
 
     APPLICATION_ACTIVITY = "110100"
+    AUDIT_LOG_USED = "110101"
     INSTANCES_ACCESSED = "110103"
     INSTANCES_TRANSFERRED = "110104"
     STUDY_DELETED = "110105"
+    EXPORT = "110106"
     QUERY = "110112"
     SECURITY_ALERT = "110113"
     USER_AUTHENTICATION = "110114"
@@ -69,13 +73,20 @@ class Note:
     study_instance_uid: str | None = None
     series_instance_uid: str | None = None
     sop_instance_uid: str | None = None
+    subtype: str | None = None
+    """A code of PS3.16 CID 401, where the event needs one."""
+    patient_id: str | None = None
+    issuer_of_patient_id: str | None = None
+    reason: str | None = None
+    """Why, in the caller's words, if it had to be told."""
 
 
 @dataclass(frozen=True, slots=True)
 class AuditEvent:
     """One record: fields as the columns of `app.index.tables.Audit`.
 
-    Every field is covered by the hashes of the chain, so one that is added changes them.
+    Every field is covered by the hashes of the chain. One that is added later is left out of them
+    where it has no value, so that older records keep theirs (see `app.audit.chain`).
     """
 
     partition_id: int
@@ -93,6 +104,13 @@ class AuditEvent:
     study_instance_uid: str | None
     series_instance_uid: str | None
     sop_instance_uid: str | None
+    subtype: str | None = None
+    patient_id: str | None = None
+    """As the index matches it, like the issuer."""
+    issuer_of_patient_id: str | None = None
+    purpose: str | None = None
+    """What the caller is there for (purpose of use), as its token says."""
+    reason: str | None = None
 
 
 _OBJECT = re.compile(
@@ -100,7 +118,9 @@ _OBJECT = re.compile(
 )
 _UID = re.compile(r"[0-9.]{1,64}")
 _COLLECTIONS = frozenset({"/studies", "/series", "/instances", "/patients", "/priors"})
-_OF_PATIENT = re.compile(r"/patients/.+/studies")
+_OF_PATIENT = re.compile(r"/patients/(?P<patient>.+)/studies")
+_AUDIT = re.compile(r"/fhir/AuditEvent(/.*)?")
+REASON_CHARACTERS = 1024
 _BY_METHOD = {
     "POST": (EventId.INSTANCES_TRANSFERRED, Action.CREATE),
     "PUT": (EventId.INSTANCES_TRANSFERRED, Action.UPDATE),
@@ -108,6 +128,17 @@ _BY_METHOD = {
 }
 _ADMINISTRATIVE = {"POST": Action.CREATE, "PUT": Action.UPDATE, "DELETE": Action.DELETE}
 _OTHER = (EventId.APPLICATION_ACTIVITY, Action.EXECUTE)
+
+_IDENTIFYING = {
+    "patientid": "patient",
+    "00100020": "patient",
+    "issuerofpatientid": "issuer",
+    "00100021": "issuer",
+    "studyinstanceuid": "study",
+    "0020000d": "study",
+}
+_MOST_KEYS = 256
+IDENTIFIER_CHARACTERS = 64
 
 _FREE_OF_NAMES = frozenset(
     {
@@ -128,8 +159,12 @@ def note_of(method: str, path: str) -> Note:
     of = _OBJECT.match(path)
     study, series, instance = of.groups() if of else (None, None, None)
     rest = path[of.end() :] if of else path
-    if _OF_PATIENT.fullmatch(rest):
-        rest = "/studies"
+    of_patient = _OF_PATIENT.fullmatch(rest)
+    if of_patient:
+        note = Note(EventId.QUERY, Action.EXECUTE, patient_id=_patient(of_patient["patient"]))
+        return note if method in {"GET", "HEAD"} else Note(*_OTHER)
+    if _AUDIT.fullmatch(path):
+        return Note(EventId.AUDIT_LOG_USED, Action.READ)
     if path.startswith("/admin/"):
         return Note(EventId.SECURITY_ALERT, _ADMINISTRATIVE.get(method, Action.READ), _uid(study))
     if path == "/session":
@@ -165,13 +200,16 @@ def audit_event(
     client_address: str | None,
     partition_id: int,
     principal: str | None,
+    purpose: str | None = None,
 ) -> AuditEvent:
     """The record of a request that is answered with this status.
 
-    `query` is the query string as it came; `partition_id` and `principal` are the caller's, or
-    `NOBODY` and None.
+    `query` is the query string as it came; `partition_id`, `principal` and `purpose` are the
+    caller's, or `NOBODY` and None.
     """
     event, action = note.event, note.action
+    if query and event == EventId.QUERY:
+        _note_what_is_matched(note, query)
     if status == 401:
         event, action = EventId.USER_AUTHENTICATION, Action.EXECUTE
     elif status == 403:
@@ -192,7 +230,31 @@ def audit_event(
         study_instance_uid=note.study_instance_uid,
         series_instance_uid=note.series_instance_uid,
         sop_instance_uid=note.sop_instance_uid,
+        subtype=note.subtype,
+        patient_id=note.patient_id,
+        issuer_of_patient_id=note.issuer_of_patient_id,
+        purpose=purpose,
+        reason=_plain(note.reason, REASON_CHARACTERS) if note.reason else None,
     )
+
+
+def _note_what_is_matched(note: Note, query: bytes) -> None:
+    """Note the one patient or the one study that a search is for."""
+    found: dict[str, str] = {}
+    for key, value in parse_qsl(query.decode("latin-1"))[:_MOST_KEYS]:
+        if (name := _IDENTIFYING.get(key.lower())) and not set(value) & set("*?\\,"):
+            found[name] = value
+    if patient := found.get("patient"):
+        note.patient_id = note.patient_id or _patient(patient)
+    if note.patient_id and (issuer := found.get("issuer")):
+        note.issuer_of_patient_id = _patient(issuer)
+    if note.study_instance_uid is None:
+        note.study_instance_uid = _uid(found.get("study"))
+
+
+def _patient(text: str) -> str | None:
+    """An identifier as the index has it; None for what is none."""
+    return normal.text(text[:IDENTIFIER_CHARACTERS]) if text.isprintable() else None
 
 
 def outcome_of(status: int) -> Outcome:

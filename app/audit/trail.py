@@ -14,6 +14,7 @@ import structlog
 from app.archive import Archive
 from app.audit import chain
 from app.audit.event import AuditEvent
+from app.audit.patients import Patients
 from app.errors import Unavailable
 from app.index import audits
 from app.index.database import Connection
@@ -39,6 +40,7 @@ class Trail:
         self._log = structlog.get_logger()
         self._waiting: deque[_Waiting] = deque()
         self._writer: asyncio.Task[None] | None = None
+        self._patients = Patients()
 
     async def record(self, event: AuditEvent) -> None:
         """Return when the event is on stable storage. Raises `AuditUnavailable` if it is not."""
@@ -64,7 +66,8 @@ class Trail:
                     while self._waiting:
                         batch = self._take_of_one_partition()
                         async with asyncio.timeout(WRITE_SECONDS):
-                            await _append(connection, [event for event, _ in batch])
+                            events = [event for event, _ in batch]
+                            await _append(connection, await self._patients.told(connection, events))
                         _settle(batch, None)
             # Whatever it was: the records are not there, and the next ones would fare no better.
             except Exception as error:

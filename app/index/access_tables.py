@@ -8,10 +8,20 @@ from sqlmodel import Field, SQLModel
 from app.index.columns import identity, moment, now, texts
 
 
+def _found_by(column: str) -> Index:
+    there = text(f"{column} IS NOT NULL")
+    return Index(f"audit_{column}", "partition_id", column, "at", postgresql_where=there)
+
+
 class Audit(SQLModel, table=True):
     """One request and its outcome, written before the answer is sent. Append-only."""
 
-    __table_args__ = (Index("audit_at", "partition_id", "at"),)
+    __table_args__ = (
+        Index("audit_at", "partition_id", "at"),
+        _found_by("principal"),
+        _found_by("patient_id"),
+        _found_by("study_instance_uid"),
+    )
 
     partition_id: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
     """The caller's; 0 if nobody is known."""
@@ -39,6 +49,15 @@ class Audit(SQLModel, table=True):
     study_instance_uid: str | None = Field(default=None, sa_type=Text)
     series_instance_uid: str | None = Field(default=None, sa_type=Text)
     sop_instance_uid: str | None = Field(default=None, sa_type=Text)
+    subtype: str | None = Field(default=None, sa_type=Text)
+    """A DICOM code (PS3.16 CID 401), where the event needs one."""
+    patient_id: str | None = Field(default=None, sa_type=Text)
+    """Whose data it was about, if it was one patient's."""
+    issuer_of_patient_id: str | None = Field(default=None, sa_type=Text)
+    purpose: str | None = Field(default=None, sa_type=Text)
+    """What the caller was there for (purpose of use)."""
+    reason: str | None = Field(default=None, sa_type=Text)
+    """Why, in the caller's words, if it had to be told."""
 
 
 class AuditChain(SQLModel, table=True):
@@ -75,7 +94,7 @@ class Token(SQLModel, table=True):
     name: str = Field(sa_type=Text)
     sha256: bytes = Field(sa_type=LargeBinary, unique=True)
     scopes: list[str] = texts()
-    """Some of `read`, `store`, `delete`, `admin`."""
+    """Some of `read`, `store`, `delete`, `audit`, `admin`."""
     restricted: bool = Field(
         default=False, sa_column_kwargs={"server_default": text("false"), "nullable": False}
     )

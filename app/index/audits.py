@@ -29,6 +29,11 @@ _COLUMNS = {
     "study_instance_uid": "text",
     "series_instance_uid": "text",
     "sop_instance_uid": "text",
+    "subtype": "text",
+    "patient_id": "text",
+    "issuer_of_patient_id": "text",
+    "purpose": "text",
+    "reason": "text",
 }
 _NAMES = ", ".join(_COLUMNS)
 _ARRAYS = ", ".join(f"${n}::{kind}[]" for n, kind in enumerate(_COLUMNS.values(), 3))
@@ -92,6 +97,15 @@ class StoredRecord:
     study_instance_uid: str | None
     series_instance_uid: str | None
     sop_instance_uid: str | None
+    subtype: str | None
+    patient_id: str | None
+    issuer_of_patient_id: str | None
+    purpose: str | None
+    reason: str | None
+
+
+STORED = f"partition_id, sequence, hash, {_NAMES}"
+"""The columns of a `StoredRecord`, in its order."""
 
 
 async def append(
@@ -133,10 +147,23 @@ async def ends(connection: Connection) -> list[End]:
 
 
 _RECORDS = (
-    f"SELECT partition_id, sequence, hash, {_NAMES} FROM audit"
+    f"SELECT {STORED} FROM audit"
     " WHERE partition_id = $1 AND sequence > $2 ORDER BY sequence LIMIT $3"
 )
 _PAGE = 2000
+
+_PATIENTS = (
+    "SELECT study_instance_uid, patient_id, issuer_of_patient_id FROM study"
+    " WHERE partition_id = $1 AND study_instance_uid = ANY ($2)"
+)
+
+
+async def patients(
+    connection: Connection, partition_id: int, studies: Sequence[str]
+) -> dict[str, tuple[str | None, str | None]]:
+    """Whose these studies are: Patient ID and issuer by study, of those that there are."""
+    rows = await connection.fetch(_PATIENTS, partition_id, studies)
+    return {study: (patient, issuer) for study, patient, issuer in rows}
 
 
 async def records(

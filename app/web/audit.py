@@ -75,6 +75,7 @@ class _Record:
             client_address=scope["client"][0] if scope.get("client") else None,
             partition_id=caller.partition_id if caller else NOBODY,
             principal=caller.name if caller else None,
+            purpose=caller.holder.purpose if caller and caller.holder else None,
         )
         try:
             await trail.record(event)

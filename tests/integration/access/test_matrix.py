@@ -45,9 +45,14 @@ SCOPED: dict[str, tuple[str, ...]] = {
     "storer": ("store",),
     "deleter": ("delete",),
     "reader and storer": ("read", "store"),
+    "auditor": ("audit",),
     "administrator": ("admin",),
 }
-OF_OTHERS = {"reader elsewhere": ("read",), "administrator elsewhere": ("admin",)}
+OF_OTHERS = {
+    "reader elsewhere": ("read",),
+    "auditor elsewhere": ("audit",),
+    "administrator elsewhere": ("admin",),
+}
 CALLERS = (*UNKNOWN, *SCOPED, *OF_OTHERS, *RESTRICTED)
 
 Expected = dict[str, int]
@@ -60,8 +65,10 @@ def expected(of: dict[str, int], otherwise: int) -> Expected:
 
 ALLOWED = ("study", "patient", "institution")
 _READERS = dict.fromkeys(("reader", "reader and storer", "administrator"), 200)
-_NO_READERS = dict.fromkeys(("no scope", "storer", "deleter"), 403)
-_NO_STORERS = dict.fromkeys(("no scope", "reader", "deleter", "reader elsewhere"), 403)
+_NO_READERS = dict.fromkeys(("no scope", "storer", "deleter", "auditor", "auditor elsewhere"), 403)
+_NO_STORERS = dict.fromkeys(
+    ("no scope", "reader", "deleter", "auditor", "reader elsewhere", "auditor elsewhere"), 403
+)
 _ADMINISTRATORS = ("administrator", "administrator elsewhere")
 
 OPEN = dict.fromkeys(CALLERS, 200)
@@ -86,6 +93,13 @@ STORE = expected(
 def administrate(status: int, elsewhere: int) -> Expected:
     """For administrators, here and in another partition."""
     return expected({"administrator": status, "administrator elsewhere": elsewhere}, 403)
+
+
+def audit(status: int, elsewhere: int) -> Expected:
+    """For who may look into the audit, here and in another partition."""
+    here = dict.fromkeys(("auditor", "administrator"), status)
+    there = dict.fromkeys(("auditor elsewhere", "administrator elsewhere"), elsewhere)
+    return expected(here | there, 403)
 
 
 @dataclass(frozen=True)
@@ -159,6 +173,11 @@ MATRIX: dict[tuple[str, str], Row] = (
         ("PUT", "/admin/studies/{study}/labels"): Row(administrate(204, 204), {"labels": ["vip"]}),
         ("GET", "/admin/studies/{study}/labels"): Row(administrate(200, 200)),
     }
+    | {
+        ("GET", "/fhir/AuditEvent"): Row(audit(200, 200)),
+        ("GET", "/fhir/AuditEvent/{identity}"): Row(audit(200, 404)),
+        ("GET", "/fhir/metadata"): Row(KNOWN),
+    }
 )
 SEGMENTS = {
     "study": OURS.study_instance_uid,
@@ -172,6 +191,7 @@ SEGMENTS = {
     "version": "1",
     "token": "999999",
     "grant": "999999",
+    "identity": "1-1",
 }
 WADO = {
     "requestType": "WADO",

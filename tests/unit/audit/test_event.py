@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.audit.event import AuditEvent, Outcome, audit_event, note_of, outcome_of, without_names
+from app.audit.event import (
+    AuditEvent,
+    Note,
+    Outcome,
+    audit_event,
+    note_of,
+    outcome_of,
+    without_names,
+)
 
 
 @pytest.mark.parametrize(
@@ -34,6 +42,10 @@ from app.audit.event import AuditEvent, Outcome, audit_event, note_of, outcome_o
         ("GET", "/", "110100", "E", ""),
         ("GET", "", "110100", "E", ""),
         ("GET", "/docs", "110100", "E", ""),
+        ("GET", "/fhir/AuditEvent", "110101", "R", ""),
+        ("GET", "/fhir/AuditEvent/1-2", "110101", "R", ""),
+        ("GET", "/fhir/metadata", "110100", "E", ""),
+        ("POST", "/patients/x/studies", "110100", "E", ""),
         ("PATCH", "/studies/1.2", "110100", "E", "1.2"),
         ("GET", "/studies/Doe^Jane/series/3", "110104", "R", "- 3"),
     ],
@@ -65,7 +77,7 @@ def test_the_outcome_follows_from_the_status(status: int, outcome: Outcome) -> N
     assert outcome_of(status) is outcome
 
 
-def event(**values: Any) -> AuditEvent:
+def event(note: Note | None = None, **values: Any) -> AuditEvent:
     given: dict[str, Any] = {
         "status": 200,
         "at": datetime(2026, 1, 2, 3, 4, 5, 678900, tzinfo=UTC),
@@ -77,7 +89,7 @@ def event(**values: Any) -> AuditEvent:
         "partition_id": 1,
         "principal": "viewer",
     }
-    return audit_event(note_of("GET", "/studies/1.2"), **given | values)
+    return audit_event(note or note_of("GET", "/studies/1.2"), **given | values)
 
 
 def test_a_record_says_who_asked_for_what() -> None:
@@ -132,3 +144,41 @@ def test_any_request_has_a_record(path: str, query: bytes) -> None:
     record = event(path=path, query=query)
     assert record.path.isprintable()
     assert (record.query or "").isprintable()
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "patient", "issuer", "study"),
+    [
+        ("/studies", "PatientID=P1", "P1", None, None),
+        ("/studies", "00100020=P1&IssuerOfPatientID=A", "P1", "A", None),
+        ("/studies", "patientid=%20P1%20", "P1", None, None),
+        ("/studies", "PatientID=P*", None, None, None),
+        ("/studies", "PatientID=P1,P2", None, None, None),
+        ("/studies", "IssuerOfPatientID=A", None, None, None),
+        ("/studies", "PatientID=%00", None, None, None),
+        ("/studies", "StudyInstanceUID=1.2", None, None, "1.2"),
+        ("/studies", "StudyInstanceUID=1.2,1.3", None, None, None),
+        ("/studies", "StudyInstanceUID=x", None, None, None),
+        ("/studies/1.9/series", "StudyInstanceUID=1.2", None, None, "1.9"),
+        ("/studies/1.9/metadata", "PatientID=P1", None, None, "1.9"),
+        ("/patients/P1/studies", "", "P1", None, None),
+        ("/patients/P1/studies", "PatientID=P2&IssuerOfPatientID=A", "P1", "A", None),
+        ("/patients/a/b/studies", "", "a/b", None, None),
+    ],
+)
+def test_a_search_for_one_patient_or_one_study_is_about_that(
+    path: str, query: str, patient: str | None, issuer: str | None, study: str | None
+) -> None:
+    found = event(note=note_of("GET", path), query=query.encode())
+    assert (found.patient_id, found.issuer_of_patient_id) == (patient, issuer)
+    assert found.study_instance_uid == study
+
+
+def test_what_a_room_tells_is_recorded() -> None:
+    note = note_of("POST", "/nothing")
+    note.subtype, note.reason = "110127", "no\npulse" + "x" * 2000
+    found = event(note=note, purpose="ETREAT")
+    assert (found.subtype, found.purpose) == ("110127", "ETREAT")
+    assert found.reason is not None
+    assert found.reason.startswith("no\\npulse")
+    assert len(found.reason) <= 1024 + 1

@@ -1,0 +1,120 @@
+"""Searching the audit of one partition: the latest records first, page by page.
+
+Pages follow a place, not a number: no record is missed or told twice while others are written.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from app.index.audits import STORED, StoredRecord
+from app.index.database import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """Records that have one of these values in a column."""
+
+    column: Literal[
+        "principal", "client_address", "study_instance_uid", "action", "outcome", "sequence"
+    ]
+    values: Sequence[str] | Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class OfKind:
+    """Records with one of these pairs of event and action, or of these subtypes."""
+
+    pairs: Sequence[tuple[str, str]]
+    subtypes: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OfPatient:
+    """Records about one of these: Patient ID and issuer; None for any issuer, empty for none."""
+
+    patients: Sequence[tuple[str, str | None]]
+
+
+Condition = OneOf | OfKind | OfPatient
+Place = tuple[datetime, int]
+"""The moment and the sequence of a record: pages go on after it."""
+
+_KINDS: dict[str, str] = {
+    "principal": "text[]",
+    "client_address": "text[]",
+    "study_instance_uid": "text[]",
+    "action": "text[]",
+    "outcome": "smallint[]",
+    "sequence": "bigint[]",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What is searched for; all of it has to hold."""
+
+    partition_id: int
+    conditions: Sequence[Condition] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+    """The moment itself is no part of it."""
+    after: Place | None = None
+    limit: int
+
+
+async def search(connection: Connection, wanted: Wanted) -> list[StoredRecord]:
+    """The records of a page, latest first."""
+    parameters: list[Any] = []
+
+    def bound(value: Any) -> str:
+        parameters.append(value)
+        return f"${len(parameters)}"
+
+    terms = [f"partition_id = {bound(wanted.partition_id)}"]
+    if wanted.since is not None:
+        terms.append(f"at >= {bound(wanted.since)}")
+    if wanted.until is not None:
+        terms.append(f"at < {bound(wanted.until)}")
+    if wanted.after is not None:
+        at, sequence = bound(wanted.after[0]), bound(wanted.after[1])
+        terms.append(f"at <= {at} AND (at, sequence) < ({at}, {sequence})")
+    for condition in wanted.conditions:
+        match condition:
+            case OneOf(column, values):
+                terms.append(f"{column} = ANY ({bound(list(values))}::{_KINDS[column]})")
+            case OfKind(pairs, subtypes):
+                events = bound([event for event, _ in pairs])
+                actions = bound([action for _, action in pairs])
+                terms.append(
+                    "((event, action) IN"
+                    f" (SELECT * FROM unnest({events}::text[], {actions}::text[]))"
+                    f" OR subtype = ANY ({bound(list(subtypes))}::text[]))"
+                )
+            case OfPatient(patients):
+                # The IDs by themselves first: they are what the index knows.
+                ids = bound([patient for patient, _ in patients])
+                issuers = bound([issuer for _, issuer in patients])
+                terms.append(
+                    f"patient_id = ANY ({ids}::text[]) AND EXISTS ("
+                    f"SELECT FROM unnest({ids}::text[], {issuers}::text[]) AS of (patient, issuer)"
+                    " WHERE of.patient = patient_id AND (of.issuer IS NULL"
+                    " OR of.issuer = coalesce(issuer_of_patient_id, '')))"
+                )
+    rows = await connection.fetch(
+        f"SELECT {STORED} FROM audit WHERE {' AND '.join(terms)}"
+        f" ORDER BY at DESC, sequence DESC LIMIT {bound(wanted.limit)}",
+        *parameters,
+    )
+    return [StoredRecord(*row) for row in rows]
+
+
+async def find(connection: Connection, partition_id: int, sequence: int) -> StoredRecord | None:
+    """One record; None if there is none at this place of the chain."""
+    row = await connection.fetchrow(
+        f"SELECT {STORED} FROM audit WHERE partition_id = $1 AND sequence = $2",
+        partition_id,
+        sequence,
+    )
+    return StoredRecord(*row) if row else None
