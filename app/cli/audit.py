@@ -1,4 +1,4 @@
-"""`hilum audit`: is the audit whole, and how will one know later."""
+"""`hilum audit`: is the audit whole, how will one know later, and what does it tell a patient."""
 
 import sys
 from datetime import UTC, datetime, timedelta
@@ -12,12 +12,14 @@ from app.audit.retention import Removed
 from app.audit.retention import retain as retain_audit
 from app.audit.verify import Report
 from app.audit.verify import verify as verify_audit
+from app.cli.disclosures import report as report_disclosures
 from app.cli.environment import database, read_settings
 from app.cli.tokens import with_index
 from app.errors import ArchiveError
 from app.index.database import Database
 
-commands = typer.Typer(help="Verify the audit, and make checkpoints of it.", no_args_is_help=True)
+commands = typer.Typer(help="Verify the audit, and report of it.", no_args_is_help=True)
+commands.command("disclosures")(report_disclosures)
 
 SHOWN = 100
 """Damages that are told one by one."""

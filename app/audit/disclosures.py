@@ -1,0 +1,100 @@
+"""Who has seen what of a patient: when, from where and why, for the patient who asks.
+
+It lists what was read of one patient's studies, and searches for this patient or one of the
+studies, as far as they were answered. What a search for something else has listed is not in the
+audit patient by patient, and so not here either.
+"""
+
+import csv
+from collections.abc import AsyncIterator
+from dataclasses import asdict, dataclass, fields, replace
+from typing import TextIO
+
+from app.audit.codes import MEANINGS
+from app.audit.event import Action, EventId, Outcome
+from app.audit.fhir import id_of, instant
+from app.index import audit_search
+from app.index.audit_search import OfKind, OfPatient, OneOf, Wanted
+from app.index.audits import StoredRecord
+from app.index.database import Connection
+
+PAGE = 1000
+_KINDS = OfKind(
+    [
+        (EventId.INSTANCES_ACCESSED, Action.READ),
+        (EventId.INSTANCES_TRANSFERRED, Action.READ),
+        (EventId.EXPORT, Action.READ),
+        (EventId.QUERY, Action.EXECUTE),
+    ]
+)
+_BEGINS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+@dataclass(frozen=True, slots=True)
+class Disclosure:
+    """One look at something of a patient."""
+
+    at: str
+    who: str | None
+    address: str | None
+    what: str
+    study_instance_uid: str | None
+    series_instance_uid: str | None
+    sop_instance_uid: str | None
+    purpose: str | None
+    reason: str | None
+    request: str
+    record: str
+    """The id of the record in the audit."""
+
+
+async def disclosures(
+    connection: Connection, partition_id: int, patient_id: str, issuer: str | None = None
+) -> AsyncIterator[Disclosure]:
+    """All of them, the latest first. `issuer` is None for any, and empty for none."""
+    wanted = Wanted(
+        partition_id=partition_id,
+        conditions=(
+            OfPatient([(patient_id, issuer)]),
+            _KINDS,
+            OneOf("outcome", [int(Outcome.SUCCESS)]),
+        ),
+        limit=PAGE,
+    )
+    while found := await audit_search.search(connection, wanted):
+        for record in found:
+            yield _disclosure(record)
+        wanted = replace(wanted, after=(found[-1].at, found[-1].sequence))
+
+
+def _disclosure(record: StoredRecord) -> Disclosure:
+    query = f"?{record.query}" if record.query else ""
+    return Disclosure(
+        at=instant(record.at),
+        who=record.principal,
+        address=record.client_address,
+        what=MEANINGS[record.event],
+        study_instance_uid=record.study_instance_uid,
+        series_instance_uid=record.series_instance_uid,
+        sop_instance_uid=record.sop_instance_uid,
+        purpose=record.purpose,
+        reason=record.reason,
+        request=f"{record.method} {record.path}{query}",
+        record=id_of(record),
+    )
+
+
+class CsvReport:
+    """Writes disclosures as lines of a table; no value is taken for a formula by what opens it."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._writer = csv.writer(file)
+        self._writer.writerow([field.name for field in fields(Disclosure)])
+
+    def write(self, disclosure: Disclosure) -> None:
+        """One more line."""
+        self._writer.writerow([_harmless(value or "") for value in asdict(disclosure).values()])
+
+
+def _harmless(value: str) -> str:
+    return f"'{value}" if value.startswith(_BEGINS_A_FORMULA) else value

@@ -1,0 +1,58 @@
+"""`hilum audit disclosures`: who has seen what of a patient."""
+
+import sys
+from contextlib import redirect_stdout
+from enum import StrEnum
+from typing import Annotated
+
+import orjson
+import typer
+
+from app.audit.disclosures import CsvReport, disclosures
+from app.cli.environment import database, read_settings
+from app.cli.tokens import with_index
+from app.dicom import normal
+from app.errors import InvalidParameter, NotFound
+from app.index import partitions
+from app.index.database import Database
+from app.index.partitions import DEFAULT
+
+
+class Form(StrEnum):
+    """How the report is written."""
+
+    CSV = "csv"
+    JSON = "json"
+
+
+def report(
+    patient: Annotated[str, typer.Argument(metavar="PATIENT_ID", help="Whose data.")],
+    issuer: Annotated[
+        str | None, typer.Option(help="Issuer of Patient ID; any without it, '' for none.")
+    ] = None,
+    partition: Annotated[str, typer.Option(help="The tenant whose patient it is.")] = DEFAULT,
+    form: Annotated[Form, typer.Option("--format", help="JSON is a line each.")] = Form.CSV,
+) -> None:
+    """Print who has seen what of a patient: when, from where and why, the latest first."""
+    patient_id = normal.text(patient)
+    if patient_id is None:
+        raise InvalidParameter("PATIENT_ID", patient, "is no Patient ID")
+    of = None if issuer is None else normal.text(issuer) or ""
+
+    output = sys.stdout
+
+    async def write(index: Database) -> None:
+        async with index.reading() as connection:
+            partition_id = await partitions.find(connection, partition)
+            if partition_id is None:
+                raise NotFound(f"There is no partition {partition!r}.")
+            table = CsvReport(output) if form is Form.CSV else None
+            async for one in disclosures(connection, partition_id, patient_id, of):
+                if table is not None:
+                    table.write(one)
+                else:
+                    print(orjson.dumps(one).decode(), file=output)
+
+    # What is logged meanwhile is no part of the report.
+    with redirect_stdout(sys.stderr), database(read_settings()) as url:
+        with_index(url, write)
