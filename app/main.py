@@ -33,6 +33,7 @@ from app.web.authentication import Authentication
 from app.web.cors import Cors
 from app.web.even_time import EvenTime
 from app.web.head import HeadAsGet
+from app.web.headers import SecurityHeaders
 from app.web.last_resort import ErrorResponses
 from app.web.limits import Gates, RequestLimits
 from app.web.log import RequestLog, configure_log
@@ -77,6 +78,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         # Outermost first.
         middleware=[
             *_proxies(chosen),
+            Middleware(SecurityHeaders, origins=chosen.cors_origins),
             Middleware(Cors, origins=chosen.cors_origins),
             Middleware(RequestLog),
             Middleware(ErrorResponses),

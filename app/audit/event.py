@@ -140,6 +140,8 @@ _IDENTIFYING = {
 _MOST_KEYS = 256
 IDENTIFIER_CHARACTERS = 64
 
+_TOKEN = re.compile(r"hilum_[A-Za-z0-9_-]+")
+
 _FREE_OF_NAMES = frozenset(
     {
         *("accept", "charset", "duplicates", "limit", "offset", "includefield"),
@@ -224,8 +226,8 @@ def audit_event(
         principal=principal,
         client_address=client_address,
         method=method,
-        path=_plain(path, PATH_CHARACTERS),
-        query=without_names(query.decode("latin-1")) if query else None,
+        path=_plain(without_tokens(path), PATH_CHARACTERS),
+        query=without_tokens(without_names(query.decode("latin-1"))) if query else None,
         status=status,
         study_instance_uid=note.study_instance_uid,
         series_instance_uid=note.series_instance_uid,
@@ -273,6 +275,11 @@ def without_names(query: str) -> str:
         for key, value in parse_qsl(query, keep_blank_values=True)
     ]
     return "&".join(told)[:QUERY_CHARACTERS]
+
+
+def without_tokens(text: str) -> str:
+    """The text without tokens of ours that somebody has put where none belongs."""
+    return _TOKEN.sub("hilum_...", text) if "hilum_" in text else text
 
 
 def _may_be_kept(key: str) -> bool:

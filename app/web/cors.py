@@ -31,7 +31,6 @@ MAX_AGE = b"7200"
 WITH_CREDENTIALS = b"access-control-allow-credentials", b"true"
 EVERYWHERE: Headers = [
     (b"access-control-expose-headers", EXPOSED_HEADERS),
-    (b"x-content-type-options", b"nosniff"),
 ]
 # Lets an `<img>` of a page under COEP show what it may fetch; and what a cookie opens only to pages
 # of the same site.

@@ -23,12 +23,15 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from app.settings import Limits, Settings
+from app.web.headers import ALWAYS
 
 PROTOCOL = "app.web.protocol:GuardedProtocol"
 """As uvicorn is told of it, also on its command line: `--http app.web.protocol:GuardedProtocol`."""
 
 _SPARE = 1024
 """Bytes of a request line beside the address."""
+
+_ALWAYS = b"".join(b"%b: %b\r\n" % header for header in ALWAYS)
 
 
 @cache
@@ -160,10 +163,19 @@ class GuardedProtocol(HttpToolsProtocol):
     def _refuse(self, status: HTTPStatus) -> None:
         """Answer in the place of the application, which has not seen the request, and close."""
         if self.cycle is None or self.cycle.response_complete:
-            text = status.phrase.encode()
-            head = (
-                b"content-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\n"
-                b"connection: close\r\n\r\n" % len(text)
-            )
-            self.transport.write(STATUS_LINE[status] + head + text)
+            self._answer(status)
         self.transport.close()
+
+    def send_400_response(self, msg: str) -> None:
+        """What is no HTTP, in a head or in a body, is answered unless an answer has begun."""
+        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+            self._answer(HTTPStatus.BAD_REQUEST)
+        self.transport.close()
+
+    def _answer(self, status: HTTPStatus) -> None:
+        text = status.phrase.encode()
+        head = (
+            b"content-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\n"
+            b"connection: close\r\n%b\r\n" % (len(text), _ALWAYS)
+        )
+        self.transport.write(STATUS_LINE[status] + head + text)

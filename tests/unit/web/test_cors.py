@@ -38,7 +38,6 @@ async def test_every_answer_can_be_read_by_the_viewer(status: int) -> None:
         *("Link", "Retry-After", "X-Total-Count"),
     }
     assert call.headers["cross-origin-resource-policy"] == "cross-origin"
-    assert call.headers["x-content-type-options"] == "nosniff"
     assert call.headers["etag"] == '"1"'
 
 
