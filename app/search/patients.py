@@ -37,7 +37,7 @@ async def patients(
     """The patients with studies that match the query and may be seen."""
     if query.order:
         raise InvalidParameter("orderby", "", "patients are ordered by their IDs")
-    async with archive.reading() as connection:
+    async with archive.snapshot() as connection:
         page = await found_patients(connection, visibility, query, archive.totals)
     made = [_patient(found, query) for found in page.found]
     before_end = query.before + query.offset + len(made)

@@ -7,6 +7,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from app.index.search import patients
 from tests.factories import ct_dataset, multipart, part10
 from tests.fixtures.server import Server
 from tests.integration.search.conftest import Caller, value
@@ -155,3 +156,36 @@ async def test_the_counts_of_the_patient_are_told_with_a_study_on_request(reader
     assert "00201200" not in found
     (found,) = await reader.search("/studies?StudyInstanceUID=1.2.6.8&includefield=all")
     assert "00201202" not in found
+
+
+async def test_who_is_found_is_told_though_the_study_becomes_anothers_meanwhile(
+    searched: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with searched.client("store", "read", "delete") as http:
+
+        async def become(patient_id: str, http: httpx.AsyncClient = http) -> None:
+            dataset = ct_dataset(
+                StudyInstanceUID="1.2.6.20",
+                SeriesInstanceUID="1.2.6.20.1",
+                SOPInstanceUID="1.2.6.20.1.1",
+                PatientID=patient_id,
+            )
+            answer = await http.post(
+                "/studies?duplicates=replace",
+                content=part10(dataset),
+                headers={"Content-Type": "application/dicom"},
+            )
+            assert answer.status_code == 200, answer.text
+
+        async def known_a_moment_later(*arguments: Any) -> Any:
+            async with searched.client("store", "read", "delete") as other:
+                await become("LATER", other)
+            return await known(*arguments)
+
+        known = patients.known_patients
+        await become("SOONER")
+        monkeypatch.setattr(patients, "known_patients", known_a_moment_later)
+        async with searched.client("read") as reader:
+            answer = await reader.get("/patients?PatientID=SOONER")
+            assert ids(answer) == [("SOONER", None)]
+            assert answer.headers["x-total-count"] == "1"
