@@ -22,6 +22,10 @@ _IDENTITY = {
 }
 
 
+_IMAGE = ("00280010", "00280011", "00280100")
+"""Rows, Columns, Bits Allocated: what describes pixel data that follow."""
+
+
 @dataclass(frozen=True, slots=True)
 class SopInstance:
     """Identity, attributes and frame map of one instance."""
@@ -75,6 +79,8 @@ def _read(
     if pixels is not None and pixels.encapsulated != syntax.encapsulated:
         how = "encapsulated" if pixels.encapsulated else "native"
         problems.append(Problem(pixels.tag, f"it is {how}, against the transfer syntax"))
+    if pixels is None and all(tag in dataset.attributes for tag in _IMAGE):
+        problems.append(Problem("7FE00010", "is not there; the file may have been cut before it"))
     if "00100020" not in dataset.attributes:
         problems.append(Problem("00100020", "PatientID is not there"))
     return SopInstance(

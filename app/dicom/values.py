@@ -1,12 +1,18 @@
 """Values of each VR as the DICOM JSON model writes them (PS3.18 F.2.3)."""
 
 import math
+import re
 import struct
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
-from pydicom.charset import convert_encodings, decode_bytes
+from pydicom.charset import (
+    STAND_ALONE_ENCODINGS,
+    decode_bytes,
+    default_encoding,
+    python_encoding,
+)
 from pydicom.datadict import DicomDictionary, get_entry, private_dictionary_VR
 
 from app.dicom.encoding import Order
@@ -33,12 +39,16 @@ BINARY = OPAQUE | {
     "UV",
 }
 """VRs that BulkDataURI may stand for."""
-DEFAULT_CHARSETS = ["iso8859"]
+DEFAULT_CHARSETS = [default_encoding]
 NOT_IN_CHARACTER_SET = "not in its character set"
 """What is wrong with a text that cannot be decoded."""
+NO_CHARACTER_SET = "not a character set of the standard"
+"""What is wrong with a Specific Character Set that names none, or one by another name."""
 
 _WORDS = {"OD": 8, "OF": 4, "OL": 4, "OV": 8, "OW": 2}
 _ESCAPE = b"\x1b"
+_REPLACED = frozenset("\x1b\ufffd")
+"""What is left in text of which an escape sequence, or what it announced, was not understood."""
 _DELIMITERS = {0x0A, 0x0C, 0x0D}
 _GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
 _DIGITS = 18
@@ -79,14 +89,30 @@ def _private_vr(tag: int, creator: str) -> str:
         return "UN"
 
 
-def charsets_of(element: Mapping[str, Any]) -> list[str]:
-    """Python's names of the character sets in Specific Character Set (0008,0005)."""
-    terms = [term if isinstance(term, str) else "" for term in element.get("Value") or [""]]
-    try:
-        return list(convert_encodings(terms))
-    # Warnings are for those who have turned them into errors.
-    except (LookupError, ValueError, UserWarning):
-        return DEFAULT_CHARSETS
+def charsets_of(element: Mapping[str, Any]) -> tuple[list[str], str | None]:
+    """Python's names of the character sets in Specific Character Set (0008,0005), and what is
+    wrong with it if anything is.
+
+    The terms are looked up here and not by pydicom, which takes any codec of Python for one: some
+    raise whatever they are given, and Python remembers each name that it has looked for.
+    """
+    terms = [term or "" for term in element.get("Value") or [""]]
+    problem = None if all(term in python_encoding for term in terms) else NO_CHARACTER_SET
+    first, *others = (_NAMES.get(_bare(str(term)), default_encoding) for term in terms)
+    if first in _STAND_ALONE:
+        return [first], problem
+    return [first, *(name for name in others if name not in _STAND_ALONE)], problem
+
+
+def _bare(term: str) -> str:
+    """A term without what is often misspelt: `ISO IR 100` and `iso_ir_100` are `ISO_IR 100`."""
+    return re.sub("[ _-]", "", term.upper())
+
+
+_NAMES = {_bare(name): name for name in python_encoding.values()} | {
+    _bare(term): name for term, name in python_encoding.items()
+}
+_STAND_ALONE = {python_encoding[term] for term in STAND_ALONE_ENCODINGS}
 
 
 def little_endian(raw: bytes, vr: str) -> bytes:
@@ -132,7 +158,8 @@ def _decode(raw: bytes, charsets: list[str]) -> tuple[str, str | None]:
         return raw.decode("ascii"), None
     try:
         if escaped:
-            return decode_bytes(raw, charsets, _DELIMITERS), None
+            text = decode_bytes(raw, charsets, _DELIMITERS)
+            return text, None if _REPLACED.isdisjoint(text) else NOT_IN_CHARACTER_SET
         return raw.decode(charsets[0]), None
     # Of unknown escape sequences pydicom warns, and some have turned warnings into errors.
     except (LookupError, ValueError, UserWarning):

@@ -186,7 +186,9 @@ class _Walk:
         if tag == _PIXEL_REPRESENTATION:
             level.signed = element.get("Value", [0])[0] == 1
         elif tag == _SPECIFIC_CHARACTER_SET:
-            level.charsets = values.charsets_of(element)
+            level.charsets, problem = values.charsets_of(element)
+            if problem:
+                self._note(head.key, problem)
             element = {"vr": "CS", "Value": ["ISO_IR 192"]}
         elif tag & 0x1FF00 == 0x10000 and vr == "LO":
             level.creators[tag] = next(iter(element.get("Value", ())), None) or ""

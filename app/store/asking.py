@@ -79,9 +79,12 @@ def _answer_type(request: Request) -> str:
 
 def _policy(request: Request, configured: Duplicates, caller: Principal) -> Duplicates:
     """What is done to duplicates. To replace is to take something away from those who read."""
-    named = request.query_params.get("duplicates")
-    if named is None:
+    given = request.query_params.getlist("duplicates")
+    if not given:
         return configured
+    named, *others = given
+    if others:
+        raise InvalidParameter("duplicates", others[0], "is given more than once")
     try:
         asked_for = Duplicates(named)
     except ValueError:

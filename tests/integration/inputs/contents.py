@@ -340,7 +340,7 @@ def slide() -> bytes:
     content = sequence(0x00209111, item(element(0x00209157, "UL", struct.pack("<2I", 1, 2))))
     frame = item(content + position)
     groups = sequence(0x52009230, *[frame] * 50_000)
-    return instance({0x52009230: groups, PIXEL_DATA: None})
+    return instance({0x52009230: groups, ROWS: None, PIXEL_DATA: None})
 
 
 CHARSETS = 0x00080005
@@ -351,6 +351,7 @@ def texts() -> Iterator[Row]:
     """40 and 41: characters that are none, and characters that mean something elsewhere."""
     broken = {
         "an unknown character set": ("ISO_IR 999", b"abc "),
+        "a codec of Python": ("hex", b"caf\xe9"),
         "a character set of junk": ("\\\\x", b"abc "),
         "a broken escape": ("ISO 2022 IR 6\\ISO 2022 IR 87", b"\x1b$Bab\x1b"),
         "an unknown escape": ("ISO 2022 IR 6\\ISO 2022 IR 87", b"\x1b$Zabc\x1b(B"),

@@ -69,7 +69,7 @@ def tail_of(data: bytes) -> bytes:
 
 def without_pixels(data: bytes, tag: int = REFERENCED_IMAGES) -> bytes:
     """An object without pixel data that holds these bytes where an element of the tag belongs."""
-    return instance({PIXEL_DATA: None, tag: data})
+    return instance({0x00280010: None, PIXEL_DATA: None, tag: data})
 
 
 def beginning() -> Iterator[Row]:

@@ -215,3 +215,13 @@ async def test_that_something_was_replaced_is_in_the_audit(
         ("C", None, dataset.SOPInstanceUID),
         ("U", "duplicates=replace", dataset.SOPInstanceUID),
     ]
+
+
+async def test_two_policies_in_one_request_are_refused(editor: Modality) -> None:
+    body, content_type = multipart([part10(ct_dataset())])
+    answer = await editor.http.post(
+        "/studies?duplicates=keep&duplicates=replace",
+        content=body,
+        headers={"Content-Type": content_type},
+    )
+    assert answer.status_code == 400

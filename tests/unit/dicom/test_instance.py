@@ -196,3 +196,9 @@ def test_an_offset_table_that_lies_is_not_believed(offset: int) -> None:
     table = read_instance(BytesSource(part10(dataset, RLELossless))).frames
     assert table is not None
     assert table.number_of_frames == 0
+
+
+def test_an_image_without_its_pixels_may_have_been_cut() -> None:
+    cut = part10(ct_dataset()).partition(struct.pack("<HH", 0x7FE0, 0x0010))[0]
+    problems = read_instance(BytesSource(cut)).problems
+    assert [problem.tag for problem in problems] == ["7FE00010"]
