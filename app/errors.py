@@ -11,6 +11,7 @@
     ├── Conflict                the request contradicts what is stored
     ├── Unauthenticated         the caller did not prove who they are
     ├── Forbidden               the caller is known and may not do this
+    ├── TooOften                the caller asks for it more often than anybody may
     ├── Unprocessable           the object is stored, but this cannot be made from it
     ├── Unavailable             try again later
     │   └── TooBusy             ... because too much is running already
@@ -73,6 +74,15 @@ class Unauthenticated(ArchiveError):
 
 class Forbidden(ArchiveError):
     """The access token does not allow this."""
+
+
+class TooOften(ArchiveError):
+    """This was asked for more often than anybody may."""
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__()
+        self.retry_after = retry_after
+        """Seconds after which a new try makes sense."""
 
 
 class Unprocessable(ArchiveError):

@@ -24,6 +24,8 @@ from app.search.patient_routes import router as patients
 from app.search.routes import router as search
 from app.sessions.routes import router as sessions
 from app.settings import Settings
+from app.shares.opening import router as links
+from app.shares.routes import router as shares
 from app.store.routes import router as store
 from app.upkeep.indexing import Indexer
 from app.upkeep.sweep import Sweeper
@@ -96,6 +98,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.include_router(wado_uri)
     app.include_router(sessions)
+    app.include_router(shares)
+    app.include_router(links)
     app.include_router(administration)
     app.include_router(inspection)
     app.include_router(health.router)

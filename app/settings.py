@@ -180,6 +180,21 @@ class Oidc(BaseModel):
         return address
 
 
+class Sharing(BaseModel):
+    """Links by which studies are shared with people who have no token."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    longest_days: PositiveInt = 90
+    """how long a link may hold, and holds if nothing else is asked"""
+    session_seconds: PositiveInt = 3600
+    """how long what a link was exchanged for lets in"""
+    studies: PositiveInt = 100
+    """studies of one link"""
+    password_guesses: PositiveInt = 5
+    """passwords that may be tried in a minute at one link"""
+
+
 class Settings(BaseSettings):
     """The archive's settings; each has a default with which one machine works."""
 
@@ -229,5 +244,7 @@ class Settings(BaseSettings):
     """for which a browser may look with a cookie that was had for a token"""
     oidc: Oidc | None = None
     """see `Oidc`"""
+    sharing: Sharing = Sharing()
+    """see `Sharing`"""
     limits: Limits = Limits()
     """see `Limits`"""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from app.settings import GIB, MIB, Limits, Oidc, Settings
+from app.settings import GIB, MIB, Limits, Oidc, Settings, Sharing
 
 HEAD = """\
 # Settings
@@ -30,6 +30,15 @@ Access tokens of an OpenID Connect or OAuth 2.0 provider, besides the archive's 
 | --- | --- | --- |
 """
 
+SHARING = """
+## Share links
+
+[Links](../how-to/share.md) to studies for people who have no token.
+
+| variable | default | meaning |
+| --- | --- | --- |
+"""
+
 LIMITS = """
 ## Limits
 
@@ -45,12 +54,13 @@ def render() -> str:
     """The page as Markdown."""
     settings = "".join(_rows("HILUM_", Settings))
     settings += OIDC + "".join(_rows("HILUM_OIDC__", Oidc))
+    settings += SHARING + "".join(_rows("HILUM_SHARING__", Sharing))
     return HEAD + settings + LIMITS + "".join(_rows("HILUM_LIMITS__", Limits))
 
 
 def _rows(prefix: str, model: type[BaseModel]) -> Iterator[str]:
     for name, field in model.model_fields.items():
-        if name not in {"limits", "oidc"}:
+        if name not in {"limits", "oidc", "sharing"}:
             default = _default(field)
             yield f"| `{prefix}{name.upper()}` | {default} | {field.description} |\n"
 

@@ -8,8 +8,8 @@ not valid is not remembered, so that it costs no memory.
 import time
 from datetime import UTC, datetime
 
-from app.access.credentials import hash_of, token_in
-from app.access.grants import subject_of_role, subject_of_token
+from app.access.credentials import SESSION_PREFIX, hash_of, token_in
+from app.access.grants import READING, subject_of_role, subject_of_token
 from app.access.oidc.provider import Known, Provider
 from app.access.oidc.tokens import looks_signed
 from app.access.principal import Holder, Principal, Scope
@@ -17,9 +17,10 @@ from app.access.sessions import find_session
 from app.access.sessions import principal_of as principal_of_stored
 from app.archive import Archive
 from app.errors import Unauthenticated
-from app.index import grants, partitions, tokens
+from app.index import grants, partitions, shares, tokens
 from app.index.grants import Held
-from app.index.restriction import Action, Patient
+from app.index.restriction import Action, Depth, Patient
+from app.index.shares import StoredShare, subject_of_share
 from app.index.tokens import Token
 
 REMEMBERED_SECONDS = 30
@@ -32,7 +33,10 @@ SCOPE_OF = {
     Action.RENDER: Scope.READ,
     Action.STORE: Scope.STORE,
     Action.DELETE: Scope.DELETE,
+    Action.SHARE: Scope.SHARE,
 }
+
+GUESTS_MAY = frozenset({Scope.READ})
 
 
 class Authenticator:
@@ -59,6 +63,10 @@ class Authenticator:
         presented = token_in(authorization)
         if presented is None:
             raise Unauthenticated
+        return await self.principal_with(presented)
+
+    async def principal_with(self, presented: str) -> Principal:
+        """As `principal_of`, for a token by itself."""
         sha256 = hash_of(presented)
         if (remembered := self._remembered.get(sha256)) and time.monotonic() < remembered[0]:
             return remembered[1]
@@ -95,6 +103,8 @@ class Authenticator:
 
     async def _recognise(self, presented: str, sha256: bytes) -> tuple[float, Principal]:
         """Whose token it is, and for how many seconds that may be remembered."""
+        if presented.startswith(SESSION_PREFIX):
+            return await self._guest(sha256)
         provider = self._provider
         if provider is not None and looks_signed(presented):
             return await self._user(provider, presented)
@@ -113,6 +123,25 @@ class Authenticator:
             expires_at=token.expires_at,
         )
         return _remember_seconds(token), principal
+
+    async def _guest(self, sha256: bytes) -> tuple[float, Principal]:
+        """Who has exchanged a link for a session."""
+        async with self._archive.reading() as connection:
+            session = await shares.session_of(connection, sha256)
+            if session is None:
+                raise Unauthenticated
+            subject = subject_of_share(session.share_id)
+            held = await grants.held(connection, session.partition_id, [subject])
+        holder = Holder((subject,), held, actions=frozenset(READING))
+        principal = Principal(
+            None,
+            name_of_guest(session.share_id),
+            session.partition_id,
+            GUESTS_MAY,
+            holder,
+            session.expires_at,
+        )
+        return _seconds_left(session.expires_at), principal
 
     async def _user(self, provider: Provider, presented: str) -> tuple[float, Principal]:
         known = await provider.known(presented)
@@ -147,6 +176,18 @@ class Authenticator:
         return token
 
 
+def guest_of(share: StoredShare) -> Principal:
+    """Who comes by a link and has not been let in: for the audit, and nothing else."""
+    subject = subject_of_share(share.id)
+    holder = Holder((subject,), Held(Depth.STUDY, (), ()), actions=frozenset())
+    return Principal(None, name_of_guest(share.id), share.partition_id, frozenset(), holder)
+
+
+def name_of_guest(share_id: int) -> str:
+    """What logs and the audit call who comes by a link."""
+    return f"share {share_id}"
+
+
 def holder_of(known: Known, held: Held, patient_issuer: str | None) -> Holder:
     """What a user may do. Without a patient in context, nothing is allowed of one."""
     allowed, patient = known.allowed, None
@@ -161,5 +202,8 @@ def _remember_seconds(token: Token) -> float:
     """For how long the token may be taken without another look; not at all if it has expired."""
     if token.expires_at is None:
         return REMEMBERED_SECONDS
-    left = (token.expires_at - datetime.now(UTC)).total_seconds()
-    return min(left, REMEMBERED_SECONDS)
+    return _seconds_left(token.expires_at)
+
+
+def _seconds_left(expires_at: datetime) -> float:
+    return min((expires_at - datetime.now(UTC)).total_seconds(), REMEMBERED_SECONDS)

@@ -10,6 +10,8 @@ import hashlib
 import secrets
 
 PREFIX = "hilum_"
+SESSION_PREFIX = PREFIX + "share_"
+"""Of what a link is exchanged for."""
 TOKEN_BYTES = 32
 LONGEST = 17 * 1024
 """Characters of a header: those of an identity provider are the long ones."""
@@ -18,6 +20,16 @@ LONGEST = 17 * 1024
 def new_token() -> str:
     """A token that has never been before."""
     return PREFIX + secrets.token_urlsafe(TOKEN_BYTES)
+
+
+def new_session() -> str:
+    """The token of a session, which has never been before."""
+    return SESSION_PREFIX + secrets.token_urlsafe(TOKEN_BYTES)
+
+
+def new_secret() -> str:
+    """What makes a link one that nobody guesses."""
+    return secrets.token_urlsafe(TOKEN_BYTES)
 
 
 def hash_of(token: str) -> bytes:

@@ -17,6 +17,7 @@ class Scope(StrEnum):
     STORE = "store"
     DELETE = "delete"
     AUDIT = "audit"
+    SHARE = "share"
     ADMIN = "admin"
 
 
@@ -49,6 +50,13 @@ class Principal:
     """None for who sees the whole partition."""
     expires_at: datetime | None = None
     """When what the caller came with ends by itself."""
+
+    @property
+    def subject(self) -> str:
+        """The caller as grants name it."""
+        if self.token_id is not None:
+            return f"token:{self.token_id}"
+        return self.holder.subjects[0] if self.holder is not None else self.name
 
     def visibility_for(self, action: Action) -> Visibility:
         """What this caller may do that to; every reading statement takes it.

@@ -9,6 +9,8 @@
     /session                                   110114  User Authentication           E
     /admin/..., /studies/{uid}/token           110113  Security Alert                C R U D
     GET     /fhir/AuditEvent...                110101  Audit Log Used                R
+    /shares...                                 110113  Security Alert                C R D
+    /share/...                                 110114  User Authentication           E
     answered with 401                          110114  User Authentication           E
     answered with 403                          110113  Security Alert                E
     anything else                              110100  Application Activity          E
@@ -79,6 +81,8 @@ class Note:
     issuer_of_patient_id: str | None = None
     reason: str | None = None
     """Why, in the caller's words, if it had to be told."""
+    told: str = ""
+    """What the query would say, of a request whose body says it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +121,9 @@ _OBJECT = re.compile(
     r"(?:/studies/(?P<study>[^/]+))?(?:/series/(?P<series>[^/]+))?(?:/instances/(?P<instance>[^/]+))?"
 )
 _UID = re.compile(r"[0-9.]{1,64}")
+_LINKS = "/share/"
+_LINK = re.compile(r"^/share/[^/]*")
+"""With the secret that lets somebody in, which nobody is to read in the audit."""
 _COLLECTIONS = frozenset({"/studies", "/series", "/instances", "/patients", "/priors"})
 _OF_PATIENT = re.compile(r"/patients/(?P<patient>.+)/studies")
 _AUDIT = re.compile(r"/fhir/AuditEvent(/.*)?")
@@ -167,7 +174,9 @@ def note_of(method: str, path: str) -> Note:
         return note if method in {"GET", "HEAD"} else Note(*_OTHER)
     if _AUDIT.fullmatch(path):
         return Note(EventId.AUDIT_LOG_USED, Action.READ)
-    if path.startswith("/admin/"):
+    if path.startswith(_LINKS):
+        return Note(EventId.USER_AUTHENTICATION, Action.EXECUTE)
+    if path.startswith("/admin/") or path == "/shares" or path.startswith("/shares/"):
         return Note(EventId.SECURITY_ALERT, _ADMINISTRATIVE.get(method, Action.READ), _uid(study))
     if path == "/session":
         return Note(EventId.USER_AUTHENTICATION, Action.EXECUTE)
@@ -226,8 +235,8 @@ def audit_event(
         principal=principal,
         client_address=client_address,
         method=method,
-        path=_plain(without_tokens(path), PATH_CHARACTERS),
-        query=without_tokens(without_names(query.decode("latin-1"))) if query else None,
+        path=_plain(without_tokens(_LINK.sub(_LINKS + "*", path)), PATH_CHARACTERS),
+        query=note.told or _query_told(query),
         status=status,
         study_instance_uid=note.study_instance_uid,
         series_instance_uid=note.series_instance_uid,
@@ -257,6 +266,10 @@ def _note_what_is_matched(note: Note, query: bytes) -> None:
 def _patient(text: str) -> str | None:
     """An identifier as the index has it; None for what is none."""
     return normal.text(text[:IDENTIFIER_CHARACTERS]) if text.isprintable() else None
+
+
+def _query_told(query: bytes) -> str | None:
+    return without_tokens(without_names(query.decode("latin-1"))) if query else None
 
 
 def outcome_of(status: int) -> Outcome:

@@ -7,9 +7,7 @@ import typer
 
 from app.access import grants
 from app.cli.environment import database, read_settings
-from app.cli.tokens import with_index
-from app.errors import NotFound
-from app.index import partitions
+from app.cli.tokens import partition_named, with_index
 from app.index.database import Database
 from app.index.grants import SCOPE, NewGrant, StoredGrant
 from app.index.partitions import DEFAULT
@@ -65,7 +63,7 @@ def add(
     )
 
     async def make(index: Database) -> int:
-        return await grants.create_grant(index, await _partition(index, partition), new)
+        return await grants.create_grant(index, await partition_named(index, partition), new)
 
     with database(read_settings()) as url:
         print(with_index(url, make))
@@ -81,7 +79,7 @@ def list_all(
     """Show the grants of everybody, or of one subject."""
 
     async def read(index: Database) -> list[StoredGrant]:
-        partition_id = await _partition(index, partition)
+        partition_id = await partition_named(index, partition)
         found: list[StoredGrant] = []
         while page := await grants.list_grants(
             index, partition_id, subject, after=found[-1].id if found else 0
@@ -102,18 +100,10 @@ def end(
     """End a grant, from the next request on."""
 
     async def do(index: Database) -> None:
-        await grants.end_grant(index, await _partition(index, partition), number)
+        await grants.end_grant(index, await partition_named(index, partition), number)
 
     with database(read_settings()) as url:
         with_index(url, do)
-
-
-async def _partition(index: Database, name: str) -> int:
-    async with index.reading() as connection:
-        found = await partitions.find(connection, name)
-    if found is None:
-        raise NotFound(f"There is no partition {name!r}.")
-    return found
 
 
 def _line(grant: StoredGrant) -> str:

@@ -10,6 +10,8 @@ import typer
 from app.access import tokens
 from app.access.principal import Scope
 from app.cli.environment import database, read_settings
+from app.errors import NotFound
+from app.index import partitions
 from app.index.database import Database
 from app.index.partitions import DEFAULT
 from app.index.tokens import Token
@@ -84,6 +86,15 @@ def with_index(url: str, action: Callable[[Database], Awaitable[Result]]) -> Res
             await index.close()
 
     return asyncio.run(act())
+
+
+async def partition_named(index: Database, name: str) -> int:
+    """The id of a partition. Raises `NotFound`."""
+    async with index.reading() as connection:
+        found = await partitions.find(connection, name)
+    if found is None:
+        raise NotFound(f"There is no partition {name!r}.")
+    return found
 
 
 def _line(token: Token) -> str:

@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import BigInteger, DateTime, Index, LargeBinary, SmallInteger, Text, text
 from sqlmodel import Field, SQLModel
 
-from app.index.columns import identity, moment, now, texts
+from app.index.columns import identity, moment, now, number, texts
 
 
 def _found_by(column: str) -> Index:
@@ -169,3 +169,45 @@ class Grant(SQLModel, table=True):
     created_at: datetime = now()
     created_by: str | None = Field(default=None, sa_type=Text)
     expires_at: datetime | None = moment()
+
+
+class Share(SQLModel, table=True):
+    """A link to studies for who has no token. What it shows, grants of `share:ID` say."""
+
+    __table_args__ = (Index("share_of_partition", "partition_id", "id"),)
+
+    id: int | None = identity()
+    partition_id: int = Field(foreign_key="partition.id")
+    sha256: bytes = Field(sa_type=LargeBinary, unique=True)
+    """Of the secret in the link."""
+    name: str = Field(sa_type=Text)
+    """Whom it is for, in the words of its maker."""
+    studies: list[str] = texts()
+    password: bytes | None = Field(default=None, sa_type=LargeBinary)
+    """Derived from it (see `app.access.passwords`)."""
+    most_uses: int | None = None
+    """How often it may be exchanged; None for any number."""
+    uses: int = number(0)
+    guesses: int = number(0)
+    """Wrong passwords in a row, since `guessed_at`."""
+    guessed_at: datetime | None = moment()
+    creator: str = Field(sa_type=Text)
+    """The subject that made it, as grants name it."""
+    created_by: str = Field(sa_type=Text)
+    """That subject's name."""
+    created_at: datetime = now()
+    expires_at: datetime = Field(sa_type=DateTime(timezone=True))
+    revoked_at: datetime | None = moment()
+    last_used_at: datetime | None = moment()
+
+
+class ShareSession(SQLModel, table=True):
+    """What a link was exchanged for: a token that is valid for a while, known by its hash."""
+
+    __tablename__ = "share_session"
+    __table_args__ = (Index("share_session_of_share", "share_id"),)
+
+    sha256: bytes = Field(sa_type=LargeBinary, primary_key=True)
+    partition_id: int
+    share_id: int = Field(sa_type=BigInteger, foreign_key="share.id")
+    expires_at: datetime = Field(sa_type=DateTime(timezone=True))

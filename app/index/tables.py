@@ -7,6 +7,7 @@
                ├─ audit, audit_chain, audit_retention   who asked for what, refusals included
                ├─ token                            who may ask
                ├─ access_grant                     and what for, if not for everything
+               ├─ share, share_session             links for who has no token
                └─ *_terms, indexed                 what is found without a column
 
 Every table but `partition` carries `partition_id`: partitions (tenants) never share a row, and
@@ -37,7 +38,16 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
-from app.index.access_tables import Audit, AuditChain, AuditRetention, Grant, Session, Token
+from app.index.access_tables import (
+    Audit,
+    AuditChain,
+    AuditRetention,
+    Grant,
+    Session,
+    Share,
+    ShareSession,
+    Token,
+)
 from app.index.columns import identity, moment, now, number, texts
 from app.index.term_tables import Indexed, InstanceTerms, SeriesTerms, StudyTerms
 
@@ -56,6 +66,8 @@ __all__ = [
     "SeriesMetadata",
     "SeriesTerms",
     "Session",
+    "Share",
+    "ShareSession",
     "Study",
     "StudyTerms",
     "Token",

@@ -5,21 +5,25 @@ address, or the cookie of a session. The cookie is good for looking alone (GET a
 DICOMweb path), and for ending its session. Two at once are refused, but for the cookie, which a
 browser adds by itself.
 
-Only what tells nothing of the archive is open to everybody; see `OPEN_PATHS`.
+Only what tells nothing of the archive is open to everybody; see `OPEN_PATHS`. A link of a share is
+open too, and asks for itself who comes: see `app.shares.opening`.
 """
 
+import re
 from collections.abc import Sequence
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.access.authenticator import Authenticator
+from app.access.credentials import SESSION_PREFIX
 from app.access.principal import Principal
 from app.errors import Unauthenticated
-from app.web.cookies import Cookie, is_of_our_site
+from app.web.cookies import SHARE_COOKIE, Cookie, is_of_our_site
 from app.web.dependencies import DICOMWEB, base_of
 from app.web.study_tokens import kept_by_nobody, study_asked_for, take_tokens
 
 OPEN_PATHS = frozenset({"/", "/health/live", "/health/ready"})
+LINK = re.compile(r"/share/[^/]+")
 BY_COOKIE = "by_cookie"
 """In the state of a request: whether a cookie said who is asking."""
 
@@ -36,12 +40,16 @@ class Authentication:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
+        if scope["type"] == "http" and _asks_who(scope["path"]):
             in_address = take_tokens(scope)
             if in_address:
                 send = kept_by_nobody(send)
             scope["state"]["principal"] = await _principal_of(scope, in_address)
         await self._app(scope, receive, send)
+
+
+def _asks_who(path: str) -> bool:
+    return path not in OPEN_PATHS and LINK.fullmatch(path) is None
 
 
 async def _principal_of(scope: Scope, in_address: Sequence[str]) -> Principal:
@@ -71,8 +79,14 @@ def _may_come_by_cookie(method: str, path: str) -> bool:
 async def _by_cookie(scope: Scope, authenticator: Authenticator) -> Principal:
     base, headers = base_of(scope), scope["headers"]
     values = Cookie.of(base).values_in(headers)
-    if len(values) != 1 or not is_of_our_site(headers, base):
+    of_share = [] if values else Cookie.of(base, SHARE_COOKIE).values_in(headers)
+    if len(values) + len(of_share) != 1 or not is_of_our_site(headers, base):
         raise Unauthenticated
-    principal = await authenticator.principal_of_session(values[0])
+    if not of_share:
+        principal = await authenticator.principal_of_session(values[0])
+    elif of_share[0].startswith(SESSION_PREFIX):
+        principal = await authenticator.principal_with(of_share[0])
+    else:
+        raise Unauthenticated
     scope["state"][BY_COOKIE] = True
     return principal

@@ -24,6 +24,10 @@ _OUR_SITE = frozenset({b"same-origin", b"same-site", b"none"})
 """`none` is what somebody has typed, or opened from a bookmark."""
 
 
+SHARE_COOKIE = "hilum_share"
+"""The name of the cookie of who has opened a link (see `app.shares.opening`)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cookie:
     """A cookie of one kind, as the archive uses it under one address."""

@@ -40,13 +40,8 @@ class HeadersTooLarge(errors.ArchiveError):
     """The headers of the request are more than this archive takes."""
 
 
-class TooManyRequests(errors.ArchiveError):
+class TooManyRequests(errors.TooOften):
     """The caller asks for more in a second than one caller may."""
-
-    def __init__(self, retry_after: int) -> None:
-        super().__init__()
-        self.retry_after = retry_after
-        """Seconds after which a new try makes sense."""
 
 
 class RangeNotSatisfiable(errors.ArchiveError):
@@ -81,7 +76,7 @@ STATUSES: dict[type[BaseException], int] = {
     RangeNotSatisfiable: 416,
     errors.Unprocessable: 422,
     Unreadable: 422,
-    TooManyRequests: 429,
+    errors.TooOften: 429,
     HeadersTooLarge: 431,
     ClientDisconnect: CLIENT_CLOSED_REQUEST,
     errors.Corrupt: 500,
@@ -132,7 +127,7 @@ def _headers(error: Exception, scope: Scope) -> Iterable[tuple[str, str]]:
             yield "Allow", ", ".join(error.allowed)
         case RangeNotSatisfiable():
             yield "Content-Range", f"bytes */{error.length}"
-        case errors.Unavailable() | TooManyRequests():
+        case errors.Unavailable() | errors.TooOften():
             yield "Retry-After", str(error.retry_after)
 
 

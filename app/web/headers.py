@@ -4,8 +4,9 @@
     Referrer-Policy          no-referrer: where it leads to does not hear of patients from addresses
     Content-Security-Policy  it loads nothing, and is framed by this site and the viewers' alone
 
-A room that serves documents has a stricter policy of its own; both hold. The pages that describe
-the API load what they need, and run no script but their own.
+A room that serves documents has a stricter policy of its own; both hold. One that says who may
+frame it is a page's, and holds alone. The pages that describe the API load what they need, and run
+no script but their own.
 """
 
 import base64
@@ -51,7 +52,8 @@ class SecurityHeaders:
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *ALWAYS, self._policy]
+                policies = [] if _is_page_of_room(message["headers"]) else [self._policy]
+                message["headers"] = [*message["headers"], *ALWAYS, *policies]
             await send(message)
 
         is_page = scope["path"] in PAGES
@@ -74,6 +76,10 @@ class SecurityHeaders:
             await send(message)
 
         return sent
+
+
+def _is_page_of_room(headers: Sequence[Header]) -> bool:
+    return any(name == POLICY and b"frame-ancestors" in value for name, value in headers)
 
 
 def _policy_of(page: bytes) -> bytes:

@@ -4,6 +4,7 @@
     user/ImagingStudy.cruds     everything that the user's grants allow
     system/*.rs                 the same without a user
     patient/*.read              as v1 spelt it
+    share                       of our own: to make links, of what the user's grants allow
 
 They only narrow: what may be done, and of whom, is a matter of grants.
 """
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from app.index.restriction import Action
 
 _SCOPE = re.compile(r"(patient|user|system)/(?:ImagingStudy|\*)\.(c?r?u?d?s?|read|write|\*)(\?.*)?")
+SHARE = "share"
 _LETTERS = {
     "c": {Action.STORE},
     "r": {Action.READ, Action.RENDER},
@@ -46,6 +48,9 @@ def allowed_by(scopes: Iterable[str]) -> Allowed:
     of_patient: set[Action] = set()
     contexts: set[str] = set()
     for scope in scopes:
+        if scope == SHARE:
+            everywhere.add(Action.SHARE)
+            continue
         match = _SCOPE.fullmatch(scope)
         if match is None or match[3]:
             continue

@@ -37,6 +37,7 @@ RESTRICTED: dict[str, list[Given]] = {
     "reads": [Given(("read",))],
     "renders": [Given(("render",))],
     "stores": [Given(("store",))],
+    "shares": [Given((*READING, "share"), OF_OURS)],
     "denied": [Given((*READING, "store")), Given((*READING, "store"), OF_OURS, denies=True)],
 }
 SCOPED: dict[str, tuple[str, ...]] = {
@@ -44,6 +45,7 @@ SCOPED: dict[str, tuple[str, ...]] = {
     "reader": ("read",),
     "storer": ("store",),
     "deleter": ("delete",),
+    "sharer": ("share",),
     "reader and storer": ("read", "store"),
     "auditor": ("audit",),
     "administrator": ("admin",),
@@ -53,7 +55,12 @@ OF_OTHERS = {
     "auditor elsewhere": ("audit",),
     "administrator elsewhere": ("admin",),
 }
-CALLERS = (*UNKNOWN, *SCOPED, *OF_OTHERS, *RESTRICTED)
+GUESTS = {
+    "guest": OURS.study_instance_uid,
+    "guest of another study": THINGS[-1].study_instance_uid,
+}
+"""Who has exchanged a link to this study for a token."""
+CALLERS = (*UNKNOWN, *SCOPED, *OF_OTHERS, *RESTRICTED, *GUESTS)
 
 Expected = dict[str, int]
 
@@ -63,15 +70,23 @@ def expected(of: dict[str, int], otherwise: int) -> Expected:
     return {caller: of.get(caller, otherwise) for caller in CALLERS} | dict.fromkeys(UNKNOWN, 401)
 
 
-ALLOWED = ("study", "patient", "institution")
+STORING = ("study", "patient", "institution")
+ALLOWED = (*STORING, "shares", "guest")
 _READERS = dict.fromkeys(("reader", "reader and storer", "administrator"), 200)
-_NO_READERS = dict.fromkeys(("no scope", "storer", "deleter", "auditor", "auditor elsewhere"), 403)
+_NO_READERS = dict.fromkeys(
+    ("no scope", "storer", "deleter", "auditor", "auditor elsewhere", "sharer"), 403
+)
 _NO_STORERS = dict.fromkeys(
-    ("no scope", "reader", "deleter", "auditor", "reader elsewhere", "auditor elsewhere"), 403
+    (
+        *("no scope", "reader", "deleter", "auditor", "sharer"),
+        *("reader elsewhere", "auditor elsewhere", *GUESTS),
+    ),
+    403,
 )
 _ADMINISTRATORS = ("administrator", "administrator elsewhere")
 
 OPEN = dict.fromkeys(CALLERS, 200)
+NOWHERE = dict.fromkeys(CALLERS, 404)
 KNOWN = expected({}, 200)
 SEARCH = expected(_NO_READERS, 200)
 SEARCH_IN_STUDY = expected(_READERS | _NO_READERS | dict.fromkeys((*ALLOWED, "searches"), 200), 404)
@@ -85,7 +100,7 @@ STORE = expected(
     _NO_STORERS
     | dict.fromkeys((*OF_OTHERS, *SCOPED), 200)
     | _NO_STORERS
-    | dict.fromkeys((*ALLOWED, "stores"), 200),
+    | dict.fromkeys((*STORING, "stores"), 200),
     409,
 )
 
@@ -100,6 +115,15 @@ def audit(status: int, elsewhere: int) -> Expected:
     here = dict.fromkeys(("auditor", "administrator"), status)
     there = dict.fromkeys(("auditor elsewhere", "administrator elsewhere"), elsewhere)
     return expected(here | there, 403)
+
+
+def share(ours: int, others: int) -> Expected:
+    """For who may share; administrators elsewhere have the study too, which is their own."""
+    may = dict.fromkeys(("administrator", "administrator elsewhere", "sharer"), ours)
+    return expected(may | {"shares": ours} | dict.fromkeys(SHARERS_OF_NOTHING, others), 403)
+
+
+SHARERS_OF_NOTHING = tuple(name for name in RESTRICTED if name != "shares")
 
 
 @dataclass(frozen=True)
@@ -161,6 +185,15 @@ MATRIX: dict[tuple[str, str], Row] = (
         for path in ("/studies", "/studies/{study_instance_uid}")
     }
     | {
+        ("POST", "/shares"): Row(
+            share(201, 404), {"studies": [OURS.study_instance_uid], "name": "x"}
+        ),
+        ("GET", "/shares"): Row(share(200, 200)),
+        ("GET", "/shares/{share}"): Row(share(404, 404)),
+        ("DELETE", "/shares/{share}"): Row(share(404, 404)),
+        # A link asks nobody who they are, and this one leads nowhere.
+        ("GET", "/share/{secret}"): Row(NOWHERE),
+        ("POST", "/share/{secret}"): Row(NOWHERE),
         ("POST", "/admin/tokens"): Row(administrate(201, 201), {"name": "x"}),
         ("GET", "/admin/tokens"): Row(administrate(200, 200)),
         ("DELETE", "/admin/tokens/{token}"): Row(administrate(404, 404)),
@@ -190,6 +223,8 @@ SEGMENTS = {
     "patient:path": OURS.patient_id,
     "version": "1",
     "token": "999999",
+    "share": "999999",
+    "secret": "x" * 43,
     "grant": "999999",
     "identity": "1-1",
 }
@@ -230,13 +265,26 @@ async def tokens(populated: Server) -> dict[str, str]:
     others = {
         name: await populated.token(*scopes, partition=name) for name, scopes in OF_OTHERS.items()
     }
-    restricted = {name: await token_with(populated, grants) for name, grants in RESTRICTED.items()}
+    restricted = {
+        name: await token_with(populated, grants, ("read", "store", "share"))
+        for name, grants in RESTRICTED.items()
+    }
+    guests = {name: await guest_of(populated, study) for name, study in GUESTS.items()}
     unknown = {
         "garbage": "hilum_" + "x" * 43,
         "expired": await populated.token("admin", expires_at=past),
         "revoked": revoked.token,
     }
-    return unknown | known | others | restricted
+    return unknown | known | others | restricted | guests
+
+
+async def guest_of(server: Server, study: str) -> str:
+    """What a link to a study is exchanged for."""
+    async with server.client("share") as http:
+        asked = {"studies": [study], "name": "guest"}
+        link = (await http.post(f"{server.url}/shares", json=asked)).json()["url"]
+        token: str = (await http.post(link, headers={"Authorization": ""})).json()["access_token"]
+    return token
 
 
 @pytest.fixture(scope="module")

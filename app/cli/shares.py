@@ -1,0 +1,103 @@
+"""`hilum share`: links to studies for people who have no token."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import typer
+
+from app.access import shares
+from app.access.principal import Principal, Scope
+from app.access.shares import Asked, Made
+from app.cli.environment import database, dicomweb_base, read_settings
+from app.cli.tokens import partition_named, with_index
+from app.index.database import Database
+from app.index.partitions import DEFAULT
+from app.index.shares import StoredShare
+
+commands = typer.Typer(help="Make, show and revoke links to studies.", no_args_is_help=True)
+
+_Partition = Annotated[str, typer.Option(help="The tenant that it is of.")]
+NAME = "hilum share"
+
+
+@commands.command("add")
+def add(
+    studies: Annotated[list[str], typer.Argument(help="Study Instance UIDs.")],
+    name: Annotated[str, typer.Option(help="Whom it is for.")],
+    days: Annotated[int | None, typer.Option(min=1, help="How long it holds.")] = None,
+    uses: Annotated[int | None, typer.Option(min=1, help="How often it may be opened.")] = None,
+    password: Annotated[
+        bool, typer.Option("--password", help="Ask for a password that opens it.")
+    ] = False,
+    partition: _Partition = DEFAULT,
+) -> None:
+    """Make a link and print it, this once."""
+    settings = read_settings()
+    asked = Asked(
+        studies=studies,
+        name=name,
+        expires_at=datetime.now(UTC) + timedelta(days=days) if days else None,
+        most_uses=uses,
+        password=_ask_password() if password else None,
+    )
+
+    async def make(index: Database) -> Made:
+        partition_id = await partition_named(index, partition)
+        caller = Principal(None, NAME, partition_id, frozenset({Scope.ADMIN}))
+        return await shares.create_share(index, caller, asked, settings.sharing)
+
+    with database(settings) as url:
+        made = with_index(url, make)
+    base = dicomweb_base(settings, settings.port)
+    print(f"{base.removesuffix('/dicomweb')}/share/{made.secret}")
+
+
+@commands.command("list")
+def list_all(partition: _Partition = DEFAULT) -> None:
+    """Show every share, ended ones too."""
+
+    async def read(index: Database) -> list[StoredShare]:
+        partition_id = await partition_named(index, partition)
+        found: list[StoredShare] = []
+        while page := await shares.list_shares(
+            index, partition_id, after=found[-1].id if found else 0
+        ):
+            found += page
+        return found
+
+    with database(read_settings()) as url:
+        for share in with_index(url, read):
+            print(_line(share))
+
+
+@commands.command("revoke")
+def revoke(
+    number: Annotated[int, typer.Argument(help="As `hilum share list` shows it.")],
+    partition: _Partition = DEFAULT,
+) -> None:
+    """End a share and all that was opened with it, from the next request on."""
+
+    async def do(index: Database) -> None:
+        await shares.revoke_share(index, await partition_named(index, partition), number)
+
+    with database(read_settings()) as url:
+        with_index(url, do)
+
+
+def _ask_password() -> str:
+    given: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+    return given
+
+
+def _line(share: StoredShare) -> str:
+    if share.revoked_at:
+        state = f"revoked {share.revoked_at:%Y-%m-%d}"
+    elif share.expires_at <= datetime.now(UTC):
+        state = f"expired {share.expires_at:%Y-%m-%d}"
+    else:
+        state = f"until {share.expires_at:%Y-%m-%d}"
+    uses = f"used {share.uses}" + (f" of {share.most_uses}" if share.most_uses else "")
+    password = "  password" if share.password is not None else ""
+    return (
+        f"{share.id:>5}  {share.name:<24}  {state:<18}  {uses}{password}  {' '.join(share.studies)}"
+    )

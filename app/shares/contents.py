@@ -1,0 +1,172 @@
+"""What the page of an open share shows: all series, the images of one, or the frames of one image.
+
+    ?                                                series of all studies of the share
+    ?study=1.2.3&series=1.2.4                        instances of a series
+    ?study=1.2.3&series=1.2.4&instance=1.2.5         frames of an instance
+    …&from=200                                       further ones
+
+It is found as any search is, with the eyes of the guest.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+import orjson
+
+from app.access.principal import Principal
+from app.archive import Archive
+from app.dicom.attributes import Level
+from app.dicom.query import Key, OneOf, Query
+from app.dicom.uids import valid_uid
+from app.index.restriction import Action
+from app.index.search import Found, Page, Wanted, search
+
+PAGE = 200
+"""Pictures of one page."""
+
+_STUDY_TEXTS = ("00100010", "00100020", "00080020", "00081030", "00080050")
+_SERIES_TEXTS = ("00200011", "00080060", "0008103E")
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A picture and what it leads to."""
+
+    image: str
+    """Path below the DICOMweb base of what stands for it."""
+    leads_to: str
+    """The query of another page, or a path below the DICOMweb base."""
+    caption: str
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Pictures under a heading."""
+
+    heading: str
+    tiles: Sequence[Tile]
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What one page shows."""
+
+    groups: Sequence[Group]
+    further: str | None = None
+    """The query of the page with what comes next."""
+    is_top: bool = True
+
+
+async def contents_of(
+    archive: Archive, guest: Principal, parameters: Mapping[str, str]
+) -> Contents:
+    """What these parameters of the page ask for; what they ask for in vain is not there."""
+    uids = [parameters.get(name, "") for name in ("study", "series", "instance")]
+    given = next((n for n, uid in enumerate(uids) if not valid_uid(uid)), 3)
+    start = _number(parameters.get("from", ""))
+    if given < 2:
+        page = await _found(archive, guest, Query(Level.SERIES, limit=PAGE, offset=start))
+        return Contents(_by_study(page), _further(page, {}, start))
+    study, series, instance = uids
+    of_series = {"study": study, "series": series}
+    query = Query(Level.INSTANCE, (), study, series, limit=PAGE, offset=start)
+    if given == 2:
+        page = await _found(archive, guest, query)
+        tiles = [_instance(match) for match in page.found]
+        return Contents([Group("", tiles)], _further(page, of_series, start), is_top=False)
+    return await _frames(archive, guest, of_series, instance, start)
+
+
+async def _found(archive: Archive, guest: Principal, query: Query) -> Page:
+    levels = [Level.STUDY, Level.SERIES, Level.INSTANCE]
+    wanted = Wanted(frozenset(levels[: levels.index(query.level) + 1]))
+    visibility = guest.visibility_for(Action.SEARCH)
+    async with archive.reading() as connection:
+        return await search(connection, visibility, query, wanted, archive.totals)
+
+
+async def _frames(
+    archive: Archive, guest: Principal, of_series: Mapping[str, str], instance: str, start: int
+) -> Contents:
+    key = Key("00080018", OneOf((instance,)))
+    query = Query(Level.INSTANCE, (key,), of_series["study"], of_series["series"], limit=1)
+    found = (await _found(archive, guest, query)).found
+    if not found or found[0].instance is None:
+        return Contents([], is_top=False)
+    frames = found[0].instance.number_of_frames or 1
+    path = _path(found[0])
+    shown = range(start + 1, min(start + PAGE, frames) + 1)
+    tiles = [
+        Tile(f"{path}/frames/{number}/thumbnail", f"{path}/frames/{number}/rendered", f"{number}")
+        for number in shown
+    ]
+    further = None
+    if start + PAGE < frames:
+        further = _query({**of_series, "instance": instance, "from": str(start + PAGE)})
+    return Contents([Group("", tiles)], further, is_top=False)
+
+
+def _by_study(page: Page) -> list[Group]:
+    groups: dict[str, tuple[str, list[Tile]]] = {}
+    for match in page.found:
+        if match.study is None or match.series is None or match.series_instance_uid is None:
+            continue
+        uid = match.study_instance_uid
+        if uid not in groups:
+            groups[uid] = _texts(match.study.attributes, _STUDY_TEXTS), []
+        path = f"/studies/{uid}/series/{match.series_instance_uid}"
+        count = match.series.number_of_instances
+        texts = _texts(match.series.attributes, _SERIES_TEXTS)
+        caption = f"{texts} ({count})"
+        leads_to = _query({"study": uid, "series": match.series_instance_uid})
+        groups[uid][1].append(Tile(f"{path}/thumbnail", leads_to, caption))
+    return [Group(heading, tiles) for heading, tiles in groups.values()]
+
+
+def _instance(match: Found) -> Tile:
+    path = _path(match)
+    frames = (match.instance and match.instance.number_of_frames) or 1
+    number = match.instance and match.instance.instance_number
+    caption = str(number or "")
+    if frames == 1:
+        return Tile(f"{path}/thumbnail", f"{path}/rendered", caption)
+    leads_to = _query(
+        {
+            "study": match.study_instance_uid,
+            "series": match.series_instance_uid or "",
+            "instance": match.sop_instance_uid or "",
+        }
+    )
+    return Tile(f"{path}/thumbnail", leads_to, f"{caption} ({frames})")
+
+
+def _path(match: Found) -> str:
+    return (
+        f"/studies/{match.study_instance_uid}/series/{match.series_instance_uid}"
+        f"/instances/{match.sop_instance_uid}"
+    )
+
+
+def _texts(attributes: bytes, tags: Sequence[str]) -> str:
+    known: dict[str, Any] = orjson.loads(attributes)
+    return "  ".join(text for tag in tags if (text := _text(known.get(tag, {}))))
+
+
+def _text(element: Mapping[str, Any]) -> str:
+    values = element.get("Value") or [""]
+    first = values[0]
+    return str(first.get("Alphabetic", "") if isinstance(first, dict) else first)
+
+
+def _further(page: Page, asked: Mapping[str, str], start: int) -> str | None:
+    return _query({**asked, "from": str(start + PAGE)}) if page.remaining else None
+
+
+def _query(parameters: Mapping[str, str]) -> str:
+    return "?" + urlencode(parameters)
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 7 else 0

@@ -1,0 +1,136 @@
+"""Shares over HTTP: links to studies, made by who may share, listed and ended.
+
+    /shares             POST  GET
+    /shares/{share}     GET  DELETE
+
+An extension, in plain JSON. Everybody sees the own shares, administrators all of the partition.
+What a link leads to: see `app.shares.opening`.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import JSONResponse, Response
+
+from app.access import shares
+from app.access.shares import Asked
+from app.audit.event import Note
+from app.errors import InvalidParameter
+from app.index.shares import StoredShare
+from app.web.dependencies import DICOMWEB, ArchiveOf, BaseUrl, Sharer
+
+router = APIRouter(tags=["Sharing"])
+
+PAGE = 1000
+SHARE = "/share"
+"""The path that links lie under."""
+
+ShareId = Annotated[int, Path(ge=1, lt=2**63)]
+
+
+class ShareAsked(BaseModel):
+    """A share to be made."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    studies: Annotated[list[str], Field(min_length=1)]
+    """Study Instance UIDs"""
+    name: str
+    """whom it is for; only who made the share, and administrators, see it"""
+    expires_at: datetime | None = None
+    """without it, the longest that the settings allow"""
+    most_uses: int | None = None
+    """how often the link may be opened"""
+    password: str | None = None
+    """that is asked for when it is opened"""
+
+
+@router.post("/shares", status_code=201)
+async def create_share(
+    caller: Sharer, archive: ArchiveOf, base: BaseUrl, request: Request, asked: ShareAsked
+) -> Response:
+    """Make a link. The answer is the only time that it is shown."""
+    if asked.expires_at is not None and asked.expires_at.tzinfo is None:
+        raise InvalidParameter("expires_at", asked.expires_at.isoformat(), "has no time zone")
+    made = await shares.create_share(
+        archive.database, caller, Asked(**dict(asked)), archive.settings.sharing
+    )
+    _note(request, made.id, asked.studies)
+    url = link_of(base, made.secret)
+    told = {"id": made.id, "url": url, "expires_at": made.expires_at.isoformat()}
+    return _answer(told, 201)
+
+
+@router.get("/shares")
+async def list_shares(
+    caller: Sharer,
+    archive: ArchiveOf,
+    after: Annotated[int, Query(ge=0, lt=2**63)] = 0,
+    limit: Annotated[int, Query(ge=1, le=PAGE)] = PAGE,
+) -> Response:
+    """Shares by their ids, ended ones too; `after` goes on behind one."""
+    found = await shares.list_shares(
+        archive.database,
+        caller.partition_id,
+        shares.creator_of(caller),
+        after=after,
+        limit=limit,
+    )
+    return _answer([_described(share) for share in found])
+
+
+@router.get("/shares/{share}")
+async def describe_share(caller: Sharer, archive: ArchiveOf, share: ShareId) -> Response:
+    """What is shared, until when, and how often it was used."""
+    found = await shares.share_with_id(
+        archive.database, caller.partition_id, share, shares.creator_of(caller)
+    )
+    return _answer(_described(found))
+
+
+@router.delete("/shares/{share}", status_code=204)
+async def revoke_share(
+    caller: Sharer, archive: ArchiveOf, request: Request, share: ShareId
+) -> Response:
+    """End a share, and all that was opened with it, from the next request on."""
+    _note(request, share, ())
+    await shares.revoke_share(
+        archive.database, caller.partition_id, share, shares.creator_of(caller)
+    )
+    return Response(status_code=204)
+
+
+def link_of(base: str, secret: str) -> str:
+    """The link, for an archive with this DICOMweb base URL."""
+    return f"{base.removesuffix(DICOMWEB)}{SHARE}/{secret}"
+
+
+def _note(request: Request, share_id: int, studies: list[str] | tuple[()]) -> None:
+    """For the audit: which share it was, and of what."""
+    note: Note = request.state.audit
+    note.told = "&".join([f"share={share_id}", *(f"study={study}" for study in studies)])
+    if len(studies) == 1:
+        note.study_instance_uid = studies[0]
+
+
+def _described(share: StoredShare) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "id": share.id,
+        "name": share.name,
+        "studies": share.studies,
+        "has_password": share.password is not None,
+        "most_uses": share.most_uses,
+        "uses": share.uses,
+        "created_by": share.created_by,
+        "created_at": share.created_at.isoformat(),
+        "expires_at": share.expires_at.isoformat(),
+        "revoked_at": share.revoked_at and share.revoked_at.isoformat(),
+        "last_used_at": share.last_used_at and share.last_used_at.isoformat(),
+    }
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def _answer(content: Any, status: int = 200) -> Response:
+    return JSONResponse(content, status, {"Cache-Control": "no-store"})
