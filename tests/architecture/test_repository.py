@@ -102,6 +102,17 @@ def test_the_openapi_document_is_what_the_routes_say() -> None:
     assert OPENAPI.read_bytes() == openapi_text(create_app()), "run: make openapi"
 
 
+def test_the_container_serves_as_an_ordinary_user() -> None:
+    lines = Path("Dockerfile").read_text().splitlines()
+    users = [line.split()[1] for line in lines if line.startswith("USER ")]
+    assert users
+    assert users[-1] not in {"root", "0"}
+    assert f"--uid 10001 {users[-1]}" in "\n".join(lines)
+    last_user = max(n for n, line in enumerate(lines) if line.startswith("USER "))
+    assert all(not line.startswith(("RUN ", "COPY ", "ADD ")) for line in lines[last_user:])
+    assert "--require-hashes" in "\n".join(lines)
+
+
 def test_every_setting_of_the_example_exists() -> None:
     known = set(re.findall(r"`(HILUM_\w+)`", settings_reference.render()))
     named = set(re.findall(r"^#? ?(HILUM_\w+)=", Path(".env.example").read_text(), re.MULTILINE))
