@@ -7,6 +7,7 @@ one fits. Values that are not in the JSON (bulk data) are there, and match nothi
 import re
 from base64 import b64decode
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -33,15 +34,27 @@ from app.dicom.query import (
 Json = Mapping[str, Any]
 """A data set in the DICOM JSON model: elements by tag."""
 
+_TIMEZONE = "00080201"
 _LONGEST_TEXT = 1024
 """Characters of Base64 that may be those of a text."""
 _PRINTABLE = re.compile(rb"[\x20-\x7e\t\r\n]*[\0 ]?")
 _BEFORE_A_WORD = r"(?:\A|(?<=[=^ ,.\-]))"
 
 
-def fits(keys: Iterable[Key], attributes: Json) -> bool:
-    """Whether the data set matches all of the keys."""
-    return all(_fits(key.match, key.tag, attributes) for key in keys)
+def fits(keys: Iterable[Key], attributes: Json, zone: int | None = None) -> bool:
+    """Whether the data set matches all of the keys.
+
+    `zone` is that of an item's data set: minutes ahead of UTC of moments that tell none themselves.
+    """
+    told = _first_text(attributes, _TIMEZONE)
+    if told is not None:
+        zone = moments.offset(told)
+    return all(_fits(key.match, key.tag, attributes, zone) for key in keys)
+
+
+def _first_text(attributes: Json, tag: str) -> str | None:
+    _, values = values_of(attributes[tag]) if tag in attributes else ("", [])
+    return str(values[0]) if values else None
 
 
 def values_of(element: Json) -> tuple[str, list[Any]]:
@@ -63,7 +76,7 @@ def is_binary(element: Json) -> bool:
     return "InlineBinary" in element or "BulkDataURI" in element
 
 
-def _fits(match: Match, tag: str, attributes: Json) -> bool:
+def _fits(match: Match, tag: str, attributes: Json, zone: int | None) -> bool:
     element = attributes.get(tag)
     if element is None:
         return isinstance(match, Empty)
@@ -72,21 +85,21 @@ def _fits(match: Match, tag: str, attributes: Json) -> bool:
     vr, values = values_of(element)
     if isinstance(match, Empty):
         return not values and not is_binary(element)
-    return _some(match, vr, values)
+    return _some(match, vr, values, zone)
 
 
-def _some(match: Match, vr: str, values: list[Any]) -> bool:
+def _some(match: Match, vr: str, values: list[Any], zone: int | None) -> bool:
     """Whether the match fits one of the values."""
     match match:
         case AllOf(matches):
-            return all(_some(one, vr, values) for one in matches)
+            return all(_some(one, vr, values, zone) for one in matches)
         case ByItsVr(texts, kinds):
             known = _known(vr, texts, kinds)
-            return known is not None and _some(known, vr, values)
+            return known is not None and _some(known, vr, values, zone)
         case InOneItem(keys):
-            return vr == "SQ" and any(fits(keys, item) for item in values)
+            return vr == "SQ" and any(fits(keys, item, zone) for item in values)
         case Overlaps():
-            return vr == "DT" and any(_overlaps(match, str(value)) for value in values)
+            return vr == "DT" and any(_overlaps(match, str(value), zone) for value in values)
         case PersonName():
             return vr == "PN" and any(_name_fits(match, value) for value in values)
         case _:
@@ -132,10 +145,12 @@ def _pairs(element: Json) -> list[tuple[str, Any]]:
     return [(vr, value) for value in values]
 
 
-def _overlaps(match: Overlaps, value: str) -> bool:
+def _overlaps(match: Overlaps, value: str, zone: int | None) -> bool:
     span = moments.of_datetime(value)
     if span is None:
         return False
+    if span.offset is None:
+        span = replace(span, offset=zone)
     return (match.low is None or _at(span, match.low[1]).last >= match.low[0]) and (
         match.high is None or _at(span, match.high[1]).first <= match.high[0]
     )

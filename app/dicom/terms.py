@@ -64,7 +64,8 @@ _PARTS = {
 """What can follow so many digits of a date; a day may be one that its month does not have."""
 _MORE_THAN_A_DAY = "?"
 """Found by this is a DT that does not tell the day."""
-_DAY = 24 * 60
+_MOST_BETWEEN_ZONES = 28 * 60
+"""Minutes from one that is 14 hours behind UTC to one that is as much ahead."""
 
 Json = Mapping[str, Any]
 """A data set in the DICOM JSON model: elements by tag."""
@@ -311,8 +312,8 @@ def _values(match: Match) -> _Values:
         case Overlaps(begin, end):
             # Its zone may be another one.
             days = _days(
-                moments.moved(begin[0], -_DAY)[:8] if begin else _FIRST_DAY,
-                moments.moved(end[0], _DAY)[:8] if end else _LAST_DAY,
+                moments.moved(begin[0], -_MOST_BETWEEN_ZONES)[:8] if begin else _FIRST_DAY,
+                moments.moved(end[0], _MOST_BETWEEN_ZONES)[:8] if end else _LAST_DAY,
             )
             return [[*days, _MORE_THAN_A_DAY]], False
         case PersonName(groups, ()) if not any("*" in p or "?" in p for g in groups for p in g):

@@ -276,3 +276,26 @@ async def test_the_zone_of_the_query_is_that_of_its_moments(reader: Caller) -> N
     answer = await reader.get("/studies?StudyDate=20240101&00080201=-0500")
     assert "adjusts values of DT alone" in answer.headers["warning"]
     assert (await reader.get("/studies?00080201=x")).status_code == 400
+
+
+async def test_moments_that_tell_no_zone_are_in_that_of_their_data_set(
+    module_database_url: str, reader: Caller
+) -> None:
+    told = image(
+        10,
+        1,
+        next(fresh),
+        AcquisitionDateTime="20200131130000",
+        TimezoneOffsetFromUTC="+0100",
+        ReferencedImageSequence=Sequence([item(AcquisitionDateTime="20200131130000")]),
+    )
+    far = image(11, 1, next(fresh), AcquisitionDateTime="20200102010000+1400")
+    await store(reader.http, told, far)
+    at = "AcquisitionDateTime"
+    here = "StudyInstanceUID=1.2.5.10"
+    for path in (at, f"ReferencedImageSequence.{at}"):
+        assert await reader.found(f"/instances?{here}&{path}=20200131120000%2B0000")
+        assert await reader.found(f"/instances?{here}&{path}=20200131130000")
+        assert not await reader.found(f"/instances?{here}&{path}=20200131130000%2B0000")
+    await index(module_database_url)
+    assert far.SOPInstanceUID in await reader.found(f"/instances?{at}=20191231230000-1200")
