@@ -4,6 +4,7 @@ Built once where the program starts and passed in from there; there is no global
 `HILUM_PORT=9000` sets `port`, `HILUM_LIMITS__INSTANCE_BYTES=1000000` sets `limits.instance_bytes`.
 """
 
+import os
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -25,6 +26,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 KIB = 1024
 MIB = 1024 * KIB
 GIB = 1024 * MIB
+MEMORY = "memory://"
+MOST_WORKERS = 4
+"""More, on a large machine, are for its operator to ask for."""
 
 
 _CHARACTER_SET = r"^(ISO_IR (192|100|101|109|110|144|127|126|138|148|203|13|166)|GB18030|GBK)$"
@@ -210,8 +214,8 @@ class Settings(BaseSettings):
     """address to listen on; 0.0.0.0 for all"""
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
     """port to listen on; 0 takes a free one"""
-    workers: PositiveInt = 1
-    """processes that serve; one per core"""
+    workers: PositiveInt | None = None
+    """processes that serve; without it one for each core, up to four"""
     data_dir: Path = Path("data")
     """folder of the embedded database and of the blobs"""
     public_url: str | None = None
@@ -248,3 +252,12 @@ class Settings(BaseSettings):
     """see `Sharing`"""
     limits: Limits = Limits()
     """see `Limits`"""
+
+    @property
+    def processes(self) -> int:
+        """How many processes serve. Blobs in memory are those of one."""
+        if self.workers is not None:
+            return self.workers
+        if self.blobs_url == MEMORY:
+            return 1
+        return min(len(os.sched_getaffinity(0)), MOST_WORKERS)

@@ -26,7 +26,8 @@ class ArchiveProcess:
 
     def __init__(self, data_dir: Path, **settings: str) -> None:
         self.data_dir = data_dir
-        self._settings = {"HILUM_DATA_DIR": str(data_dir), "HILUM_PORT": "0"} | settings
+        own = {"HILUM_DATA_DIR": str(data_dir), "HILUM_PORT": "0", "HILUM_WORKERS": "1"}
+        self._settings = own | settings
         self._log = data_dir.with_name(f"{data_dir.name}.log")
         self._process: subprocess.Popen[bytes] | None = None
         self.token: str | None = None

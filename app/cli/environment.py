@@ -67,7 +67,7 @@ def own_database(settings: Settings) -> Iterator[str]:
     if settings.database_url is not None:
         yield settings.database_url.get_secret_value()
         return
-    connections = settings.workers * settings.database_connections
+    connections = settings.processes * settings.database_connections
     with EmbeddedPostgres(settings.data_dir, connections=connections) as server:
         yield server.url
 

@@ -69,7 +69,7 @@ class Worker(uvicorn.Config):
         super().__init__(
             APPLICATION,
             factory=True,
-            workers=settings.workers,
+            workers=settings.processes,
             http=GuardedProtocol,
             ws="none",
             lifespan="on",
