@@ -27,8 +27,8 @@ from app.settings import Settings
 from app.shares.opening import router as links
 from app.shares.routes import router as shares
 from app.store.routes import router as store
-from app.upkeep.indexing import Indexer
-from app.upkeep.sweep import Sweeper
+from app.upkeep.indexing import indexer
+from app.upkeep.sweep import sweeper
 from app.web import errors, health
 from app.web.audit import AuditTrail
 from app.web.authentication import Authentication
@@ -125,13 +125,12 @@ def _lifespan(
         app.state.trail = trail
         app.state.gates = Gates.of(settings.limits)
         app.state.readiness = health.Readiness(archive)
-        sweeper = Sweeper(archive)
-        indexer = Indexer(archive)
+        upkeep = [sweeper(archive), indexer(archive)]
         try:
             yield
         finally:
-            await indexer.close()
-            await sweeper.close()
+            for work in upkeep:
+                await work.close()
             await app.state.gates.stores.close(LAST_STORES_SECONDS)
             await trail.close()
             await authenticator.close()

@@ -1,18 +1,14 @@
 """Indexing: what has been stored gets its terms, a moment later and while nobody waits for it."""
 
 import asyncio
-import random
 import time
-
-import structlog
 
 from app.archive import Archive
 from app.index.terms import follow, partitions
+from app.upkeep.repeating import Repeating
 
 SECONDS_BETWEEN_LOOKS = 5
 PAUSE = 2.0
-
-log = structlog.get_logger()
 
 
 async def index(archive: Archive, *, pause: float = 0) -> int:
@@ -39,23 +35,10 @@ async def _follow(archive: Archive, partition_id: int, pause: float) -> int:
     return followed
 
 
-class Indexer:
-    """Indexes again and again, as long as its process serves."""
+def indexer(archive: Archive) -> Repeating:
+    """Indexes as long as its process serves. What is not done yet, searches find all the same."""
 
-    def __init__(self, archive: Archive) -> None:
-        self._archive = archive
-        self._task = asyncio.create_task(self._run())
+    async def work() -> None:
+        await index(archive, pause=PAUSE)
 
-    async def close(self) -> None:
-        """Stop; what is not done yet is done later."""
-        self._task.cancel()
-        await asyncio.wait([self._task])
-
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(SECONDS_BETWEEN_LOOKS * random.uniform(0.5, 1.5))  # noqa: S311
-            try:
-                await index(self._archive, pause=PAUSE)
-            # Whatever it was: what is not indexed is looked at by searches, and found all the same.
-            except Exception as error:
-                log.warning("indexing_failed", error=repr(error))
+    return Repeating("indexing", work, seconds=SECONDS_BETWEEN_LOOKS)

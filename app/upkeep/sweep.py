@@ -17,7 +17,6 @@ A process that was stopped while it put a blob has long put it by then, too.
 """
 
 import asyncio
-import random
 from dataclasses import asdict, dataclass, replace
 
 import structlog
@@ -27,6 +26,7 @@ from app.faults import Point, reach
 from app.index import uploads
 from app.index.database import Connection
 from app.index.uploads import QUARANTINE, Taken
+from app.upkeep.repeating import Repeating
 
 UPLOADS_AT_ONCE = 16
 BLOBS_AT_ONCE = 8
@@ -65,30 +65,16 @@ async def sweep(archive: Archive) -> Swept:
     return swept
 
 
-class Sweeper:
-    """Sweeps from time to time, as long as its process serves."""
+def sweeper(archive: Archive) -> Repeating:
+    """Sweeps as long as its process serves. What it was stopped at is swept again later."""
 
-    def __init__(self, archive: Archive) -> None:
-        self._archive = archive
-        self._task = asyncio.create_task(self._run())
+    async def work() -> None:
+        await archive.cache.tidy()
+        swept = await sweep(archive)
+        if swept != Swept():
+            log.info("swept", **asdict(swept))
 
-    async def close(self) -> None:
-        """Stop; what is being swept is swept again later."""
-        self._task.cancel()
-        await asyncio.wait([self._task])
-
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(SECONDS_BETWEEN_LOOKS * random.uniform(0.5, 1.5))  # noqa: S311
-            try:
-                await self._archive.cache.tidy()
-                swept = await sweep(self._archive)
-            # Whatever it was: the next look may fare better, and without any waste piles up.
-            except Exception as error:
-                log.warning("sweep_failed", error=repr(error))
-                continue
-            if swept != Swept():
-                log.info("swept", **asdict(swept))
+    return Repeating("sweep", work, seconds=SECONDS_BETWEEN_LOOKS)
 
 
 async def _take(connection: Connection) -> list[Taken]:

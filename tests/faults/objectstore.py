@@ -3,12 +3,13 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 
+from tests.faults.proxying import PIECE, Turns, listening
+
 HEAD_BYTES = 64 * 1024
-PIECE = 64 * 1024
 
 
 class Spoil(StrEnum):
@@ -27,28 +28,18 @@ class Spoil(StrEnum):
 
 
 @dataclass
-class Rule:
-    """Which requests are spoilt, and how: of a method, from the `first` on, `times` of them."""
+class Rule(Turns):
+    """Which requests are spoilt, and how: some of a method."""
 
     spoil: Spoil
     method: str = "PUT"
     path: str = ""
     """What their path contains."""
-    first: int = 1
-    times: int = 1
     seconds: float = 0.5
     """For `LATE`."""
-    met: int = 0
-    done: int = 0
 
     def applies(self, method: str, path: str) -> bool:
-        if method != self.method or self.path not in path:
-            return False
-        self.met += 1
-        if self.met < self.first or self.done >= self.times:
-            return False
-        self.done += 1
-        return True
+        return method == self.method and self.path in path and self.comes()
 
 
 class Proxy:
@@ -57,16 +48,11 @@ class Proxy:
     def __init__(self, endpoint: str) -> None:
         host, _, port = endpoint.removeprefix("http://").partition(":")
         self._target = host, int(port)
-        self._server: asyncio.Server | None = None
         self.rule: Rule | None = None
-
-    @property
-    def endpoint(self) -> str:
+        self.endpoint = ""
         """Where it listens."""
-        assert self._server is not None
-        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             far_reader, far_writer = await asyncio.open_connection(*self._target, limit=HEAD_BYTES)
         except OSError:
@@ -202,22 +188,6 @@ def _turned(piece: bytes) -> bytes:
 async def proxy_to(endpoint: str) -> AsyncIterator[Proxy]:
     """A proxy in front of the object store, as long as the context lasts."""
     proxy = Proxy(endpoint)
-    connections: set[asyncio.Task[None]] = set()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        connections.add(task)
-        with suppress(asyncio.CancelledError):
-            await proxy._serve(reader, writer)
-        connections.discard(task)
-
-    proxy._server = await asyncio.start_server(serve, "127.0.0.1", 0, limit=HEAD_BYTES)
-    try:
+    async with listening(proxy.serve, line_bytes=HEAD_BYTES) as port:
+        proxy.endpoint = f"http://127.0.0.1:{port}"
         yield proxy
-    finally:
-        proxy._server.close()
-        for task in connections:
-            task.cancel()
-        if connections:
-            await asyncio.wait(connections)

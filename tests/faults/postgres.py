@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
-PIECE = 64 * 1024
+from tests.faults.proxying import PIECE, Turns, listening
 
 
 class Break(StrEnum):
@@ -19,24 +19,14 @@ class Break(StrEnum):
 
 
 @dataclass
-class Rule:
-    """Which statements are met: those whose messages hold these bytes, `times` of them."""
+class Rule(Turns):
+    """Which statements are met: some of those whose messages hold these bytes."""
 
     what: Break
     holds: bytes = b"COMMIT"
-    first: int = 1
-    times: int = 1
-    met: int = 0
-    done: int = 0
 
     def applies(self, data: bytes) -> bool:
-        if self.holds not in data:
-            return False
-        self.met += 1
-        if self.met < self.first or self.done >= self.times:
-            return False
-        self.done += 1
-        return True
+        return self.holds in data and self.comes()
 
 
 class Proxy:
@@ -46,18 +36,16 @@ class Proxy:
         self._url = urlsplit(url)
         folder = unquote(parse_qs(self._url.query)["host"][0])
         self._socket = str(Path(folder) / ".s.PGSQL.5432")
-        self._server: asyncio.Server | None = None
         self.rule: Rule | None = None
+        self.port = 0
 
     @property
     def url(self) -> str:
         """Where it listens, as the URL of a database."""
-        assert self._server is not None
-        port = self._server.sockets[0].getsockname()[1]
         user = self._url.username
-        return f"postgresql://{user}@127.0.0.1:{port}{self._url.path}?sslmode=disable"
+        return f"postgresql://{user}@127.0.0.1:{self.port}{self._url.path}?sslmode=disable"
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         far_reader, far_writer = await asyncio.open_unix_connection(self._socket)
         deaf = asyncio.Event()
 
@@ -94,22 +82,5 @@ class Proxy:
 async def proxy_to(url: str) -> AsyncIterator[Proxy]:
     """A proxy in front of the database of this URL, as long as the context lasts."""
     proxy = Proxy(url)
-    connections: set[asyncio.Task[None]] = set()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        connections.add(task)
-        with suppress(asyncio.CancelledError, OSError):
-            await proxy._serve(reader, writer)
-        connections.discard(task)
-
-    proxy._server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    try:
+    async with listening(proxy.serve) as proxy.port:
         yield proxy
-    finally:
-        proxy._server.close()
-        for task in connections:
-            task.cancel()
-        if connections:
-            await asyncio.wait(connections)

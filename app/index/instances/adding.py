@@ -159,6 +159,8 @@ COLUMNS = tuple(
     if column.name not in {"id", "version", "created_at", "removed_at", "removed_by"}
 )
 """The columns that a new row is given; its version, if it is not the first one, comes on top."""
+OWN_COLUMNS = tuple(n for n in COLUMNS if n not in {"partition_id", "study_id", "series_id"})
+"""Those that tell of the instance alone."""
 
 _INSERT = prepare_insert(
     rows_into(Instance, *COLUMNS)
@@ -194,12 +196,18 @@ def row_of(
     partition_id: int, study_id: int, series_id: int, instance: NewInstance
 ) -> dict[str, Any]:
     """The values of `COLUMNS` for an instance below the rows of its study and series."""
-    bulk = [[v.path, v.vr, v.span.offset, v.span.length] for v in instance.bulk]
-    return {name: getattr(instance, name, None) for name in COLUMNS} | {
+    return values_of(instance) | {
         "partition_id": partition_id,
         "study_id": study_id,
         "series_id": series_id,
-        "bulk": dumps(bulk).decode(),
+    }
+
+
+def values_of(instance: NewInstance) -> dict[str, Any]:
+    """The values of `OWN_COLUMNS` for an instance."""
+    bulk = [[v.path, v.vr, v.span.offset, v.span.length] for v in instance.bulk]
+    return {name: getattr(instance, name) for name in OWN_COLUMNS if name != "bulk"} | {
+        "bulk": dumps(bulk).decode()
     }
 
 

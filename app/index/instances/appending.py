@@ -16,7 +16,7 @@ from sqlalchemy.types import Text
 
 from app.faults import Point, reach
 from app.index.changes import WRITTEN, Action
-from app.index.instances.adding import COLUMNS, FIRST_VERSION, row_of
+from app.index.instances.adding import COLUMNS, FIRST_VERSION, OWN_COLUMNS, values_of
 from app.index.instances.parents import changed, united
 from app.index.instances.values import NewInstance
 from app.index.statements import Connection, any_of, prepare, rows_given, table
@@ -34,7 +34,7 @@ _TOLD = {
     "upload_id": _UPLOAD.id.type,
     "study_instance_uid": _STUDY.study_instance_uid.type,
     "series_instance_uid": _SERIES.series_instance_uid.type,
-    **{name: _INSTANCE[name].type for name in COLUMNS if name not in _PARENTS},
+    **{name: _INSTANCE[name].type for name in OWN_COLUMNS},
 }
 """What is told of each instance: one array for each of these."""
 
@@ -160,7 +160,7 @@ async def append(
     """
     rows = [
         {
-            **row_of(partition_id, 0, 0, instance),
+            **values_of(instance),
             "upload_id": instance.upload_id,
             "study_instance_uid": instance.study_instance_uid,
             "series_instance_uid": instance.series_instance_uid,

@@ -10,7 +10,8 @@ from app.errors import Unavailable
 from app.index.terms import following, unindexed
 from app.index.visibility import Visibility
 from app.upkeep import indexing
-from app.upkeep.indexing import Indexer, index
+from app.upkeep.indexing import index, indexer
+from app.upkeep.repeating import Repeating
 from tests.factories import ct_series
 from tests.integration.index.rows import PARTITION
 from tests.integration.store.conftest import Modality
@@ -25,12 +26,12 @@ def rarely(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def often(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Indexer]:
+async def often(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Repeating]:
     """One that looks all the time."""
     monkeypatch.setattr(indexing, "SECONDS_BETWEEN_LOOKS", 0.01)
-    indexer = Indexer(archive)
-    yield indexer
-    await indexer.close()
+    repeating = indexer(archive)
+    yield repeating
+    await repeating.close()
 
 
 async def behind(archive: Archive) -> int:
@@ -80,7 +81,7 @@ async def test_what_is_done_twice_is_the_same(modality: Modality, archive: Archi
 
 
 async def test_an_archive_that_serves_indexes_by_itself(
-    modality: Modality, archive: Archive, often: Indexer
+    modality: Modality, archive: Archive, often: Repeating
 ) -> None:
     await modality.store(*ct_series(3))
     async with asyncio.timeout(10):
@@ -89,7 +90,7 @@ async def test_an_archive_that_serves_indexes_by_itself(
 
 
 async def test_a_failure_is_not_the_end(
-    modality: Modality, archive: Archive, often: Indexer, monkeypatch: pytest.MonkeyPatch
+    modality: Modality, archive: Archive, often: Repeating, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tries = 0
 
