@@ -31,7 +31,7 @@ from app.archive import open_archive
 from app.faults import Point
 from app.index import migrate
 from tests.faults.floors import Postgres, postgres_in
-from tests.faults.history import Request, requests_of
+from tests.faults.history import Heard, Request, requests_of
 from tests.faults.nursery import Nursery, ServerProcess
 from tests.faults.stages import stage_of
 from tests.faults.trial import Disturb, Result, Stage, checked, send_again, trial
@@ -40,7 +40,9 @@ from tests.fixtures.server import FixedSettings
 
 POINTS = [point for point in Point if point.value[0] in "FD"]
 AT_MOST_SECONDS = 0.6
-"""A kill at any moment comes within so long; by then the requests are usually answered."""
+"""A kill of what the server stands on comes within so long."""
+A_REQUEST = 0.1
+"""Seconds; about as long as one is under way."""
 LARGE = 9_000_000
 FLOORS = ("PostgreSQL", "object store")
 """What is killed beside the server; what was under way is sent again to the same one."""
@@ -78,7 +80,10 @@ def chosen(floors: Floors, chance: random.Random) -> Choice:
         point, nth = chance.choice(POINTS), chance.randint(1, 8)
         return Choice(f"{point} {point.name}", stage, requests, f"{point}:kill:{nth}")
     if kind < 0.8:
-        return Choice("any moment", stage, requests, disturb=_killing_server(seconds))
+        some = chance.randrange(sum(map(len, requests)))
+        moment = chance.uniform(0, A_REQUEST)
+        disturb = _killing_server(requests, some, moment)
+        return Choice("any moment", stage, requests, disturb=disturb)
     if kind < 0.9 or in_folder:
         disturb = _killing(floors.postgres.kill, floors.postgres.start, seconds, stage, requests)
         return Choice(FLOORS[0], stage, requests, disturb=disturb)
@@ -87,8 +92,13 @@ def chosen(floors: Floors, chance: random.Random) -> Choice:
     return Choice(FLOORS[1], stage, requests, disturb=disturb)
 
 
-def _killing_server(seconds: float) -> Disturb:
+def _killing_server(requests: list[Request], acknowledged: int, seconds: float) -> Disturb:
+    """Kill it some time after it has acknowledged so many instances."""
+    everything = [sent for request in requests for sent in request]
+
     async def disturb(server: ServerProcess) -> None:
+        while sum(sent.heard is Heard.STORED for sent in everything) < acknowledged:
+            await asyncio.sleep(0.002)
         await asyncio.sleep(seconds)
         server.send(signal.SIGKILL)
 

@@ -27,6 +27,7 @@ from app.index.unprivileged import die_with_parent
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 30
 END_SECONDS = 30
+DYING_SECONDS = 5
 
 
 class ServerProcess:
@@ -60,6 +61,13 @@ class ServerProcess:
         """Send it a signal, if it is still there."""
         if self.lives:
             os.kill(self.pid, number)
+
+    def has_died(self) -> bool:
+        """Whether it is gone; one whose connections are broken may take a moment to be."""
+        deadline = time.monotonic() + DYING_SECONDS
+        while self.lives and time.monotonic() < deadline:
+            time.sleep(0.005)
+        return not self.lives
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> None:
         """Send it a signal and wait until it has gone."""

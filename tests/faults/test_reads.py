@@ -35,7 +35,7 @@ async def test_no_read_is_without_a_record(stage: Stage, point: Point, time: int
     async with asyncio.TaskGroup() as group:
         for _ in range(CLIENTS):
             group.create_task(_read(server.base, stage.token, requests, chance, answered))
-    assert not server.lives, "the point was not reached"
+    assert await asyncio.to_thread(server.has_died), "the point was not reached"
     await asyncio.to_thread(server.end, signal.SIGKILL)
 
     archive = await open_archive(stage.settings)
