@@ -1,6 +1,6 @@
 # Everything that one does with a checkout. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check format test-corpus fuzz test-faults test-memory openapi reference migrate lock install clean
+.PHONY: help run demo test check format test-corpus fuzz test-faults test-memory test-viewer openapi reference migrate lock install clean
 
 python := .venv/bin/python
 CORPUS ?= ../shared/corpus
@@ -41,6 +41,10 @@ fuzz: install ## Search for input that breaks a parser: SECONDS=60 of each, ONLY
 
 test-memory: install ## Measure memory: 4 GB, 5,000 instances in a request, slow readers
 	@$(python) -m tests.memory $(MEMORY)
+
+test-viewer: install ## Look at images with Cornerstone in a browser; needs npm and Chromium
+	@cd tests/viewer/page && npm ci --ignore-scripts --silent && npm run --silent build
+	@$(python) -m tests.viewer
 
 openapi: install ## Write openapi/hilum.json from the code
 	@$(python) -m app openapi
