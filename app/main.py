@@ -12,6 +12,7 @@ from starlette.middleware import Middleware
 from app.access.authenticator import Authenticator
 from app.administration.routes import router as administration
 from app.archive import open_archive
+from app.audit.feeding import feeds
 from app.audit.trail import Trail
 from app.inspection.routes import router as inspection
 from app.retrieve.bulkdata_routes import router as bulkdata
@@ -126,9 +127,12 @@ def _lifespan(
         app.state.gates = Gates.of(settings.limits)
         app.state.readiness = health.Readiness(archive)
         upkeep = [sweeper(archive), indexer(archive)]
+        sending = feeds(archive)
         try:
             yield
         finally:
+            for feed in sending:
+                await feed.close()
             for work in upkeep:
                 await work.close()
             await app.state.gates.stores.close(LAST_STORES_SECONDS)

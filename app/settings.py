@@ -144,6 +144,16 @@ Algorithm = Literal[
 """Signatures that need a key which only the signer has."""
 
 
+def _safe(address: str | None) -> str | None:
+    """The address, if what goes there is protected by TLS or never leaves this machine."""
+    if address is not None:
+        parts = urlsplit(address)
+        local = parts.scheme == "http" and parts.hostname in {"127.0.0.1", "::1", "localhost"}
+        if not local and (parts.scheme != "https" or not parts.hostname):
+            raise ValueError("has to begin with https://")
+    return address
+
+
 class Oidc(BaseModel):
     """An identity provider whose access tokens are taken besides the archive's own."""
 
@@ -172,16 +182,8 @@ class Oidc(BaseModel):
     client_secret: SecretStr | None = None
     """by what secret"""
 
-    @field_validator("issuer", "jwks_url", "introspection_url")
-    @classmethod
-    def _is_safe(cls, address: str | None) -> str | None:
-        """What decides who is let in comes over TLS, or from this very machine."""
-        if address is not None:
-            parts = urlsplit(address)
-            local = parts.scheme == "http" and parts.hostname in {"127.0.0.1", "::1", "localhost"}
-            if not local and (parts.scheme != "https" or not parts.hostname):
-                raise ValueError("has to begin with https://")
-        return address
+    _are_safe = field_validator("issuer", "jwks_url", "introspection_url")(_safe)
+    """What decides who is let in comes over TLS, or from this very machine."""
 
 
 class Sharing(BaseModel):
@@ -197,6 +199,36 @@ class Sharing(BaseModel):
     """studies of one link"""
     password_guesses: PositiveInt = 5
     """passwords that may be tried in a minute at one link"""
+
+
+class Audit(BaseModel):
+    """Where the records of the audit are sent, besides being kept."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    syslog: str | None = None
+    """`tls://host:6514`: audit messages of DICOM, by syslog over TLS (RFC 5425)"""
+    fhir: str | None = None
+    """base of a FHIR server, to which AuditEvent are posted (IHE ITI-20)"""
+    fhir_token: SecretStr | None = None
+    """bearer token for it"""
+    authorities: Path | None = None
+    """PEM file of who vouches for their certificates; without it, whom the system trusts"""
+    certificate: Path | None = None
+    """PEM file of our own, with its chain, for receivers that ask for one"""
+    certificate_key: Path | None = None
+    """PEM file of its key, if not in the same"""
+
+    @field_validator("syslog")
+    @classmethod
+    def _is_syslog(cls, address: str | None) -> str | None:
+        if address is not None:
+            parts = urlsplit(address)
+            if parts.scheme != "tls" or not parts.hostname or parts.port == 0:
+                raise ValueError("has to be tls://host:port")
+        return address
+
+    _is_private = field_validator("fhir")(_safe)
 
 
 class Settings(BaseSettings):
@@ -248,6 +280,8 @@ class Settings(BaseSettings):
     """for which a browser may look with a cookie that was had for a token"""
     oidc: Oidc | None = None
     """see `Oidc`"""
+    audit: Audit = Audit()
+    """see `Audit`"""
     sharing: Sharing = Sharing()
     """see `Sharing`"""
     limits: Limits = Limits()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from app.settings import GIB, MIB, Limits, Oidc, Settings, Sharing
+from app.settings import GIB, MIB, Audit, Limits, Oidc, Settings, Sharing
 
 HEAD = """\
 # Settings
@@ -25,6 +25,15 @@ OIDC = """
 
 Access tokens of an OpenID Connect or OAuth 2.0 provider, besides the archive's own
 ([how](../how-to/sign-in-with-a-provider.md)).
+
+| variable | default | meaning |
+| --- | --- | --- |
+"""
+
+AUDIT = """
+## Feeds of the audit
+
+Where its records are sent, besides being kept ([how](../how-to/send-the-audit.md)).
 
 | variable | default | meaning |
 | --- | --- | --- |
@@ -54,13 +63,14 @@ def render() -> str:
     """The page as Markdown."""
     settings = "".join(_rows("HILUM_", Settings))
     settings += OIDC + "".join(_rows("HILUM_OIDC__", Oidc))
+    settings += AUDIT + "".join(_rows("HILUM_AUDIT__", Audit))
     settings += SHARING + "".join(_rows("HILUM_SHARING__", Sharing))
     return HEAD + settings + LIMITS + "".join(_rows("HILUM_LIMITS__", Limits))
 
 
 def _rows(prefix: str, model: type[BaseModel]) -> Iterator[str]:
     for name, field in model.model_fields.items():
-        if name not in {"limits", "oidc", "sharing"}:
+        if name not in {"audit", "limits", "oidc", "sharing"}:
             default = _default(field)
             yield f"| `{prefix}{name.upper()}` | {default} | {field.description} |\n"
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from app.audit.checkpoint import checkpoints_of_now, read_checkpoints, read_key
+from app.audit.checkpoint import checkpoints_of_now, moment, read_checkpoints, read_key
 from app.audit.retention import Removed
 from app.audit.retention import retain as retain_audit
 from app.audit.verify import Report
@@ -16,6 +16,8 @@ from app.cli.disclosures import report as report_disclosures
 from app.cli.environment import database, read_settings
 from app.cli.tokens import with_index
 from app.errors import ArchiveError
+from app.index import audit_feeds
+from app.index.audit_feeds import Lag
 from app.index.database import Database
 
 commands = typer.Typer(help="Verify the audit, and report of it.", no_args_is_help=True)
@@ -97,3 +99,23 @@ def retain(
         for removed in with_index(url, remove):
             print(removed.signed)
             print(f"{removed.records} records removed.", file=sys.stderr)
+
+
+@commands.command("feeds")
+def feeds() -> None:
+    """Tell how far each feed of the audit is behind. Ends with 1 if one fails."""
+
+    async def read(index: Database) -> list[Lag]:
+        async with index.reading() as connection:
+            return await audit_feeds.lags(connection)
+
+    with database(read_settings()) as url:
+        lags = with_index(url, read)
+    for lag in lags:
+        waiting = f", the oldest of {moment(lag.oldest)}" if lag.oldest else ""
+        print(f"{lag.feed}: {lag.unsent} records unsent{waiting}", end="; ")
+        print(f"last sent {moment(lag.sent_at)}" if lag.sent_at else "nothing sent yet")
+        if lag.failing_since:
+            print(f"{lag.feed}: fails since {moment(lag.failing_since)}: {lag.failure}")
+    if any(lag.failing_since for lag in lags):
+        sys.exit(1)

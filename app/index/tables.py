@@ -49,12 +49,15 @@ from app.index.access_tables import (
     Token,
 )
 from app.index.columns import identity, moment, now, number, texts
+from app.index.feed_tables import AuditFeed, AuditFeedPlace
 from app.index.term_tables import Indexed, InstanceTerms, SeriesTerms, StudyTerms
 
 __all__ = [
     "CHANGE_ORDER",
     "Audit",
     "AuditChain",
+    "AuditFeed",
+    "AuditFeedPlace",
     "AuditRetention",
     "Change",
     "Grant",

@@ -1,0 +1,145 @@
+"""A record of the audit as an audit message of DICOM (PS3.15 A.5), in XML.
+
+The client, the archive and the user take part; the objects are the study, with the instance or the
+series asked for in its detail, the patient by ID, and the query. There are no names in it.
+"""
+
+from base64 import b64encode
+from xml.etree.ElementTree import Element, SubElement, tostring
+
+from app.audit.codes import DESTINATION, MEANINGS, OUTCOMES, PATTERNS, SOURCE
+from app.audit.event import EventId
+from app.audit.fhir import instant
+from app.index.audits import StoredRecord
+
+APPLICATION_SERVER = "4"
+MACHINE_NAME, IP_ADDRESS = "1", "2"
+PERSON, SYSTEM_OBJECT = "1", "2"
+PATIENT, REPORT, QUERY = "1", "3", "24"
+_LIFE_CYCLES = {"C": "1", "U": "3", "R": "6", "D": "15"}
+"""Of objects, by what is done to them."""
+
+
+def message_of(record: StoredRecord, source: str) -> bytes:
+    """The message; `source` is what this archive is called where audits are gathered."""
+    message = Element("AuditMessage")
+    _event(message, record)
+    _participants(message, record, source)
+    origin = SubElement(message, "AuditSourceIdentification", AuditSourceID=source)
+    SubElement(origin, "AuditSourceTypeCode", {"csd-code": APPLICATION_SERVER})
+    if record.event == EventId.QUERY:
+        _query(message, record)
+    elif record.study_instance_uid is not None:
+        _study(message, record)
+    if record.patient_id is not None:
+        _patient(message, record)
+    text: bytes = tostring(message, encoding="utf-8", xml_declaration=True)
+    return text
+
+
+def _event(message: Element, record: StoredRecord) -> None:
+    event = SubElement(
+        message,
+        "EventIdentification",
+        EventActionCode=record.action,
+        EventDateTime=instant(record.at),
+        EventOutcomeIndicator=str(record.outcome),
+    )
+    _code(event, "EventID", record.event)
+    if record.subtype:
+        _code(event, "EventTypeCode", record.subtype)
+    why = f"; {record.reason}" if record.reason else ""
+    told = f"{OUTCOMES.get(record.outcome, '')}: HTTP status {record.status}{why}"
+    SubElement(event, "EventOutcomeDescription").text = told
+
+
+def _participants(message: Element, record: StoredRecord, source: str) -> None:
+    pattern = PATTERNS.get((record.event, record.action))
+    roles = (pattern.client.code, pattern.server.code) if pattern else ()
+    client, archive = roles if set(roles) <= MEANINGS.keys() and roles else _ROLES
+    address = record.client_address or "unknown"
+    asking = SubElement(
+        message,
+        "ActiveParticipant",
+        UserID=record.principal or address,
+        UserIsRequestor="true",
+        NetworkAccessPointID=address,
+        NetworkAccessPointTypeCode=IP_ADDRESS,
+    )
+    _code(asking, "RoleIDCode", client)
+    answering = SubElement(
+        message,
+        "ActiveParticipant",
+        UserID=source,
+        UserIsRequestor="false",
+        NetworkAccessPointID=source,
+        NetworkAccessPointTypeCode=MACHINE_NAME,
+    )
+    _code(answering, "RoleIDCode", archive)
+
+
+_ROLES = (DESTINATION.code, SOURCE.code)
+
+
+def _study(message: Element, record: StoredRecord) -> None:
+    study = _object(message, record.study_instance_uid or "", SYSTEM_OBJECT, REPORT)
+    if life_cycle := _LIFE_CYCLES.get(record.action):
+        study.set("ParticipantObjectDataLifeCycle", life_cycle)
+    _code(study, "ParticipantObjectIDTypeCode", "110180")
+    SubElement(study, "ParticipantObjectName").text = ""
+    _details(study, record)
+
+
+def _query(message: Element, record: StoredRecord) -> None:
+    asked = f"{record.method} {record.path}" + (f"?{record.query}" if record.query else "")
+    about = record.study_instance_uid or record.path
+    query = _object(message, about, SYSTEM_OBJECT, QUERY)
+    kind = "110180" if record.study_instance_uid else "10"
+    _code(query, "ParticipantObjectIDTypeCode", kind)
+    SubElement(query, "ParticipantObjectQuery").text = _base64(asked)
+    _details(query, record)
+
+
+def _patient(message: Element, record: StoredRecord) -> None:
+    issuer = f"^^^{record.issuer_of_patient_id}" if record.issuer_of_patient_id else ""
+    patient = _object(message, f"{record.patient_id}{issuer}", PERSON, PATIENT)
+    _code(patient, "ParticipantObjectIDTypeCode", "2")
+    SubElement(patient, "ParticipantObjectName").text = ""
+
+
+def _details(thing: Element, record: StoredRecord) -> None:
+    told = {
+        "Series Instance UID": record.series_instance_uid,
+        "SOP Instance UID": record.sop_instance_uid,
+        "Request ID": record.request_id,
+        "Record": f"{record.partition_id}-{record.sequence}",
+        "Purpose of Use": record.purpose,
+    }
+    for name, value in told.items():
+        if value:
+            SubElement(thing, "ParticipantObjectDetail", type=name, value=_base64(value))
+
+
+def _object(message: Element, identity: str, kind: str, role: str) -> Element:
+    return SubElement(
+        message,
+        "ParticipantObjectIdentification",
+        ParticipantObjectID=identity,
+        ParticipantObjectTypeCode=kind,
+        ParticipantObjectTypeCodeRole=role,
+    )
+
+
+_RFC_3881 = {"2": "Patient Number", "10": "Search Criteria"}
+
+
+def _code(parent: Element, name: str, code: str) -> None:
+    """A code of DICOM, or of RFC 3881."""
+    system = "RFC-3881" if code in _RFC_3881 else "DCM"
+    meaning = _RFC_3881.get(code) or MEANINGS.get(code, code)
+    told = {"csd-code": code, "codeSystemName": system, "originalText": meaning}
+    SubElement(parent, name, told)
+
+
+def _base64(text: str) -> str:
+    return b64encode(text.encode()).decode()

@@ -1,0 +1,86 @@
+"""`Receiver`: where the records of the audit are sent.
+
+A receiver tells how many of the records it was handed are surely there, from the first on. What it
+does not tell of is sent again, so that it may come twice, and is never lost or out of order.
+"""
+
+import ssl
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import httpx
+import orjson
+
+from app.audit.fhir import MEDIA_TYPE, audit_event_of
+from app.index.audits import StoredRecord
+from app.settings import Audit
+
+SEND_SECONDS = 4.0
+"""For each step of sending; all of them together take less than the lease of a feed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """How many records have arrived, and why not all, if that is a failure."""
+
+    records: int
+    failure: str | None = None
+
+
+class Receiver(Protocol):
+    """Somewhere to send records to. Raises nothing."""
+
+    async def send(self, records: Sequence[StoredRecord]) -> Sent:
+        """Send them in their order, or the first ones, before the lease of the feed is over."""
+
+    async def close(self) -> None:
+        """Let go of connections."""
+
+
+def tls_of(settings: Audit) -> ssl.SSLContext:
+    """Whom we believe, and who we are."""
+    context = ssl.create_default_context(cafile=settings.authorities)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if settings.certificate is not None:
+        context.load_cert_chain(settings.certificate, settings.certificate_key)
+    return context
+
+
+class FhirReceiver:
+    """A FHIR server, to which each record is posted as an AuditEvent (ITI-20, RESTful)."""
+
+    def __init__(self, base: str, settings: Audit, source: str) -> None:
+        token = settings.fhir_token
+        bearer = {"Authorization": f"Bearer {token.get_secret_value()}"} if token else {}
+        self._address = base.rstrip("/") + "/AuditEvent"
+        self._source = source
+        self._http = httpx.AsyncClient(
+            verify=tls_of(settings),
+            headers=bearer | {"Content-Type": MEDIA_TYPE, "Prefer": "return=minimal"},
+            timeout=httpx.Timeout(SEND_SECONDS, connect=SEND_SECONDS / 2, write=SEND_SECONDS / 2),
+            follow_redirects=False,
+            trust_env=False,
+        )
+
+    async def send(self, records: Sequence[StoredRecord]) -> Sent:
+        """One request each; another answer than success stops it."""
+        until = time.monotonic() + SEND_SECONDS
+        for number, record in enumerate(records):
+            if number and time.monotonic() > until:
+                return Sent(number)
+            event = audit_event_of(record, self._source)
+            try:
+                async with self._http.stream(
+                    "POST", self._address, content=orjson.dumps(event)
+                ) as answer:
+                    if not answer.is_success:
+                        return Sent(number, f"answered with HTTP status {answer.status_code}")
+            except httpx.HTTPError as error:
+                return Sent(number, type(error).__name__)
+        return Sent(len(records))
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()

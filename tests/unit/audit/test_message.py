@@ -1,0 +1,53 @@
+"""A record as DICOM's audit message: right by the schema of PS3.15 A.5.1."""
+
+from base64 import b64decode
+from pathlib import Path
+
+import pytest
+from lxml import etree
+
+from app.audit.event import Action, EventId, Outcome
+from app.audit.message import message_of
+from app.index.audits import StoredRecord
+from tests.unit.audit.records import record
+
+SCHEMA = etree.RelaxNG(etree.parse(Path(__file__).with_name("schema.rng")))
+
+
+def told(of: StoredRecord) -> etree._Element:
+    message = etree.fromstring(message_of(of, "archive"))
+    SCHEMA.assertValid(message)
+    return message
+
+
+@pytest.mark.parametrize("event", EventId)
+@pytest.mark.parametrize("action", Action)
+@pytest.mark.parametrize("outcome", Outcome)
+@pytest.mark.parametrize("study", ["1.2.3", None])
+def test_every_record_is_a_message(
+    event: EventId, action: Action, outcome: Outcome, study: str | None
+) -> None:
+    kind = {"event": event.value, "action": action.value, "outcome": int(outcome)}
+    message = told(record(**kind, study_instance_uid=study, subtype="110127"))
+    assert message.xpath("string(EventIdentification/EventID/@csd-code)") == event
+    assert message.xpath("string(EventIdentification/EventTypeCode/@csd-code)") == "110127"
+    nobody = told(record(**kind, principal=None, client_address=None, patient_id=None))
+    assert nobody.xpath("count(ActiveParticipant[@UserIsRequestor='true'])") == 1
+
+
+def test_who_what_and_whose_are_told() -> None:
+    message = told(record(sop_instance_uid="1.2.3.4.5"))
+    assert message.xpath("ActiveParticipant/@UserID") == ["viewer", "archive"]
+    assert message.xpath("ActiveParticipant/RoleIDCode/@csd-code") == ["110152", "110153"]
+    objects = "ParticipantObjectIdentification"
+    assert message.xpath(f"{objects}/@ParticipantObjectID") == ["1.2.3", "P1^^^1.2.40"]
+    (uid,) = message.xpath(f"{objects}/ParticipantObjectDetail[@type='SOP Instance UID']/@value")
+    assert b64decode(uid) == b"1.2.3.4.5"
+
+
+def test_a_query_is_told_as_it_was_recorded() -> None:
+    kept = 'a=<b>&c="d"'
+    message = told(record(event="110112", action="E", path="/dicomweb/studies", query=kept))
+    assert message.xpath("ActiveParticipant/RoleIDCode/@csd-code") == ["110153", "110152"]
+    query = message.xpath("string(//ParticipantObjectQuery)")
+    assert b64decode(query).decode() == f"GET /dicomweb/studies?{kept}"
