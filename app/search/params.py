@@ -37,8 +37,14 @@ _OPTIONS = {
     *("fuzzymatching", "emptyvaluematching", "multiplevaluematching"),
 }
 _LIKE_AN_ATTRIBUTE = re.compile(
-    r"[0-9A-Fa-f]{8}|[A-Z][A-Za-z0-9]*|[A-Za-z0-9]+(?:\.[A-Za-z0-9]+)+", re.ASCII
+    r"""[0-9A-F]{8}|0X[0-9A-F]+|[0-9][0-9A-FX]{5,8}  # a tag, or one with too few or many digits
+    | \(?[0-9A-F]{4}\W{1,2}[0-9A-F]{4}\)?  # (0010,0010)
+    | (?-i:[A-Z])[A-Z0-9]*  # a keyword
+    | [A-Z0-9]*(?:\.[A-Z0-9]*)+  # a path
+    """,
+    re.ASCII | re.IGNORECASE | re.VERBOSE,
 )
+_BETWEEN_NAMES = re.compile(r"[^A-Za-z0-9]+")
 _TIMEZONE = ("00080201",)
 _BY_THE_CLOCK = (
     "The TimezoneOffsetFromUTC key adjusts values of DT alone. Dates and times are matched as they"
@@ -155,7 +161,7 @@ def _sorted_out(pairs: Sequence[tuple[str, str]], level: Level) -> tuple[_Attrib
         tags = [tag_of(part) for part in name.split(".")]
         path = tuple(tag for tag in tags if tag is not None)
         if len(path) < len(tags):
-            if _LIKE_AN_ATTRIBUTE.fullmatch(name):
+            if _is_like_an_attribute(name):
                 raise InvalidParameter(name, value, "there is no such attribute")
             continue
         if len(path) > DEEPEST_PATH:
@@ -167,6 +173,13 @@ def _sorted_out(pairs: Sequence[tuple[str, str]], level: Level) -> tuple[_Attrib
         if len(given.values) > 1 and vr_of(path[-1]) != "UI":
             raise InvalidParameter(name, value, "the attribute is given more than once")
     return attributes, options
+
+
+def _is_like_an_attribute(name: str) -> bool:
+    """Whether somebody means an attribute by it, and not a parameter such as `_dc` or `x-id`."""
+    parts = _BETWEEN_NAMES.split(name)
+    named = any(part[:1].isupper() and tag_of(part) is not None for part in parts)
+    return named or _LIKE_AN_ATTRIBUTE.fullmatch(name.strip()) is not None
 
 
 def _zone(attributes: _Attributes) -> int | None:
