@@ -104,6 +104,8 @@ _DATES_AND_TIMES = (
 _MULTIPLE = frozenset(["AE", "AS", "AT", "CS", "LO", "PN", "SH", "UC"])
 _PADDING = re.compile(r"[\^*]*\Z")
 _BETWEEN_WORDS = re.compile(r"[\s^=,.*?-]+")
+_AGE = re.compile(r"[0-9]{3}[DWMY]")
+_TAG = re.compile(r"[0-9A-F]{8}")
 _MOST_WORDS = 16
 _MOST_VALUES = 64
 
@@ -155,9 +157,15 @@ def _text(value: str) -> Match:
     return Wildcard((_pattern(value),)) if _is_wild(value) else OneOf((value,))
 
 
-def _plain(value: str) -> Match:
-    if _is_wild(value) or len(value) > normal.LONGEST:
-        raise Unmatchable("the value takes no wild cards")
+def _age(value: str) -> Match:
+    if not _AGE.fullmatch(value.upper()):
+        raise Unmatchable("the value must be three digits and D, W, M or Y")
+    return OneOf((value.upper(),))
+
+
+def _tag(value: str) -> Match:
+    if not _TAG.fullmatch(value.upper()):
+        raise Unmatchable("the value must be a tag of eight hexadecimal digits")
     return OneOf((value.upper(),))
 
 
@@ -255,7 +263,8 @@ def _pattern(value: str) -> str:
 _LISTS: dict[str, Callable[[list[str]], Match | None]] = {"UI": _uids, "CS": _codes}
 _SINGLES: dict[str, Callable[[str], Match]] = {
     **dict.fromkeys(["AE", "LO", "LT", "SH", "ST", "UC", "UR", "UT"], _text),
-    **dict.fromkeys(["AS", "AT"], _plain),
+    "AS": _age,
+    "AT": _tag,
     **dict.fromkeys(normal.INTEGERS, _integer),
     "DA": _date,
     "DS": _decimal,
