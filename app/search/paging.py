@@ -19,7 +19,6 @@ LONGEST_URL = 7 * 1024
 Place = tuple[str | int, ...]
 
 _SAFE = "%=+,:*@!$'()/?;~-._"
-_LONGEST = 2048
 _MOST = 2**53
 
 
@@ -31,7 +30,7 @@ def token_of(place: Place, before: int) -> str:
 def place_of(token: str) -> tuple[Place, int]:
     """What a token tells. Raises `InvalidParameter`."""
     try:
-        padded = token[:_LONGEST].encode("ascii") + b"=" * (-len(token) % 4)
+        padded = token[:LONGEST_URL].encode("ascii") + b"=" * (-len(token) % 4)
         values = orjson.loads(urlsafe_b64decode(padded))
     except (ValueError, binascii.Error):
         raise InvalidParameter(AFTER, token, "it is none that this archive gave") from None

@@ -130,7 +130,7 @@ def checked(place: Place, order: Sequence[Rank]) -> Place:
 
 def _fits(rank: Rank, value: str | int) -> bool:
     if rank.is_number:
-        return isinstance(value, int) and -_LARGEST <= value <= _LARGEST
+        return isinstance(value, int) and -_LARGEST - 1 <= value <= _LARGEST
     return isinstance(value, str)
 
 

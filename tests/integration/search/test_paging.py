@@ -204,6 +204,15 @@ async def test_a_number_that_no_place_has_is_refused(reader: Caller) -> None:
     assert (await reader.get(f"/series?after={place}")).status_code == 400
     place = token_of(("", "", "1.2", 2**63 - 1, "1.2"), 1)
     assert (await reader.get(f"/series?after={place}")).status_code == 200
+    place = token_of(("", "", "1.2", -(2**63), "1.2"), 1)
+    assert (await reader.get(f"/series?after={place}")).status_code == 200
+
+
+async def test_a_place_told_by_long_values_leads_on(reader: Caller) -> None:
+    place = token_of(("山" * 256, "山" * 256, "", "", "1.2"), 1)
+    assert len(place) > 2048
+    answer = await reader.get(f"/studies?orderby=StudyDescription,PatientID&after={place}")
+    assert answer.status_code == 200
 
 
 async def test_a_link_that_would_be_too_long_is_left_out(reader: Caller) -> None:
