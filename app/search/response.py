@@ -44,6 +44,7 @@ _EMPTY: dict[Level, Json] = {
     for level in Level
 }
 """What is returned even without a value."""
+_NUMBER_OF_FRAMES = "00280008"
 _ALWAYS = frozenset({"00080018", "00080056", "00081190", "0020000D", "0020000E"})
 """What is returned of the match itself, whatever its level: UIDs, where it is, and that it is."""
 
@@ -59,13 +60,13 @@ class Selection:
     """The attributes to return of each level that contributes."""
     everything: bool
     """Whether every attribute of the whole levels is returned."""
+    metadata: bool = False
+    """Whether any of that is only in the metadata of instances."""
 
     @property
     def wanted(self) -> Wanted:
         """What has to be read for that."""
-        of_instance = self.tags.get(Level.INSTANCE, frozenset()) - _RETURNED[Level.INSTANCE]
-        metadata = self.level is Level.INSTANCE and (self.everything or bool(of_instance))
-        return Wanted(frozenset(self.tags), metadata)
+        return Wanted(frozenset(self.tags), self.metadata)
 
 
 def selection(query: Query) -> Selection:
@@ -82,7 +83,11 @@ def selection(query: Query) -> Selection:
         asked |= {private_creator_of(tag) for tag in asked if is_private(tag)}
         if level in whole or asked:
             tags[level] = asked | (_RETURNED[level] if level in whole else frozenset())
-    return Selection(query.level, frozenset(whole), tags, query.everything)
+    of_instance = tags.get(Level.INSTANCE, frozenset()) - _RETURNED[Level.INSTANCE]
+    # The index knows how many frames there are, but not whether an instance of one says so.
+    named = bool(of_instance) or _NUMBER_OF_FRAMES in query.included
+    metadata = query.level is Level.INSTANCE and (query.everything or named)
+    return Selection(query.level, frozenset(whole), tags, query.everything, metadata)
 
 
 def results(found: Iterable[Found], selected: Selection, base: str) -> tuple[list[Json], int]:

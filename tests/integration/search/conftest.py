@@ -51,6 +51,7 @@ def _instances() -> Iterator[Dataset]:
         Modality="MR",
         SeriesNumber=2,
         SeriesDescription="T1 50%_off",
+        NumberOfFrames=1,
         SpecificCharacterSet="ISO_IR 192",
     )
     yield ct_dataset(
