@@ -5,6 +5,7 @@
 - What looks like an attribute and is none, or has a value that its VR does not allow, is refused. A
   key that was passed over would show what was not asked for, perhaps of the wrong person.
 - Every other unknown parameter is passed over, and so is an unknown `includefield`.
+- What a query in DIMSE tells of itself (`SpecificCharacterSet`, `QueryRetrieveLevel`) is no key.
 - `Modality` asked of studies means `ModalitiesInStudy`.
 - `orderby` is a list of attributes, a hyphen before one that is to descend; `after` comes from the
   link to a next page.
@@ -45,6 +46,10 @@ _LIKE_AN_ATTRIBUTE = re.compile(
     re.ASCII | re.IGNORECASE | re.VERBOSE,
 )
 _BETWEEN_NAMES = re.compile(r"[^A-Za-z0-9]+")
+_NO_KEYS = frozenset({"00080005", "00080052"})
+"""SpecificCharacterSet and QueryRetrieveLevel: of a query in DIMSE they tell how to read it."""
+_NOT_OF_DATA_SETS = ("0000", "0002")
+"""Groups of commands and of the heads of files."""
 _TIMEZONE = ("00080201",)
 _BY_THE_CLOCK = (
     "The TimezoneOffsetFromUTC key adjusts values of DT alone. Dates and times are matched as they"
@@ -164,6 +169,10 @@ def _sorted_out(pairs: Sequence[tuple[str, str]], level: Level) -> tuple[_Attrib
             if _is_like_an_attribute(name):
                 raise InvalidParameter(name, value, "there is no such attribute")
             continue
+        if len(path) == 1 and path[0] in _NO_KEYS:
+            continue
+        if any(tag.startswith(_NOT_OF_DATA_SETS) for tag in path):
+            raise InvalidParameter(name, value, "data sets have no such attribute")
         if len(path) > DEEPEST_PATH:
             raise InvalidParameter(name, value, f"a path has at most {DEEPEST_PATH} attributes")
         if path == (_MODALITY,) and level is Level.STUDY:
@@ -177,6 +186,8 @@ def _sorted_out(pairs: Sequence[tuple[str, str]], level: Level) -> tuple[_Attrib
 
 def _is_like_an_attribute(name: str) -> bool:
     """Whether somebody means an attribute by it, and not a parameter such as `_dc` or `x-id`."""
+    if name[:2].upper() == "X-":
+        return False
     parts = _BETWEEN_NAMES.split(name)
     named = any(part[:1].isupper() and tag_of(part) is not None for part in parts)
     return named or _LIKE_AN_ATTRIBUTE.fullmatch(name.strip()) is not None

@@ -87,6 +87,7 @@ async def test_the_six_resources_give_everything_in_order(
         ("PatientSex=M", [MIDDLE]),
         ("PatientID=PID-1&StudyDate=-20000101", [OLDEST]),
         ("token=abc&_=1&PatientID=PID-2", [MIDDLE]),
+        ("SpecificCharacterSet=ISO_IR+192&QueryRetrieveLevel=STUDY&PatientID=PID-2", [MIDDLE]),
     ],
 )
 async def test_which_studies_match(caller: Caller, query: str, uids: list[str]) -> None:
@@ -124,6 +125,7 @@ async def test_which_series_match(caller: Caller, query: str, uids: list[str]) -
     [
         (f"SOPInstanceUID={CT}.2", [f"{CT}.2"]),
         ("InstanceNumber=10", [f"{CT}.10"]),
+        ("InstanceNumber=10&SpecificCharacterSet=ISO_IR+100", [f"{CT}.10"]),
         ("Rows=16&Modality=MR", [f"{MR}.1"]),
         ("Rows=99999999999", []),
         (f"SOPClassUID={MR_IMAGE_STORAGE}&00080060=MR&0020000E={MR}&0020000E={CT}", [f"{MR}.1"]),
@@ -198,6 +200,14 @@ async def test_included_fields(caller: Caller, fields: str) -> None:
     (found,) = await caller.search(f"/instances?SOPInstanceUID={CT}.1&{fields}")
     assert value(found, "00280004") == "MONOCHROME2"
     assert value(found, "00281053") == 1
+
+
+@pytest.mark.parametrize("query", ["NumberOfFrames=1", "includefield=NumberOfFrames"])
+async def test_one_frame_is_told_where_the_instance_tells_it(caller: Caller, query: str) -> None:
+    (found,) = await caller.search(f"/instances?Modality=MR&{query}")
+    assert value(found, "00280008") == 1
+    (silent,) = await caller.search(f"/instances?SOPInstanceUID={CT}.1&includefield=00280008")
+    assert "00280008" not in silent
 
 
 async def test_of_lower_levels_nothing_is_included(caller: Caller) -> None:
