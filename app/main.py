@@ -14,6 +14,7 @@ from app.administration.routes import router as administration
 from app.archive import open_archive
 from app.audit.feeding import feeds
 from app.audit.trail import Trail
+from app.deidentified.routes import router as deidentified
 from app.inspection.routes import router as inspection
 from app.retrieve.bulkdata_routes import router as bulkdata
 from app.retrieve.metadata_routes import router as metadata
@@ -101,6 +102,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(sessions)
     app.include_router(shares)
     app.include_router(links)
+    app.include_router(deidentified)
     app.include_router(administration)
     app.include_router(inspection)
     app.include_router(health.router)

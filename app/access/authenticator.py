@@ -12,7 +12,7 @@ from app.access.credentials import SESSION_PREFIX, hash_of, token_in
 from app.access.grants import READING, subject_of_role, subject_of_token
 from app.access.oidc.provider import Known, Provider
 from app.access.oidc.tokens import looks_signed
-from app.access.principal import Holder, Principal, Scope
+from app.access.principal import Deidentified, Holder, Principal, Scope
 from app.access.sessions import find_session
 from app.access.sessions import principal_of as principal_of_stored
 from app.archive import Archive
@@ -20,7 +20,7 @@ from app.errors import Unauthenticated
 from app.index import grants, partitions, shares, tokens
 from app.index.grants import Held
 from app.index.restriction import Action, Depth, Patient
-from app.index.shares import StoredShare, subject_of_share
+from app.index.shares import Session, StoredShare, subject_of_share
 from app.index.tokens import Token
 
 REMEMBERED_SECONDS = 30
@@ -137,9 +137,10 @@ class Authenticator:
             None,
             name_of_guest(session.share_id),
             session.partition_id,
-            GUESTS_MAY,
+            frozenset() if session.uid_key else GUESTS_MAY,
             holder,
             session.expires_at,
+            deidentified_of(session),
         )
         return _seconds_left(session.expires_at), principal
 
@@ -181,6 +182,11 @@ def guest_of(share: StoredShare) -> Principal:
     subject = subject_of_share(share.id)
     holder = Holder((subject,), Held(Depth.STUDY, (), ()), actions=frozenset())
     return Principal(None, name_of_guest(share.id), share.partition_id, frozenset(), holder)
+
+
+def deidentified_of(session: Session) -> Deidentified | None:
+    """How what is shared is shown; None for as it is."""
+    return Deidentified(session.uid_key, session.studies) if session.uid_key else None
 
 
 def name_of_guest(share_id: int) -> str:

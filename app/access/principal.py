@@ -38,6 +38,16 @@ class Holder:
 
 
 @dataclass(frozen=True, slots=True)
+class Deidentified:
+    """How data is shown to who is not to know who it is of."""
+
+    key: bytes
+    """By which UIDs are replaced."""
+    studies: tuple[str, ...]
+    """Study Instance UIDs, as they are stored."""
+
+
+@dataclass(frozen=True, slots=True)
 class Principal:
     """The holder of a valid token. `partition_id` is the only partition it ever works in."""
 
@@ -50,6 +60,8 @@ class Principal:
     """None for who sees the whole partition."""
     expires_at: datetime | None = None
     """When what the caller came with ends by itself."""
+    deidentified: Deidentified | None = None
+    """Who has this has no scope, so that every other way to data is closed."""
 
     @property
     def subject(self) -> str:

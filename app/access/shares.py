@@ -12,6 +12,7 @@ Rules:
 """
 
 import asyncio
+import secrets
 import unicodedata
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from app.access import passwords
 from app.access.credentials import hash_of, new_secret, new_session
 from app.access.grants import READING
 from app.access.principal import Principal, Scope
+from app.dicom.deidentification import KEY_BYTES
 from app.dicom.uids import valid_uid
 from app.errors import Forbidden, InvalidParameter, NotFound, TooOften, Unauthenticated
 from app.index import grants, shares
@@ -52,6 +54,8 @@ class Asked:
     """None for as long as shares may hold."""
     most_uses: int | None = None
     password: str | None = None
+    deidentify: bool = False
+    """Whether it is shown without who it is of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,7 @@ async def create_share(index: Database, caller: Principal, asked: Asked, limits:
         creator=caller.subject,
         created_by=caller.name,
         expires_at=asked.expires_at or longest,
+        uid_key=secrets.token_bytes(KEY_BYTES) if asked.deidentify else None,
     )
     async with index.transaction() as connection:
         shown = await _shown(connection, caller, studies)

@@ -29,6 +29,9 @@ def add(
     password: Annotated[
         bool, typer.Option("--password", help="Ask for a password that opens it.")
     ] = False,
+    deidentify: Annotated[
+        bool, typer.Option("--deidentify", help="Show images without who they are of.")
+    ] = False,
     partition: _Partition = DEFAULT,
 ) -> None:
     """Make a link and print it, this once."""
@@ -39,6 +42,7 @@ def add(
         expires_at=datetime.now(UTC) + timedelta(days=days) if days else None,
         most_uses=uses,
         password=_ask_password() if password else None,
+        deidentify=deidentify,
     )
 
     async def make(index: Database) -> Made:
@@ -98,6 +102,7 @@ def _line(share: StoredShare) -> str:
         state = f"until {share.expires_at:%Y-%m-%d}"
     uses = f"used {share.uses}" + (f" of {share.most_uses}" if share.most_uses else "")
     password = "  password" if share.password is not None else ""
+    password += "  de-identified" if share.uid_key is not None else ""
     return (
         f"{share.id:>5}  {share.name:<24}  {state:<18}  {uses}{password}  {' '.join(share.studies)}"
     )

@@ -185,6 +185,8 @@ class Share(SQLModel, table=True):
     studies: list[str] = texts()
     password: bytes | None = Field(default=None, sa_type=LargeBinary)
     """Derived from it (see `app.access.passwords`)."""
+    uid_key: bytes | None = Field(default=None, sa_type=LargeBinary)
+    """By which UIDs are replaced, if it is shown de-identified."""
     most_uses: int | None = None
     """How often it may be exchanged; None for any number."""
     uses: int = number(0)

@@ -30,6 +30,7 @@ class NewShare:
     creator: str
     created_by: str
     expires_at: datetime
+    uid_key: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,7 @@ class StoredShare:
     expires_at: datetime
     revoked_at: datetime | None
     last_used_at: datetime | None
+    uid_key: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,9 @@ class Session:
     share_id: int
     partition_id: int
     expires_at: datetime
+    uid_key: bytes | None = None
+    """By which UIDs are replaced, if it is shown de-identified."""
+    studies: tuple[str, ...] = ()
 
 
 def subject_of_share(share_id: int) -> str:
@@ -200,11 +205,12 @@ async def use(
 async def session_of(connection: Connection, sha256: bytes) -> Session | None:
     """The session with this hash, unless it has ended."""
     row = await connection.fetchrow(
-        "SELECT share_id, partition_id, expires_at FROM share_session"
-        " WHERE sha256 = $1 AND expires_at > now()",
+        "SELECT of.share_id, of.partition_id, of.expires_at, share.uid_key, share.studies"
+        " FROM share_session of JOIN share ON share.id = of.share_id"
+        " WHERE of.sha256 = $1 AND of.expires_at > now()",
         sha256,
     )
-    return None if row is None else Session(*row)
+    return None if row is None else Session(row[0], row[1], row[2], row[3], tuple(row[4]))
 
 
 Kind = tuple[str, str, str]

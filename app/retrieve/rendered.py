@@ -112,22 +112,25 @@ class Film:
     async def render(self, number: int, rendering: Rendering) -> bytes:
         """One of the frames as an image file. Raises as `render_frame` does."""
         limits, description = self.archive.settings.limits, self.description
+        attributes = self.attributes
+        if rendering.bare:
+            attributes = {tag: one for tag, one in attributes.items() if tag[:2] != "60"}
         span, first_bit = self._place(number)
         _check_size(span, description, limits.rendered_pixels)
         if rendering.viewport is not None:
             rendering.viewport.region(description.rows, description.columns)
         profiled = rendering.colour_space not in (None, ColourSpace.NONE)
-        paths = lookup_paths(self.attributes, number)
+        paths = lookup_paths(attributes, number)
         if profiled:
-            paths += profile_paths(self.attributes)
+            paths += profile_paths(attributes)
         bulk = await bulk_values(self.archive, self.visibility, self.instance, self.reader, paths)
         softcopy = None
         if self.state is not None:
-            softcopy = self.state.softcopy(self.attributes, number, bulk)
+            softcopy = self.state.softcopy(attributes, number, bulk)
         data = await self._read(span)
         drawing = Drawing(
             description,
-            softcopy.presentation if softcopy else presentation_of(self.attributes, number, bulk),
+            softcopy.presentation if softcopy else presentation_of(attributes, number, bulk),
             rendering.media_type,
             rendering.window,
             rendering.viewport,
@@ -135,11 +138,11 @@ class Film:
             first_bit,
             limits.rendered_pixels,
             rendering.colour_space,
-            profile_of(self.attributes, bulk) if profiled else b"",
-            annotation_of(self.attributes, number, rendering.topics) if rendering.topics else None,
+            profile_of(attributes, bulk) if profiled else b"",
+            annotation_of(attributes, number, rendering.topics) if rendering.topics else None,
             softcopy,
         )
-        drawn = drawn_already(data, drawing)
+        drawn = None if rendering.bare else drawn_already(data, drawing)
         if drawn is not None:
             return drawn
         image = await self.archive.sandbox.run(draw, data, drawing)

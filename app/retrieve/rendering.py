@@ -35,6 +35,8 @@ class Rendering:
     colour_space: ColourSpace | None = None
     warnings: tuple[str, ...] = ()
     """What was asked for and is not done."""
+    bare: bool = False
+    """Without overlays, and without what else is in the file of a JPEG."""
 
     @classmethod
     def parse(cls, media_type: str, parameters: Mapping[str, str], largest: int) -> "Rendering":

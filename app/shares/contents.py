@@ -65,7 +65,7 @@ async def contents_of(
     """What these parameters of the page ask for; what they ask for in vain is not there."""
     uids = [parameters.get(name, "") for name in ("study", "series", "instance")]
     given = next((n for n, uid in enumerate(uids) if not valid_uid(uid)), 3)
-    start = _number(parameters.get("from", ""))
+    start = number_of(parameters.get("from", ""))
     if given < 2:
         page = await _found(archive, guest, Query(Level.SERIES, limit=PAGE, offset=start))
         return Contents(_by_study(page), _further(page, {}, start))
@@ -104,7 +104,7 @@ async def _frames(
     ]
     further = None
     if start + PAGE < frames:
-        further = _query({**of_series, "instance": instance, "from": str(start + PAGE)})
+        further = query_of({**of_series, "instance": instance, "from": str(start + PAGE)})
     return Contents([Group("", tiles)], further, is_top=False)
 
 
@@ -120,7 +120,7 @@ def _by_study(page: Page) -> list[Group]:
         count = match.series.number_of_instances
         texts = _texts(match.series.attributes, _SERIES_TEXTS)
         caption = f"{texts} ({count})"
-        leads_to = _query({"study": uid, "series": match.series_instance_uid})
+        leads_to = query_of({"study": uid, "series": match.series_instance_uid})
         groups[uid][1].append(Tile(f"{path}/thumbnail", leads_to, caption))
     return [Group(heading, tiles) for heading, tiles in groups.values()]
 
@@ -132,7 +132,7 @@ def _instance(match: Found) -> Tile:
     caption = str(number or "")
     if frames == 1:
         return Tile(f"{path}/thumbnail", f"{path}/rendered", caption)
-    leads_to = _query(
+    leads_to = query_of(
         {
             "study": match.study_instance_uid,
             "series": match.series_instance_uid or "",
@@ -161,12 +161,14 @@ def _text(element: Mapping[str, Any]) -> str:
 
 
 def _further(page: Page, asked: Mapping[str, str], start: int) -> str | None:
-    return _query({**asked, "from": str(start + PAGE)}) if page.remaining else None
+    return query_of({**asked, "from": str(start + PAGE)}) if page.remaining else None
 
 
-def _query(parameters: Mapping[str, str]) -> str:
+def query_of(parameters: Mapping[str, str]) -> str:
+    """The parameters of another page, as an address has them."""
     return "?" + urlencode(parameters)
 
 
-def _number(text: str) -> int:
+def number_of(text: str) -> int:
+    """The number that a parameter tells; 0 for what is none."""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 7 else 0

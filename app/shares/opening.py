@@ -27,13 +27,15 @@ from app.access.shares import (
     share_of_session,
 )
 from app.audit.event import Action, EventId, Note
+from app.dicom.deidentification import Deidentifier
 from app.errors import BadRequest, Unauthenticated
 from app.index.shares import StoredShare
 from app.shares import page
 from app.shares.contents import contents_of
+from app.shares.deidentified import deidentified_contents
 from app.shares.routes import SHARE
 from app.web.cookies import SHARE_COOKIE, Cookie, is_of_our_site
-from app.web.dependencies import DICOMWEB, ArchiveOf, BaseUrl
+from app.web.dependencies import DEIDENTIFIED, DICOMWEB, ArchiveOf, BaseUrl
 
 router = APIRouter(tags=["Sharing"])
 
@@ -69,8 +71,12 @@ async def look_at_share(
         guest = await authenticator.principal_with(session)
     except Unauthenticated:
         return _page(page.nowhere(), 404)
-    shown = await contents_of(archive, guest, request.query_params)
-    return _page(page.gallery(shown, urlsplit(base).path))
+    if guest.deidentified is None:
+        shown = await contents_of(archive, guest, request.query_params)
+    else:
+        note: Note = request.state.audit
+        shown = await deidentified_contents(archive, guest, request.query_params, note)
+    return _page(page.gallery(shown, urlsplit(_base_of(share, base)).path))
 
 
 @router.post("/share/{secret}", responses={200: {}, 303: {}, 404: {}})
@@ -104,8 +110,8 @@ async def open_link(archive: ArchiveOf, base: BaseUrl, request: Request, secret:
             "access_token": opened.token,
             "token_type": "Bearer",
             "expires_in": opened.seconds,
-            "dicomweb": base,
-            "studies": share.studies,
+            "dicomweb": _base_of(share, base),
+            "studies": _studies_of(share),
         }
         return JSONResponse(told, headers=_PRIVATE)
     prefix = base.removesuffix(DICOMWEB)
@@ -113,6 +119,17 @@ async def open_link(archive: ArchiveOf, base: BaseUrl, request: Request, secret:
     for address in (prefix + SHARE, base):
         Cookie.of(address, SHARE_COOKIE).give(response, opened.token, opened.seconds)
     return response
+
+
+def _base_of(share: StoredShare, base: str) -> str:
+    return base + DEIDENTIFIED if share.uid_key else base
+
+
+def _studies_of(share: StoredShare) -> list[str]:
+    """Their UIDs, as whom it is shared with knows them."""
+    if not share.uid_key:
+        return share.studies
+    return list(map(Deidentifier(share.uid_key).uid, share.studies))
 
 
 async def _found(archive: ArchiveOf, request: Request, secret: str) -> StoredShare:

@@ -45,6 +45,8 @@ class ShareAsked(BaseModel):
     """how often the link may be opened"""
     password: str | None = None
     """that is asked for when it is opened"""
+    deidentify: bool = False
+    """whether it is shown without who it is of"""
 
 
 @router.post("/shares", status_code=201)
@@ -121,6 +123,7 @@ def _described(share: StoredShare) -> dict[str, Any]:
         "name": share.name,
         "studies": share.studies,
         "has_password": share.password is not None,
+        "deidentified": share.uid_key is not None,
         "most_uses": share.most_uses,
         "uses": share.uses,
         "created_by": share.created_by,

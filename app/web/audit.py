@@ -14,7 +14,7 @@ from app.audit.event import NOBODY, audit_event, note_of
 from app.audit.trail import AuditUnavailable, Trail
 from app.faults import Point, reach
 from app.web.authentication import OPEN_PATHS
-from app.web.dependencies import DICOMWEB
+from app.web.dependencies import DEIDENTIFIED, DICOMWEB
 from app.web.errors import CLIENT_CLOSED_REQUEST, status_of
 
 
@@ -51,7 +51,9 @@ class _Record:
     def __init__(self, scope: Scope) -> None:
         path = scope["path"]
         self._scope = scope
-        self._note = note_of(scope["method"], path.removeprefix(DICOMWEB))
+        self._note = note_of(
+            scope["method"], path.removeprefix(DICOMWEB).removeprefix(DEIDENTIFIED)
+        )
         self._written = False
         self._failure: AuditUnavailable | None = None
         scope["state"]["audit"] = self._note

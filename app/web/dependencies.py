@@ -18,6 +18,8 @@ from app.web.proxies import ORIGIN
 
 DICOMWEB = "/dicomweb"
 """The path that every DICOMweb resource lies under."""
+DEIDENTIFIED = "/deidentified"
+"""Below it, the base of what is shared without who it is of."""
 
 
 async def get_archive(request: Request) -> Archive:

@@ -174,6 +174,18 @@ MATRIX: dict[tuple[str, str], Row] = (
     }
     | {("GET", "/wado"): Row(READ)}
     | {
+        # For guests to whom it is shown without who it is of, and nobody else.
+        ("GET", f"/dicomweb/deidentified{path}"): Row(expected({}, 403))
+        for path in (
+            *("/studies", "/series", "/instances", "/studies/{study}/series"),
+            *("/studies/{study}/instances", SERIES + "/instances"),
+            *("/studies/{study}", SERIES, INSTANCE, "/studies/{study}/metadata"),
+            *(SERIES + "/metadata", INSTANCE + "/metadata", INSTANCE + "/frames/{frames}"),
+            *(INSTANCE + "/rendered", FRAME + "/rendered", "/studies/{study}/thumbnail"),
+            *(SERIES + "/thumbnail", INSTANCE + "/thumbnail", FRAME + "/thumbnail"),
+        )
+    }
+    | {
         ("POST", "/dicomweb/session"): Row(SESSION),
         ("GET", "/dicomweb/session"): Row(SEARCH),
         ("POST", "/dicomweb/studies/{study}/token"): Row(TOKEN_OF_STUDY),
