@@ -17,6 +17,11 @@ LONGEST = 256
 _DATE = re.compile(r"(\d{4})\.?(0[1-9]|1[0-2])\.?(0[1-9]|[12]\d|3[01])", re.ASCII)
 _LETTERS = {0, 8}
 """Canonical combining classes that make a letter another one."""
+_PLAIN = str.maketrans(
+    {"ł": "l", "ø": "o", "ı": "i", "đ": "d", "ð": "d", "ħ": "h", "ŧ": "t", "ŋ": "n"}
+    | {"æ": "ae", "œ": "oe", "þ": "th"}
+)
+"""Letters that are no others with an accent, and yet are often written without."""
 _INTEGER = re.compile(r"[+-]?[0-9]{1,32}")
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 _FLOAT = struct.Struct("<f")
@@ -83,7 +88,7 @@ def folded(value: str) -> str:
     """Without case, accents and doubled spaces; the voicing of kana is no accent."""
     decomposed = unicodedata.normalize("NFKD", value)
     bare = "".join(c for c in decomposed if unicodedata.combining(c) in _LETTERS)
-    return " ".join(unicodedata.normalize("NFC", bare).casefold().split())
+    return " ".join(unicodedata.normalize("NFC", bare).casefold().translate(_PLAIN).split())
 
 
 def name_group(value: str) -> str:

@@ -102,3 +102,43 @@ async def test_what_postgresql_refuses_is_told_in_its_words(empty_database_url: 
 def test_a_server_that_does_not_answer_is_unavailable() -> None:
     with pytest.raises(Unavailable):
         migrate.upgrade("postgresql://hilum@/postgres?host=/nowhere")
+
+
+async def test_names_of_before_are_found_without_their_letters(empty_database_url: str) -> None:
+    migrate.upgrade(empty_database_url, "0013")
+    names = ["=łukasz^wałesa=", "=doe^jane=", f"={'æ' * 200}=山田^太郎=", None]
+    connection = await asyncpg.connect(empty_database_url)
+    await connection.executemany(
+        "INSERT INTO study (partition_id, study_instance_uid, patient_name,"
+        " referring_physician_name, attributes) VALUES (1, $1, $2, $3, '{}')",
+        [(f"1.2.{number}", name, "=bjørn=") for number, name in enumerate(names)],
+    )
+    await connection.execute(
+        "INSERT INTO study_terms (id, partition_id, terms) VALUES (1, 1, '{}')"
+    )
+    await connection.execute("INSERT INTO indexed VALUES (1, 1, 1)")
+    await connection.close()
+    migrate.upgrade(empty_database_url)
+    found = "SELECT patient_name FROM study ORDER BY study_instance_uid"
+    assert await fetch(empty_database_url, found) == [
+        "=lukasz^walesa=",
+        "=doe^jane=",
+        f"={'ae' * 128}=山田^太郎=",
+        None,
+    ]
+    physicians = "SELECT DISTINCT referring_physician_name FROM study"
+    assert await fetch(empty_database_url, physicians) == ["=bjorn="]
+    terms = "SELECT partition_id FROM indexed UNION ALL SELECT partition_id FROM study_terms"
+    assert await fetch(empty_database_url, terms) == []
+
+
+async def test_names_are_mended_in_batches(empty_database_url: str) -> None:
+    migrate.upgrade(empty_database_url, "0013")
+    await fetch(
+        empty_database_url,
+        "INSERT INTO study (partition_id, study_instance_uid, patient_name, attributes)"
+        " SELECT 1, '1.2.' || number, '=øre=', '{}' FROM generate_series(1, 10001) AS number",
+    )
+    migrate.upgrade(empty_database_url)
+    names = "SELECT DISTINCT patient_name FROM study"
+    assert await fetch(empty_database_url, names) == ["=ore="]

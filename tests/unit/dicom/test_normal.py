@@ -25,6 +25,24 @@ def test_names(groups: dict[str, str], form: str | None) -> None:
     assert normal.person_name(groups) == form
 
 
+@pytest.mark.parametrize(
+    ("name", "plain"),
+    [
+        ("Łukasz^Wałęsa", "lukasz^walesa"),
+        ("Øster^Bjørn", "oster^bjorn"),
+        ("IŞIK^Yıldız", "isik^yildiz"),
+        ("Đorđe", "dorde"),
+        ("Ærø^Œuvrard", "aero^oeuvrard"),
+        ("Strauß", "strauss"),
+        ("Þór^Guðrún", "thor^gudrun"),
+        ("Ħŧŋ", "htn"),
+    ],
+)
+def test_letters_that_do_not_decompose_are_written_plainly(name: str, plain: str) -> None:
+    assert normal.name_group(name) == plain
+    assert normal.name_group(plain.upper()) == plain
+
+
 @given(st.text(max_size=300))
 def test_a_folded_name_stays_as_it_is(name: str) -> None:
     once = normal.name_group(name)
