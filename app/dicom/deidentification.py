@@ -65,6 +65,16 @@ _NO_NUMBERS = frozenset({"NaN", "Infinity", "-Infinity"})
 _TAG = re.compile(r"[0-9A-F]{8}")
 _CODE = re.compile(r"[A-Z0-9_ ]{0,16}")
 _WORD = re.compile(r"[^\W_]{3,}")
+_LONG_WORD = 6
+"""Characters of a word that names somebody where it is a part of a longer one, too: there is an Ono
+in MONOCHROME2, and a Lin in LINEAR."""
+_NEEDED = frozenset(
+    {
+        *("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", "RGB", "YBR_FULL", "YBR_FULL_422"),
+        *("YBR_PARTIAL_420", "YBR_ICT", "YBR_RCT", "LINEAR", "LINEAR_EXACT", "SIGMOID"),
+    }
+)
+"""Codes without which an image is another one, whatever somebody is called."""
 _NAMING = frozenset({"00080050", "00200010"})
 
 _EMPTIED = {
@@ -185,7 +195,11 @@ def _is_code(value: Any, words: frozenset[str]) -> bool:
         return True
     if not isinstance(value, str) or not _CODE.fullmatch(value):
         return False
-    return not any(word in value for word in words)
+    if value in _NEEDED:
+        return True
+    found = _WORD.findall(value.replace("_", " "))
+    long = [word for word in words if len(word) >= _LONG_WORD]
+    return words.isdisjoint(found) and not any(word in value for word in long)
 
 
 def _naming(attributes: Json) -> Iterator[str]:

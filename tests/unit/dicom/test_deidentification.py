@@ -100,6 +100,18 @@ def test_what_images_are_shown_by_is_kept() -> None:
     assert cleaned["00100010"] == {"vr": "PN"}
 
 
+@pytest.mark.parametrize("name", ["Ono^Lin", "Prim^Ori", "Monochrome2", "Linear^Rgb"])
+def test_an_image_is_the_same_whatever_somebody_is_called(name: str) -> None:
+    codes: dict[str, Any] = {
+        "00080008": {"vr": "CS", "Value": ["ORIGINAL", "PRIMARY"]},
+        "00280004": {"vr": "CS", "Value": ["MONOCHROME2"]},
+        "00281056": {"vr": "CS", "Value": ["LINEAR"]},
+    }
+    patient = {"00100010": {"vr": "PN", "Value": [{"Alphabetic": name}]}}
+    cleaned = Deidentifier(KEY).cleaned(codes | patient)
+    assert {tag: cleaned.get(tag) for tag in codes} == codes
+
+
 def test_uids_are_replaced_alike_with_the_same_key_alone() -> None:
     one, other = Deidentifier(KEY), Deidentifier(b"x" * 32)
     assert one.uid("1.2.3") == one.uid("1.2.3") != one.uid("1.2.4")
