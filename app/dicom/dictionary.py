@@ -10,9 +10,17 @@ from pydicom import datadict
 _TAG = re.compile(r"[0-9A-F]{8}")
 _TAGS = {keyword.lower(): f"{tag:08X}" for keyword, tag in datadict.keyword_dict.items() if keyword}
 
+_TAGS |= {
+    entry[4].lower(): mask.upper().replace("X", "0")
+    for mask, entry in datadict.RepeatersDictionary.items()
+    if entry[4].lower() not in _TAGS and mask.startswith("60xx")
+}
+
 
 def tag_of(name: str) -> str | None:
     """The tag of an attribute called by its tag or keyword, in any case; None if there is none.
+
+    Of overlays the keyword is that of the first one.
 
     A private tag is taken as it is: which attribute it means depends on the instance.
     """

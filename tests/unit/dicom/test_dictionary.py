@@ -14,6 +14,7 @@ from app.dicom.dictionary import is_private, keyword_of, private_creator_of, tag
         ("patientname", "00100010"),
         ("PATIENTNAME", "00100010"),
         ("60003000", "60003000"),
+        ("OverlayRows", "60000010"),
         ("60023000", "60023000"),
         ("00091001", "00091001"),
         ("00100011", None),
