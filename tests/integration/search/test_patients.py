@@ -102,6 +102,7 @@ async def test_the_timeline_of_a_patient_is_newest_first(reader: Caller) -> None
     assert await reader.found(f"/patients/{quote(SLASH, safe='')}/studies") == ["1.2.6.10"]
     assert await reader.found("/patients/nobody/studies") == []
     assert (await reader.get("/patients/%20/studies")).status_code == 400
+    assert (await reader.get("/patients/%FF/studies")).status_code == 400
 
 
 async def test_the_next_page_of_a_timeline_is_the_same_patients(reader: Caller) -> None:
