@@ -176,6 +176,13 @@ def _integer(value: str) -> Match:
     return OneOf((number,))
 
 
+def _unsigned(value: str) -> Match:
+    number = normal.unsigned(value)
+    if number is None:
+        raise Unmatchable("the value must be an integer of 64 bits without a sign")
+    return OneOf((number,))
+
+
 def _decimal(value: str) -> Match:
     number = normal.decimal(value)
     if number is None:
@@ -272,4 +279,5 @@ _SINGLES: dict[str, Callable[[str], Match]] = {
     "FD": _decimal,
     "FL": _single,
     "TM": _time,
+    "UV": _unsigned,
 }

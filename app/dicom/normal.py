@@ -65,6 +65,13 @@ def integer(value: str) -> int | None:
     return number if -(2**63) <= number < 2**63 else None
 
 
+def unsigned(value: str) -> int | None:
+    """UV: as a number of 64 bits without a sign."""
+    match = _INTEGER.fullmatch(value.strip(" \0"))
+    number = int(match[0]) if match else -1
+    return number if 0 <= number < 2**64 else None
+
+
 def decimal(value: str) -> float | None:
     """DS FD: as a number, if it is a finite one."""
     bare = value.strip(" \0")
@@ -117,6 +124,7 @@ _FORMS: dict[str, Callable[[str], str | int | float | None]] = {
     "FD": decimal,
     "FL": single,
     "TM": time,
+    "UV": unsigned,
 }
 
 

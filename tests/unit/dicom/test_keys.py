@@ -55,6 +55,7 @@ def test_an_empty_value_and_a_lone_asterisk_match_everything(vr: str, value: str
         ("IS", "007", OneOf((7,))),
         ("IS", "-7", OneOf((-7,))),
         ("US", "512", OneOf((512,))),
+        ("UV", "18446744073709551615", OneOf((2**64 - 1,))),
         ("DA", "20240229", OneOf(("20240229",))),
         ("DA", "2024.02.29", OneOf(("20240229",))),
         ("DA", "20240101-20240131", Between("20240101", "20240131")),

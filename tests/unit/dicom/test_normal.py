@@ -43,6 +43,13 @@ def test_letters_that_do_not_decompose_are_written_plainly(name: str, plain: str
     assert normal.name_group(plain.upper()) == plain
 
 
+@pytest.mark.parametrize(
+    ("value", "form"), [(2**64 - 1, 2**64 - 1), (2**64, None), (-1, None), ("007", 7)]
+)
+def test_an_unsigned_number_has_64_bits(value: int | str, form: int | None) -> None:
+    assert normal.form("UV", value) == form
+
+
 @given(st.text(max_size=300))
 def test_a_folded_name_stays_as_it_is(name: str) -> None:
     once = normal.name_group(name)
