@@ -15,6 +15,7 @@ from app.archive import open_archive
 from app.audit.feeding import feeds
 from app.audit.trail import Trail
 from app.deidentified.routes import router as deidentified
+from app.inspection.reports import router as reports
 from app.inspection.routes import router as inspection
 from app.retrieve.bulkdata_routes import router as bulkdata
 from app.retrieve.metadata_routes import router as metadata
@@ -105,6 +106,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(deidentified)
     app.include_router(administration)
     app.include_router(inspection)
+    app.include_router(reports)
     app.include_router(health.router)
     return app
 

@@ -48,11 +48,9 @@ class Disclosure:
     """The id of the record in the audit."""
 
 
-async def disclosures(
-    connection: Connection, partition_id: int, patient_id: str, issuer: str | None = None
-) -> AsyncIterator[Disclosure]:
-    """All of them, the latest first. `issuer` is None for any, and empty for none."""
-    wanted = Wanted(
+def all_of(partition_id: int, patient_id: str, issuer: str | None = None) -> Wanted:
+    """What finds all of them, the latest first. `issuer` is None for any, and empty for none."""
+    return Wanted(
         partition_id=partition_id,
         conditions=(
             OfPatient([(patient_id, issuer)]),
@@ -61,10 +59,26 @@ async def disclosures(
         ),
         limit=PAGE,
     )
-    while found := await audit_search.search(connection, wanted):
-        for record in found:
-            yield _disclosure(record)
-        wanted = replace(wanted, after=(found[-1].at, found[-1].sequence))
+
+
+async def page_of(connection: Connection, wanted: Wanted) -> tuple[list[Disclosure], Wanted | None]:
+    """The next ones, and what finds those behind them, if there may be any."""
+    found = await audit_search.search(connection, wanted)
+    told = [_disclosure(record) for record in found]
+    if len(found) < wanted.limit:
+        return told, None
+    return told, replace(wanted, after=(found[-1].at, found[-1].sequence))
+
+
+async def disclosures(
+    connection: Connection, partition_id: int, patient_id: str, issuer: str | None = None
+) -> AsyncIterator[Disclosure]:
+    """All of them, the latest first. `issuer` is None for any, and empty for none."""
+    wanted: Wanted | None = all_of(partition_id, patient_id, issuer)
+    while wanted is not None:
+        told, wanted = await page_of(connection, wanted)
+        for one in told:
+            yield one
 
 
 def _disclosure(record: StoredRecord) -> Disclosure:

@@ -8,7 +8,7 @@
     DELETE  ... /studies/{uid}...              110105  DICOM Study Deleted           D
     /session                                   110114  User Authentication           E
     /admin/..., /studies/{uid}/token           110113  Security Alert                C R U D
-    GET     /fhir/AuditEvent...                110101  Audit Log Used                R
+    GET     /fhir/AuditEvent..., /audit/...    110101  Audit Log Used                R
     /shares...                                 110113  Security Alert                C R D
     /share/...                                 110114  User Authentication           E
     answered with 401                          110114  User Authentication           E
@@ -126,6 +126,7 @@ _LINK = re.compile(r"^/share/[^/]*")
 """With the secret that lets somebody in, which nobody is to read in the audit."""
 _COLLECTIONS = frozenset({"/studies", "/series", "/instances", "/patients", "/priors"})
 _OF_PATIENT = re.compile(r"/patients/(?P<patient>.+)/studies")
+_REPORT = re.compile(r"/audit/patients/(?P<patient>.+)/disclosures")
 _AUDIT = re.compile(r"/fhir/AuditEvent(/.*)?")
 REASON_CHARACTERS = 1024
 _BY_METHOD = {
@@ -172,6 +173,9 @@ def note_of(method: str, path: str) -> Note:
     if of_patient:
         note = Note(EventId.QUERY, Action.EXECUTE, patient_id=_patient(of_patient["patient"]))
         return note if method in {"GET", "HEAD"} else Note(*_OTHER)
+    if report := _REPORT.fullmatch(path):
+        of_whom = _patient(report["patient"])
+        return Note(EventId.AUDIT_LOG_USED, Action.READ, patient_id=of_whom)
     if _AUDIT.fullmatch(path):
         return Note(EventId.AUDIT_LOG_USED, Action.READ)
     if path.startswith(_LINKS):
