@@ -193,10 +193,16 @@ class Sample:
 SAMPLES = (
     Sample("CT_small.dcm"),
     Sample("MR_small_implicit.dcm", "MR_small.dcm"),
+    Sample("MR_small_bigendian.dcm", "MR_small.dcm"),
     Sample("MR_small_RLE.dcm", "MR_small.dcm"),
     Sample("MR_small_jp2klossless.dcm", "MR_small.dcm"),
     Sample("MR_small_jpeg_ls_lossless.dcm", "MR_small.dcm"),
     Sample("SC_rgb_rle_2frame.dcm"),
+    Sample("ExplVR_BigEnd.dcm"),
+    Sample("image_dfl.dcm"),
+    Sample("rtdose.dcm"),
+    Sample("SC_rgb_jpeg_gdcm.dcm", "SC_rgb_rle.dcm"),
+    Sample("693_J2KI.dcm", tolerance=A_ROUNDING),
     Sample("examples_palette.dcm"),
     Sample("examples_jpeg2k.dcm"),
     Sample("examples_ybr_color.dcm", tolerance=CHROMA),
@@ -210,7 +216,8 @@ def _of_pydicom() -> Iterator[Sight]:
         dataset = dcmread(str(get_testdata_file(sample.name)))
         truth = dcmread(str(get_testdata_file(sample.truth or sample.name)))
         syntax = dataset.file_meta.TransferSyntaxUID
-        sent = syntax if syntax.is_encapsulated else "1.2.840.10008.1.2.1"
+        as_it_is = syntax.is_encapsulated or not syntax.is_little_endian
+        sent = syntax if as_it_is else "1.2.840.10008.1.2.1"
         for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
             setattr(dataset, keyword, generate_uid())
         dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
