@@ -5,7 +5,7 @@ import re
 from app.span import Span
 from app.web.errors import RangeNotSatisfiable
 
-_ONE_RANGE = re.compile(r"bytes\s*=\s*(?:(\d{1,19})-(\d{0,19})|-(\d{1,19}))\s*", re.ASCII | re.I)
+_ONE_RANGE = re.compile(r"bytes\s*=\s*(?:(\d{1,40})-(\d{0,40})|-(\d{1,40}))\s*", re.ASCII | re.I)
 
 
 def parse_range(header: str | None, length: int) -> Span | None:

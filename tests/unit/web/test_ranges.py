@@ -81,3 +81,20 @@ def test_a_range_never_leaves_what_there_is(first: int, last: int, length: int) 
 
 def test_content_range() -> None:
     assert content_range(Span(10, 5), 100) == "bytes 10-14/100"
+
+
+@pytest.mark.parametrize(
+    ("header", "span"),
+    [
+        ("bytes=5-18446744073709551616", Span(5, 95)),
+        ("bytes=-18446744073709551616", Span(0, 100)),
+        ("bytes=0-0000000000000000000009", Span(0, 10)),
+    ],
+)
+def test_a_number_beyond_64_bits_is_still_a_number(header: str, span: Span) -> None:
+    assert parse_range(header, 100) == span
+
+
+def test_a_first_byte_beyond_64_bits_is_past_the_end() -> None:
+    with pytest.raises(RangeNotSatisfiable):
+        parse_range("bytes=18446744073709551616-", 100)
