@@ -65,9 +65,9 @@ class Recoding:
 
     @property
     def frame_bytes(self) -> int:
-        """Of an uncompressed frame."""
+        """Of an uncompressed frame; one of single bits ends with a whole byte."""
         one = self.description
-        return one.rows * one.columns * one.samples_per_pixel * one.bits_allocated // 8
+        return -(-one.rows * one.columns * one.samples_per_pixel * one.bits_allocated // 8)
 
     @property
     def photometric_interpretation(self) -> str:
@@ -111,6 +111,8 @@ def targets(description: PixelDescription, attributes: Mapping[str, Any]) -> tup
     encoded = (
         uid for uid, encoder in _ENCODERS.items() if description.bits_allocated in encoder.cells
     )
+    if description.bits_allocated == 1 and description.samples_per_pixel == 1:
+        return native
     if description.bits_allocated not in (_FROM_8_BITS, _FROM_16_BITS, _FROM_32_BITS):
         return ()
     return tuple(uid for uid in (*native, *encoded) if uid != stored.uid)
@@ -127,6 +129,8 @@ def recode(
     if _stays_ybr(description):
         description = replace(description, photometric_interpretation="RGB")
     samples = decode_frame(data, description, first_bit=first_bit, largest=largest)
+    if description.bits_allocated == 1:
+        return np.packbits(samples != 0, bitorder="little").tobytes()
     cell = np.dtype(f"{samples.dtype.kind}{description.bits_allocated // 8}")
     samples = np.ascontiguousarray(samples, cell)
     if recoding.is_native:

@@ -54,6 +54,10 @@ def possible(stored: Dataset, name: str, target: str) -> bool:
         return True
     if "PixelData" not in stored or name in REFUSED:
         return False
+    if stored.get("BitsAllocated") == 1:
+        bits = stored.Rows * stored.Columns
+        whole_bytes = bits % 8 == 0 or int(stored.get("NumberOfFrames", 1)) == 1
+        return whole_bytes and target in {EXPLICIT, DEFLATED}
     return target in {8: TARGETS, 16: TARGETS, 32: TARGETS[:3]}.get(stored.get("BitsAllocated"), [])
 
 

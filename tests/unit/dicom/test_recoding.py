@@ -2,7 +2,9 @@
 
 import io
 import warnings
+import zlib
 
+import imagecodecs
 import numpy as np
 import pydicom
 import pytest
@@ -197,6 +199,8 @@ def test_what_the_data_set_says_changes_with_the_encoding() -> None:
         (described(uid=J + "90"), {EXPLICIT, DEFLATED, *CODED} - {J + "90"}),
         (described((32, 32, 0)), {RLE, PLAIN, FRAME_DEFLATED}),
         (described((1, 1, 0)), set()),
+        (described((1, 1, 0), uid=RLE), {EXPLICIT, DEFLATED}),
+        (described((1, 1, 0), uid=J + "90"), {EXPLICIT, DEFLATED}),
         (described((64, 64, 0)), set()),
         (described((32, 32, 0), floating=True), set()),
         (described((8, 8, 0), 3, photometric_interpretation="YBR_FULL_422"), set()),
@@ -209,6 +213,22 @@ def test_what_can_be_sent(description: PixelDescription, found: set[str]) -> Non
     overlay = {"60000010": {"vr": "US", "Value": [70]}}
     assert targets(description, overlay) == ()
     assert set(targets(description, overlay | {"60003000": {"vr": "OW"}})) == found
+
+
+def test_single_bits_are_packed_again() -> None:
+    bits = np.random.default_rng(7).integers(0, 2, (ROWS, COLUMNS), np.uint8)
+    native = np.packbits(bits, bitorder="little").tobytes()
+    deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    codestream = bytes(imagecodecs.jpeg2k_encode(bits, codecformat="j2k", level=0, bitspersample=1))
+    coded = {
+        FRAME_DEFLATED: deflate.compress(native) + deflate.flush(),
+        PLAIN: native,
+        J + "90": codestream,
+    }
+    for uid, data in coded.items():
+        recoding = Recoding(described((1, 1, 0), uid=uid), EXPLICIT)
+        assert recode(data, recoding) == native
+        assert recoding.frame_bytes == len(native)
 
 
 @pytest.mark.parametrize("stored", [EXPLICIT, RLE, *(J + n for n in ("70", "80", "90", "201"))])
