@@ -7,10 +7,12 @@ there wholly or not at all, and stays so until it is sent again.
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 import httpx
 from pydicom import dcmread
@@ -21,6 +23,7 @@ from tests.factories import ct_dataset, multipart, part10
 from tests.messages import parts_of
 
 CLIENTS = 3
+BACK_SECONDS = 30
 AS_STORED = {"Accept": "application/dicom; transfer-syntax=*"}
 UNPROCESSED = (0x0110, 0xA700)
 """Failure reasons that say: try again."""
@@ -151,15 +154,25 @@ async def send_all(base: str, token: str, requests: Iterable[Request]) -> None:
     await asyncio.gather(*(work() for _ in range(CLIENTS)))
 
 
+async def _answer(client: httpx.AsyncClient, path: str, **how: Any) -> httpx.Response:
+    """An answer, or a refusal: an object store that was killed may take a while to be back."""
+    deadline = time.monotonic() + BACK_SECONDS
+    while True:
+        answer = await client.get(path, **how)
+        if answer.status_code != 503 or time.monotonic() > deadline:
+            return answer
+        await asyncio.sleep(0.5)
+
+
 async def look(client: httpx.AsyncClient, sent: Sent) -> bool:
     """Whether the instance is there. Fails if it is there for one and not for another, or changed.
 
     Everything that a viewer could ask is asked: search, metadata, the instance, its frame.
     """
-    found = await client.get(f"{sent.series_path}/instances?SOPInstanceUID={sent.uid}")
-    metadata = await client.get(f"{sent.path}/metadata")
-    stored = await client.get(sent.path, headers=AS_STORED)
-    frame = await client.get(f"{sent.path}/frames/1")
+    found = await _answer(client, f"{sent.series_path}/instances?SOPInstanceUID={sent.uid}")
+    metadata = await _answer(client, f"{sent.path}/metadata")
+    stored = await _answer(client, sent.path, headers=AS_STORED)
+    frame = await _answer(client, f"{sent.path}/frames/1")
     there = {
         "search": found.status_code == 200 and len(found.json()) == 1,
         "metadata": metadata.status_code == 200,
