@@ -28,7 +28,6 @@ from app.dicom.mediatypes import (
     DICOM_XML,
     MediaRange,
     Offer,
-    acceptable,
     choose,
     dicom_offers,
 )
@@ -43,6 +42,7 @@ from app.retrieve.response import plan_response
 from app.retrieve.service import Target, require_frames
 from app.retrieve.stream import ahead
 from app.search.params import read_query_string
+from app.web.accepting import accepted_by
 from app.web.dependencies import DEIDENTIFIED, DICOMWEB, get_archive, get_principal
 from app.web.dependencies import base_url as dicomweb_base
 from app.web.limits import Gates
@@ -99,7 +99,7 @@ async def retrieve_metadata(request: Request) -> Response:
 async def retrieve(request: Request) -> Response:
     """The instances, written anew."""
     view, base = await _view(request, Action.READ), await _base(request)
-    uids, accepted = _uids(request), _accepted(request)
+    uids, accepted = _uids(request), accepted_by(request)
     first = await view.one(uids)
     single = len(uids) == len(("study", "series", "instance"))
     # Before the first byte, since later ones may be stored in another transfer syntax.
@@ -124,7 +124,7 @@ async def retrieve_frames(request: Request, frames: str) -> Response:
     shown = await view.one(_uids(request))
     numbers = frame_numbers(frames, view.archive.settings.limits.frames_per_request)
     plan = await service.retrieve_frames(
-        view.archive, view.visibility, _target(shown), numbers, _accepted(request)
+        view.archive, view.visibility, _target(shown), numbers, accepted_by(request)
     )
     assert isinstance(plan.parts, tuple)
     parts = tuple(
@@ -143,7 +143,7 @@ async def retrieve_frames(request: Request, frames: str) -> Response:
 async def retrieve_image(request: Request) -> Response:
     """An image to look at, without overlays and annotation; of many, the first or middle one."""
     view = await _view(request, Action.RENDER)
-    offer = choose(_accepted(request), FRAME_OFFERS)
+    offer = choose(accepted_by(request), FRAME_OFFERS)
     if offer is None:
         raise NotAcceptable("Frames are rendered as image/jpeg, image/png and image/gif.")
     given = {name: request.query_params.get(name) for name in _PARAMETERS}
@@ -185,15 +185,9 @@ def _target(shown: Shown) -> Target:
     return Target(one.study_instance_uid, one.series_instance_uid, one.sop_instance_uid)
 
 
-def _accepted(request: Request) -> Sequence[MediaRange]:
-    return acceptable(
-        request.query_params.getlist("accept"), ",".join(request.headers.getlist("accept"))
-    )
-
-
 def _demand_json(request: Request) -> None:
     offers = [offer for offer in ATTRIBUTES_OFFERS if offer.media_type != DICOM_XML]
-    if choose(_accepted(request), offers) is None:
+    if choose(accepted_by(request), offers) is None:
         raise NotAcceptable("What is de-identified is told as application/dicom+json.")
 
 

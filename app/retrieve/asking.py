@@ -11,12 +11,13 @@ from typing import Annotated, Any
 from fastapi import Depends, Request
 
 from app.archive import Archive
-from app.dicom.mediatypes import MediaRange, acceptable
+from app.dicom.mediatypes import MediaRange
 from app.dicom.uids import valid_uid
 from app.errors import InvalidParameter
 from app.index.restriction import Action
 from app.index.visibility import Visibility
 from app.retrieve.service import Target
+from app.web.accepting import accepted_by
 from app.web.dependencies import Reader, base_url, get_archive
 from app.web.limits import Gate, Gates
 
@@ -66,9 +67,7 @@ def gate_of(ask: Ask, target: Target) -> Gate | None:
 
 async def asked(request: Request, caller: Reader) -> Ask:
     """Who asks, of which archive, and what they accept."""
-    accepted = acceptable(
-        request.query_params.getlist("accept"), ",".join(request.headers.getlist("accept"))
-    )
+    accepted = accepted_by(request)
     archive, base = await get_archive(request), await base_url(request)
     rendered = request.scope["path"].endswith(RENDERED)
     visibility = caller.visibility_for(Action.RENDER if rendered else Action.READ)

@@ -8,13 +8,14 @@ from fastapi import Depends, Request
 from starlette.responses import Response
 
 from app.archive import Archive
-from app.dicom.mediatypes import ATTRIBUTES_OFFERS, DICOM_JSON, DICOM_XML, JSON, acceptable, choose
+from app.dicom.mediatypes import ATTRIBUTES_OFFERS, DICOM_JSON, DICOM_XML, JSON, choose
 from app.dicom.uids import valid_uid
 from app.errors import BadRequest, NotAcceptable
 from app.index.restriction import Action
 from app.index.visibility import Visibility
 from app.search.paging import link_to_next
 from app.search.service import Results
+from app.web.accepting import accepted_by
 from app.web.dependencies import DICOMWEB, Reader, base_url, get_archive
 from app.web.multipart import Writer
 from app.web.responses import dicom_json, warning
@@ -52,8 +53,7 @@ class Ask:
 
 async def ask(request: Request, caller: Reader) -> Ask:
     """What is asked; raises `NotAcceptable`."""
-    accept = ",".join(request.headers.getlist("accept"))
-    offer = choose(acceptable(request.query_params.getlist("accept"), accept), ATTRIBUTES_OFFERS)
+    offer = choose(accepted_by(request), ATTRIBUTES_OFFERS)
     if offer is None:
         raise NotAcceptable(
             'Results are sent as application/dicom+json, or multipart/related; type="application/'

@@ -9,12 +9,13 @@ from fastapi import Depends, Request
 
 from app.access.principal import Principal, Scope
 from app.archive import Archive
-from app.dicom.mediatypes import REPORT_OFFERS, acceptable, choose
+from app.dicom.mediatypes import REPORT_OFFERS, choose
 from app.dicom.uids import valid_uid
 from app.errors import InvalidParameter, NotAcceptable
 from app.index.restriction import Action
 from app.index.visibility import Visibility
 from app.settings import Duplicates
+from app.web.accepting import accepted_by
 from app.web.dependencies import Storer, base_url, get_archive
 
 
@@ -70,8 +71,7 @@ StudyOfUrl = Annotated[str, Depends(study_of_url)]
 
 
 def _answer_type(request: Request) -> str:
-    ranges = acceptable(request.query_params.getlist("accept"), request.headers.get("accept"))
-    offer = choose(ranges, REPORT_OFFERS)
+    offer = choose(accepted_by(request), REPORT_OFFERS)
     if offer is None:
         raise NotAcceptable
     return offer.media_type

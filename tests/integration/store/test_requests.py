@@ -258,3 +258,15 @@ async def test_an_address_with_a_study_is_answered_with_that_study(
     study = generate_uid()
     answer = await modality.store(part10(ct_dataset(StudyInstanceUID=study)), study=study)
     assert answer.module["00081190"]["Value"] == [f"{server.dicomweb}/studies/{study}"]
+
+
+async def test_all_of_several_accept_headers_count(modality: Modality) -> None:
+    body, content_type = multipart([part10(ct_dataset())])
+    headers = [
+        ("Content-Type", content_type),
+        ("Accept", "text/html"),
+        ("Accept", "application/dicom+xml"),
+    ]
+    answer = await modality.http.post("/studies", content=body, headers=headers)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("application/dicom+xml")
