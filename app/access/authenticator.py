@@ -8,7 +8,7 @@ not valid is not remembered, so that it costs no memory.
 import time
 from datetime import UTC, datetime
 
-from app.access.credentials import SESSION_PREFIX, hash_of, token_in
+from app.access.credentials import GUEST_PREFIX, hash_of, token_in
 from app.access.grants import READING, subject_of_role, subject_of_token
 from app.access.oidc.provider import Known, Provider
 from app.access.oidc.tokens import looks_signed
@@ -103,7 +103,7 @@ class Authenticator:
 
     async def _recognise(self, presented: str, sha256: bytes) -> tuple[float, Principal]:
         """Whose token it is, and for how many seconds that may be remembered."""
-        if presented.startswith(SESSION_PREFIX):
+        if presented.startswith(GUEST_PREFIX):
             return await self._guest(sha256)
         provider = self._provider
         if provider is not None and looks_signed(presented):

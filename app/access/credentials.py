@@ -10,26 +10,23 @@ import hashlib
 import secrets
 
 PREFIX = "hilum_"
-SESSION_PREFIX = PREFIX + "share_"
+SESSION_PREFIX = PREFIX + "session_"
+"""Of what a token is exchanged for, where no header can be sent."""
+GUEST_PREFIX = PREFIX + "share_"
 """Of what a link is exchanged for."""
 TOKEN_BYTES = 32
 LONGEST = 17 * 1024
 """Characters of a header: those of an identity provider are the long ones."""
 
 
+def new_secret(prefix: str = "") -> str:
+    """What nobody guesses, and has never been before."""
+    return prefix + secrets.token_urlsafe(TOKEN_BYTES)
+
+
 def new_token() -> str:
     """A token that has never been before."""
-    return PREFIX + secrets.token_urlsafe(TOKEN_BYTES)
-
-
-def new_session() -> str:
-    """The token of a session, which has never been before."""
-    return SESSION_PREFIX + secrets.token_urlsafe(TOKEN_BYTES)
-
-
-def new_secret() -> str:
-    """What makes a link one that nobody guesses."""
-    return secrets.token_urlsafe(TOKEN_BYTES)
+    return new_secret(PREFIX)
 
 
 def hash_of(token: str) -> bytes:

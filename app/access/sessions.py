@@ -12,12 +12,11 @@ they are ended: unlike tokens they are looked up for every request.
 """
 
 import math
-import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from app.access.credentials import TOKEN_BYTES, hash_of
+from app.access.credentials import SESSION_PREFIX, hash_of, new_secret
 from app.access.grants import READING
 from app.access.principal import Holder, Principal, Scope
 from app.index import sessions
@@ -26,7 +25,6 @@ from app.index.grants import Held
 from app.index.restriction import Action, Depth, Patient
 from app.index.sessions import Session
 
-PREFIX = "hilum_session_"
 STUDY_SECONDS = 300
 """For which a token in an address is good."""
 LONGEST_SECRET = 128
@@ -73,7 +71,7 @@ async def open_session(
         purpose=holder.purpose if holder else None,
         expires_at=expires_at,
     )
-    secret = PREFIX + secrets.token_urlsafe(TOKEN_BYTES)
+    secret = new_secret(SESSION_PREFIX)
     async with index.transaction() as connection:
         await sessions.create(connection, hash_of(secret), session)
     return Opened(secret, expires_at)
@@ -81,7 +79,8 @@ async def open_session(
 
 async def find_session(index: Database, secret: str) -> Session | None:
     """The session with this secret, if it has not ended."""
-    if len(secret) > LONGEST_SECRET or not secret.startswith(PREFIX) or not secret.isascii():
+    is_ours = secret.startswith(SESSION_PREFIX) and secret.isascii()
+    if not is_ours or len(secret) > LONGEST_SECRET:
         return None
     async with index.reading() as connection:
         return await sessions.find(connection, hash_of(secret))

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from app.access import passwords
-from app.access.credentials import hash_of, new_secret, new_session
+from app.access.credentials import GUEST_PREFIX, hash_of, new_secret
 from app.access.grants import READING
 from app.access.principal import Principal, Scope
 from app.dicom.deidentification import KEY_BYTES
@@ -241,7 +241,7 @@ async def open_share(
         given = _normal(password or "")
         if not await asyncio.to_thread(passwords.fits, given, share.password):
             raise WrongPassword
-    token = new_session()
+    token = new_secret(GUEST_PREFIX)
     async with index.transaction() as connection:
         session = await shares.use(
             connection, hash_of(secret), hash_of(token), limits.session_seconds

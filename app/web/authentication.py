@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.access.authenticator import Authenticator
-from app.access.credentials import SESSION_PREFIX
+from app.access.credentials import GUEST_PREFIX
 from app.access.principal import Principal
 from app.errors import Unauthenticated
 from app.web.cookies import SHARE_COOKIE, Cookie, is_of_our_site
@@ -84,7 +84,7 @@ async def _by_cookie(scope: Scope, authenticator: Authenticator) -> Principal:
         raise Unauthenticated
     if not of_share:
         principal = await authenticator.principal_of_session(values[0])
-    elif of_share[0].startswith(SESSION_PREFIX):
+    elif of_share[0].startswith(GUEST_PREFIX):
         principal = await authenticator.principal_with(of_share[0])
     else:
         raise Unauthenticated
