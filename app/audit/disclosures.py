@@ -12,7 +12,9 @@ from typing import TextIO
 
 from app.audit.codes import MEANINGS
 from app.audit.event import Action, EventId, Outcome
-from app.audit.fhir import id_of, instant
+from app.audit.telling import id_of, instant, request_line
+from app.dicom import normal
+from app.errors import InvalidParameter
 from app.index import audit_search
 from app.index.audit_search import OfKind, OfPatient, OneOf, Wanted
 from app.index.audits import StoredRecord
@@ -48,12 +50,21 @@ class Disclosure:
     """The id of the record in the audit."""
 
 
-def all_of(partition_id: int, patient_id: str, issuer: str | None = None) -> Wanted:
-    """What finds all of them, the latest first. `issuer` is None for any, and empty for none."""
+def all_of(partition_id: int, patient: str, issuer: str | None = None) -> Wanted:
+    """What finds all of them, the latest first. `issuer` is None for any, and empty for none.
+
+    Raises `InvalidParameter` for what is no Patient ID, or no issuer of one.
+    """
+    patient_id = normal.text(patient) if patient.isprintable() else None
+    if patient_id is None:
+        raise InvalidParameter("patient", patient, "is no Patient ID")
+    if issuer is not None and not issuer.isprintable():
+        raise InvalidParameter("issuer", issuer, "is no Issuer of Patient ID")
+    of = None if issuer is None else normal.text(issuer) or ""
     return Wanted(
         partition_id=partition_id,
         conditions=(
-            OfPatient([(patient_id, issuer)]),
+            OfPatient([(patient_id, of)]),
             _KINDS,
             OneOf("outcome", [int(Outcome.SUCCESS)]),
         ),
@@ -71,10 +82,10 @@ async def page_of(connection: Connection, wanted: Wanted) -> tuple[list[Disclosu
 
 
 async def disclosures(
-    connection: Connection, partition_id: int, patient_id: str, issuer: str | None = None
+    connection: Connection, partition_id: int, patient: str, issuer: str | None = None
 ) -> AsyncIterator[Disclosure]:
-    """All of them, the latest first. `issuer` is None for any, and empty for none."""
-    wanted: Wanted | None = all_of(partition_id, patient_id, issuer)
+    """All of them, the latest first, as `all_of` finds them."""
+    wanted: Wanted | None = all_of(partition_id, patient, issuer)
     while wanted is not None:
         told, wanted = await page_of(connection, wanted)
         for one in told:
@@ -82,7 +93,6 @@ async def disclosures(
 
 
 def _disclosure(record: StoredRecord) -> Disclosure:
-    query = f"?{record.query}" if record.query else ""
     return Disclosure(
         at=instant(record.at),
         who=record.principal,
@@ -93,7 +103,7 @@ def _disclosure(record: StoredRecord) -> Disclosure:
         sop_instance_uid=record.sop_instance_uid,
         purpose=record.purpose,
         reason=record.reason,
-        request=f"{record.method} {record.path}{query}",
+        request=request_line(record),
         record=id_of(record),
     )
 

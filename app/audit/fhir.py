@@ -11,7 +11,6 @@ UID or a URI, and else as who assigned it.
 """
 
 from base64 import b64encode
-from datetime import UTC, datetime
 from typing import Any
 
 from app.audit.codes import (
@@ -25,6 +24,7 @@ from app.audit.codes import (
     type_of,
 )
 from app.audit.event import EventId
+from app.audit.telling import id_of, instant, request_line
 from app.dicom.uids import valid_uid
 from app.index.audits import StoredRecord
 
@@ -70,16 +70,6 @@ def audit_event_of(record: StoredRecord, source: str) -> Json:
     }
     event["entity"] = _entities(record)
     return event
-
-
-def id_of(record: StoredRecord) -> str:
-    """The resource's id: the partition, and the place in its chain."""
-    return f"{record.partition_id}-{record.sequence}"
-
-
-def instant(at: datetime) -> str:
-    """A moment as FHIR tells it."""
-    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
 
 
 def _profile(record: StoredRecord) -> str | None:
@@ -171,18 +161,13 @@ def _entity(kind: str, kind_name: str, role: str, role_name: str) -> Json:
 
 
 def _query(record: StoredRecord) -> Json:
-    asked = _request_line(record)
+    asked = request_line(record)
     return {"description": asked, "query": b64encode(asked.encode()).decode()}
-
-
-def _request_line(record: StoredRecord) -> str:
-    query = f"?{record.query}" if record.query else ""
-    return f"{record.method} {record.path}{query}"
 
 
 def _data(record: StoredRecord) -> Json | None:
     """The study with, in detail, what of it was asked for; another path where there is none."""
-    detail = [{"type": "Request", "valueString": _request_line(record)}]
+    detail = [{"type": "Request", "valueString": request_line(record)}]
     entity = _entity("2", "System Object", "4", "Domain Resource")
     if record.study_instance_uid is None:
         return entity | {"what": {"display": record.path}, "detail": detail}

@@ -7,9 +7,9 @@ series asked for in its detail, the patient by ID, and the query. There are no n
 from base64 import b64encode
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-from app.audit.codes import DESTINATION, MEANINGS, OUTCOMES, PATTERNS, SOURCE
+from app.audit.codes import DCM, DESTINATION, MEANINGS, OUTCOMES, PATTERNS, SOURCE
 from app.audit.event import EventId
-from app.audit.fhir import instant
+from app.audit.telling import id_of, instant, request_line
 from app.index.audits import StoredRecord
 
 APPLICATION_SERVER = "4"
@@ -55,8 +55,9 @@ def _event(message: Element, record: StoredRecord) -> None:
 
 def _participants(message: Element, record: StoredRecord, source: str) -> None:
     pattern = PATTERNS.get((record.event, record.action))
-    roles = (pattern.client.code, pattern.server.code) if pattern else ()
-    client, archive = roles if set(roles) <= MEANINGS.keys() and roles else _ROLES
+    client, archive = DESTINATION.code, SOURCE.code
+    if pattern is not None and pattern.server.system == DCM:
+        client, archive = pattern.client.code, pattern.server.code
     address = record.client_address or "unknown"
     asking = SubElement(
         message,
@@ -78,9 +79,6 @@ def _participants(message: Element, record: StoredRecord, source: str) -> None:
     _code(answering, "RoleIDCode", archive)
 
 
-_ROLES = (DESTINATION.code, SOURCE.code)
-
-
 def _study(message: Element, record: StoredRecord) -> None:
     study = _object(message, record.study_instance_uid or "", SYSTEM_OBJECT, REPORT)
     if life_cycle := _LIFE_CYCLES.get(record.action):
@@ -91,12 +89,11 @@ def _study(message: Element, record: StoredRecord) -> None:
 
 
 def _query(message: Element, record: StoredRecord) -> None:
-    asked = f"{record.method} {record.path}" + (f"?{record.query}" if record.query else "")
     about = record.study_instance_uid or record.path
     query = _object(message, about, SYSTEM_OBJECT, QUERY)
     kind = "110180" if record.study_instance_uid else "10"
     _code(query, "ParticipantObjectIDTypeCode", kind)
-    SubElement(query, "ParticipantObjectQuery").text = _base64(asked)
+    SubElement(query, "ParticipantObjectQuery").text = _base64(request_line(record))
     _details(query, record)
 
 
@@ -112,7 +109,7 @@ def _details(thing: Element, record: StoredRecord) -> None:
         "Series Instance UID": record.series_instance_uid,
         "SOP Instance UID": record.sop_instance_uid,
         "Request ID": record.request_id,
-        "Record": f"{record.partition_id}-{record.sequence}",
+        "Record": id_of(record),
         "Purpose of Use": record.purpose,
     }
     for name, value in told.items():

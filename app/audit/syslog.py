@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from urllib.parse import urlsplit
 
-from app.audit.fhir import instant
 from app.audit.message import message_of
 from app.audit.receivers import SEND_SECONDS, Sent, tls_of
+from app.audit.telling import instant
 from app.index.audits import StoredRecord
 from app.settings import Audit
 

@@ -10,10 +10,7 @@ import typer
 
 from app.audit.disclosures import CsvReport, disclosures
 from app.cli.environment import database, read_settings
-from app.cli.tokens import with_index
-from app.dicom import normal
-from app.errors import InvalidParameter, NotFound
-from app.index import partitions
+from app.cli.tokens import partition_named, with_index
 from app.index.database import Database
 from app.index.partitions import DEFAULT
 
@@ -34,20 +31,13 @@ def report(
     form: Annotated[Form, typer.Option("--format", help="JSON is a line each.")] = Form.CSV,
 ) -> None:
     """Print who has seen what of a patient: when, from where and why, the latest first."""
-    patient_id = normal.text(patient)
-    if patient_id is None:
-        raise InvalidParameter("PATIENT_ID", patient, "is no Patient ID")
-    of = None if issuer is None else normal.text(issuer) or ""
-
     output = sys.stdout
 
     async def write(index: Database) -> None:
+        partition_id = await partition_named(index, partition)
         async with index.reading() as connection:
-            partition_id = await partitions.find(connection, partition)
-            if partition_id is None:
-                raise NotFound(f"There is no partition {partition!r}.")
             table = CsvReport(output) if form is Form.CSV else None
-            async for one in disclosures(connection, partition_id, patient_id, of):
+            async for one in disclosures(connection, partition_id, patient, issuer):
                 if table is not None:
                     table.write(one)
                 else:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from app.index.audits import STORED, StoredRecord
+from app.index.audits import COLUMNS, STORED, StoredRecord
 from app.index.database import Connection
 
 
@@ -38,17 +38,9 @@ class OfPatient:
 
 
 Condition = OneOf | OfKind | OfPatient
+_KINDS = COLUMNS | {"sequence": "bigint"}
 Place = tuple[datetime, int]
 """The moment and the sequence of a record: pages go on after it."""
-
-_KINDS: dict[str, str] = {
-    "principal": "text[]",
-    "client_address": "text[]",
-    "study_instance_uid": "text[]",
-    "action": "text[]",
-    "outcome": "smallint[]",
-    "sequence": "bigint[]",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +75,7 @@ async def search(connection: Connection, wanted: Wanted) -> list[StoredRecord]:
     for condition in wanted.conditions:
         match condition:
             case OneOf(column, values):
-                terms.append(f"{column} = ANY ({bound(list(values))}::{_KINDS[column]})")
+                terms.append(f"{column} = ANY ({bound(list(values))}::{_KINDS[column]}[])")
             case OfKind(pairs, subtypes):
                 events = bound([event for event, _ in pairs])
                 actions = bound([action for _, action in pairs])

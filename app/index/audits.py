@@ -14,7 +14,7 @@ from typing import Any
 
 from app.index.database import Connection
 
-_COLUMNS = {
+COLUMNS = {
     "at": "timestamptz",
     "request_id": "text",
     "event": "text",
@@ -35,8 +35,8 @@ _COLUMNS = {
     "purpose": "text",
     "reason": "text",
 }
-_NAMES = ", ".join(_COLUMNS)
-_ARRAYS = ", ".join(f"${n}::{kind}[]" for n, kind in enumerate(_COLUMNS.values(), 3))
+_NAMES = ", ".join(COLUMNS)
+_ARRAYS = ", ".join(f"${n}::{kind}[]" for n, kind in enumerate(COLUMNS.values(), 3))
 
 _APPEND = f"""
 WITH RECURSIVE head AS (
@@ -119,7 +119,7 @@ async def append(
 
     Each has an attribute for every column, and a digest; `genesis` begins a chain that is new.
     """
-    columns = [[getattr(record, name) for record in records] for name in _COLUMNS]
+    columns = [[getattr(record, name) for record in records] for name in COLUMNS]
     if not await connection.fetchval(_APPEND, partition_id, digests, *columns):
         await connection.execute(_BEGIN, partition_id, genesis)
         await connection.fetchval(_APPEND, partition_id, digests, *columns)

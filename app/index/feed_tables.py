@@ -1,14 +1,11 @@
 """The tables of the feeds of the audit: the audit itself is what they have to send."""
 
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, Text, func
+from sqlalchemy import BigInteger, Text
 from sqlmodel import Field, SQLModel
 
-
-def _moment() -> Any:
-    return Field(default=None, sa_type=DateTime(timezone=True))
+from app.index.columns import moment, now
 
 
 class AuditFeed(SQLModel, table=True):
@@ -19,9 +16,9 @@ class AuditFeed(SQLModel, table=True):
     name: str = Field(sa_type=Text, primary_key=True)
     holder: str | None = Field(default=None, sa_type=Text)
     """The process that sends it, until its lease is over."""
-    held_until: datetime | None = _moment()
-    sent_at: datetime | None = _moment()
-    failing_since: datetime | None = _moment()
+    held_until: datetime | None = moment()
+    sent_at: datetime | None = moment()
+    failing_since: datetime | None = moment()
     failure: str | None = Field(default=None, sa_type=Text)
 
 
@@ -33,7 +30,4 @@ class AuditFeedPlace(SQLModel, table=True):
     feed: str = Field(sa_type=Text, primary_key=True)
     partition_id: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
     sequence: int = Field(sa_type=BigInteger)
-    sent_at: datetime = Field(
-        sa_type=DateTime(timezone=True),
-        sa_column_kwargs={"server_default": func.now(), "nullable": False},
-    )
+    sent_at: datetime = now()

@@ -12,14 +12,13 @@ from typing import Annotated
 
 import orjson
 from fastapi import APIRouter, Query, Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from app.archive import Archive
 from app.audit.disclosures import CsvReport, Disclosure, all_of, page_of
-from app.dicom import normal
-from app.errors import InvalidParameter
 from app.index.audit_search import Wanted
 from app.web.dependencies import ArchiveOf, Auditor
+from app.web.responses import StreamingResponse
 
 CSV = "text/csv; charset=utf-8"
 JSON_LINES = "application/x-ndjson"
@@ -27,7 +26,7 @@ JSON_LINES = "application/x-ndjson"
 router = APIRouter(tags=["Audit"])
 
 
-@router.get("/audit/patients/{patient:path}/disclosures", response_class=StreamingResponse)
+@router.get("/audit/patients/{patient:path}/disclosures", response_class=Response)
 async def report_disclosures(
     caller: Auditor,
     archive: ArchiveOf,
@@ -36,14 +35,8 @@ async def report_disclosures(
     issuer: Annotated[str | None, Query()] = None,
 ) -> Response:
     """Who has seen what of a patient, the latest first: CSV, or JSON if that is asked for."""
-    patient_id = normal.text(patient) if patient.isprintable() else None
-    if patient_id is None:
-        raise InvalidParameter("patient", patient, "is no Patient ID")
-    if issuer is not None and not issuer.isprintable():
-        raise InvalidParameter("issuer", issuer, "is no Issuer of Patient ID")
-    of = None if issuer is None else normal.text(issuer) or ""
     as_json = "json" in request.headers.get("accept", "")
-    wanted = all_of(caller.partition_id, patient_id, of)
+    wanted = all_of(caller.partition_id, patient, issuer)
     # The first page by now, so that what goes wrong is still told by a status.
     async with archive.reading() as connection:
         first = await page_of(connection, wanted)
