@@ -68,14 +68,18 @@ async def contents_of(
     start = number_of(parameters.get("from", ""))
     if given < 2:
         page = await _found(archive, guest, Query(Level.SERIES, limit=PAGE, offset=start))
-        return Contents(_by_study(page), _further(page, {}, start))
+        return Contents(_by_study(page), further_of({}, start, there_are=bool(page.remaining)))
     study, series, instance = uids
     of_series = {"study": study, "series": series}
     query = Query(Level.INSTANCE, (), study, series, limit=PAGE, offset=start)
     if given == 2:
         page = await _found(archive, guest, query)
         tiles = [_instance(match) for match in page.found]
-        return Contents([Group("", tiles)], _further(page, of_series, start), is_top=False)
+        return Contents(
+            [Group("", tiles)],
+            further_of(of_series, start, there_are=bool(page.remaining)),
+            is_top=False,
+        )
     return await _frames(archive, guest, of_series, instance, start)
 
 
@@ -96,15 +100,18 @@ async def _frames(
     if not found or found[0].instance is None:
         return Contents([], is_top=False)
     frames = found[0].instance.number_of_frames or 1
-    path = _path(found[0])
-    shown = range(start + 1, min(start + PAGE, frames) + 1)
-    tiles = [
-        Tile(f"{path}/frames/{number}/thumbnail", f"{path}/frames/{number}/rendered", f"{number}")
-        for number in shown
-    ]
-    further = None
-    if start + PAGE < frames:
-        further = query_of({**of_series, "instance": instance, "from": str(start + PAGE)})
+    return frames_of(_path(found[0]), frames, {**of_series, "instance": instance}, start)
+
+
+def frames_of(path: str, count: int, asked: Mapping[str, str], start: int) -> Contents:
+    """The frames of the instance with this path below a DICOMweb base, from the one after `start`.
+
+    `asked`: the parameters that ask for them.
+    """
+    numbers = range(start + 1, min(start + PAGE, count) + 1)
+    frames = [(f"{path}/frames/{number}", f"{number}") for number in numbers]
+    tiles = [Tile(f"{frame}/thumbnail", f"{frame}/rendered", text) for frame, text in frames]
+    further = further_of(asked, start, there_are=count > start + PAGE)
     return Contents([Group("", tiles)], further, is_top=False)
 
 
@@ -160,8 +167,9 @@ def _text(element: Mapping[str, Any]) -> str:
     return str(first.get("Alphabetic", "") if isinstance(first, dict) else first)
 
 
-def _further(page: Page, asked: Mapping[str, str], start: int) -> str | None:
-    return query_of({**asked, "from": str(start + PAGE)}) if page.remaining else None
+def further_of(asked: Mapping[str, str], start: int, *, there_are: bool) -> str | None:
+    """The query of the page behind the one that begins after so many."""
+    return query_of({**asked, "from": str(start + PAGE)}) if there_are else None
 
 
 def query_of(parameters: Mapping[str, str]) -> str:

@@ -9,7 +9,16 @@ from app.deidentified.finding import Shown, View
 from app.dicom.uids import valid_uid
 from app.errors import NotFound
 from app.index.restriction import Action
-from app.shares.contents import PAGE, Contents, Group, Tile, number_of, query_of
+from app.shares.contents import (
+    PAGE,
+    Contents,
+    Group,
+    Tile,
+    frames_of,
+    further_of,
+    number_of,
+    query_of,
+)
 
 
 async def deidentified_contents(
@@ -60,19 +69,10 @@ async def _instances(view: View, uids: list[str], start: int) -> Contents:
             caption = f"{place + 1}" + (f" ({count})" if count > 1 else "")
             tiles.append(Tile(f"{shown.path}/thumbnail", leads_to, caption))
         place += 1
-    return Contents([Group("", tiles)], _further(place, of_series, start), is_top=False)
+    further = further_of(of_series, start, there_are=place > start + PAGE)
+    return Contents([Group("", tiles)], further, is_top=False)
 
 
 def _frames(shown: Shown, uids: list[str], start: int) -> Contents:
-    count = shown.instance.number_of_frames or 1
-    path = f"{shown.path}/frames"
-    tiles = [
-        Tile(f"{path}/{number}/thumbnail", f"{path}/{number}/rendered", f"{number}")
-        for number in range(start + 1, min(start + PAGE, count) + 1)
-    ]
     asked = dict(zip(("study", "series", "instance"), uids, strict=True))
-    return Contents([Group("", tiles)], _further(count, asked, start), is_top=False)
-
-
-def _further(count: int, asked: Mapping[str, str], start: int) -> str | None:
-    return query_of({**asked, "from": str(start + PAGE)}) if count > start + PAGE else None
+    return frames_of(shown.path, shown.instance.number_of_frames or 1, asked, start)
