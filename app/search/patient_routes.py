@@ -5,13 +5,10 @@
 /studies/{study}/priors          earlier studies of the same patient, those most alike first
 """
 
-from urllib.parse import unquote_to_bytes
-
 from fastapi import APIRouter
 from starlette.responses import Response
 
 from app.dicom.attributes import Level
-from app.errors import BadRequest
 from app.search.answering import RESULTS, Asked, answer, uid_in_path
 from app.search.params import read_query_string
 from app.search.patients import patients, priors, studies_of_patient
@@ -38,10 +35,6 @@ async def search_for_studies_of_patient(asked: Asked, patient: str) -> Response:
     wanted = read_query_string(
         asked.query_string, Level.STUDY, limits=asked.archive.settings.limits
     )
-    try:
-        unquote_to_bytes(asked.request.scope["raw_path"]).decode()
-    except UnicodeDecodeError:
-        raise BadRequest("The path is not UTF-8.") from None
     query = studies_of_patient(wanted.query, patient)
     found = await search_for(asked.archive, asked.visibility, query, asked.base, asked.xml)
     return await answer(asked, found, wanted.warnings)

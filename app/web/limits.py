@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from time import perf_counter
+from urllib.parse import unquote_to_bytes
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -18,6 +19,16 @@ from app.web.errors import HeadersTooLarge, RequestTimedOut, UriTooLong
 
 SLOW_SECONDS = 60
 """Over how long a body may be slow."""
+
+
+def _is_utf8(path: bytes) -> bool:
+    """What is not reaches the rooms with other characters in its place."""
+    if b"%" in path:
+        try:
+            unquote_to_bytes(path).decode()
+        except UnicodeDecodeError:
+            return False
+    return True
 
 
 class RequestLimits:
@@ -37,6 +48,8 @@ class RequestLimits:
         limits = self._limits
         if len(scope["raw_path"]) + len(scope["query_string"]) > limits.uri_bytes:
             raise UriTooLong(f"The address of the request exceeds {limits.uri_bytes} bytes.")
+        if not _is_utf8(scope["raw_path"]):
+            raise BadRequest("The path is not UTF-8.")
         headers = scope["headers"]
         if len(headers) > limits.request_header_lines:
             raise HeadersTooLarge(

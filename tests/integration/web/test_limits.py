@@ -314,3 +314,19 @@ async def test_the_header_of_an_instance_is_bounded(asked: Asked) -> None:
 def test_every_limit_is_tested() -> None:
     tested = {name.split(" ")[0] for name in TABLE} | ELSEWHERE.keys()
     assert tested == Limits.model_fields.keys()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/dicomweb/patients/%FF/studies",
+        "/dicomweb/studies/%FF/metadata",
+        "/audit/patients/%FF/disclosures",
+        "/nowhere/%C3%28",
+    ],
+)
+async def test_a_path_that_is_not_utf8_is_refused_everywhere(server: Server, path: str) -> None:
+    async with server.client("read", "audit") as client:
+        answer = await client.get(str(client.base_url.copy_with(raw_path=path.encode())))
+        assert answer.status_code == 400
+        assert "UTF-8" in answer.json()["detail"]
