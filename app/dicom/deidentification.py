@@ -52,7 +52,11 @@ _OTHERS = frozenset(
         *("3002000D", "3002000E", "30020010", "30020012", "30020022", "30020026"),
     }
 )
-_NEVER = re.compile(r"002031..|002034..|00201070|00280303|0018A00.|002000(?:10|AA)")
+_NEVER = re.compile(
+    r"002031..|002034..|00201070|00280303|0018A00.|002000(?:10|AA)|0018100A|00185011"
+)
+"""Of the kept groups what tells of whom, when or of which device: the last two are sequences that
+the profile removes whole."""
 _NUMBERS = frozenset({"AT", "DS", "FD", "FL", "IS", "SL", "SS", "SV", "UL", "US", "UV"})
 _TABLES = frozenset(
     {

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.datadict import DicomDictionary
 
-from app.dicom.deidentification import Deidentifier, can_be_cleaned
+from app.dicom.deidentification import KEY_BYTES, Deidentifier, can_be_cleaned
 
 KEY = b"k" * 32
 CT, US = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.6.1"
@@ -149,3 +149,10 @@ def test_what_cannot_be_cleaned_is_told(
     sop_class: str, syntax: str, others: dict[str, Any], can: bool
 ) -> None:
     assert can_be_cleaned(sop_class, syntax, PIXELS | others) is can
+
+
+def test_sequences_that_tell_which_device_it_was_are_removed_whole() -> None:
+    """UDI Sequence and Transducer Identification Sequence: X in PS3.15 table E.1-1."""
+    item = {"vr": "SQ", "Value": [{"00181002": {"vr": "UI", "Value": ["1.2.3"]}}]}
+    cleaned = Deidentifier(bytes(KEY_BYTES)).cleaned({"0018100A": item, "00185011": item})
+    assert not {"0018100A", "00185011"} & cleaned.keys()
