@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -368,7 +369,9 @@ async def test_a_broken_first_frame_is_told_before_the_gif_begins(
 
 
 def kept_in(server: Server) -> list[Path]:
-    return [path for path in (server.data_dir / "cache").rglob("*") if path.is_file()]
+    """The files of the cache, without those that are still being written under another name."""
+    files = (path for path in (server.data_dir / "cache").rglob("*") if path.is_file())
+    return [path for path in files if not path.name.startswith(tempfile.gettempprefix())]
 
 
 async def until_kept(server: Server, count: int) -> list[Path]:
