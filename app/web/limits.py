@@ -46,7 +46,8 @@ class RequestLimits:
     def _check(self, scope: Scope) -> bool:
         """Whether there is a body. Raises if the request is refused for what can be seen so far."""
         limits = self._limits
-        if len(scope["raw_path"]) + len(scope["query_string"]) > limits.uri_bytes:
+        query = scope["query_string"]
+        if len(scope["raw_path"]) + len(b"?" + query if query else b"") > limits.uri_bytes:
             raise UriTooLong(f"The address of the request exceeds {limits.uri_bytes} bytes.")
         if not _is_utf8(scope["raw_path"]):
             raise BadRequest("The path is not UTF-8.")

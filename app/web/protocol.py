@@ -18,6 +18,7 @@ from functools import cache
 from http import HTTPStatus
 from typing import Any
 
+import orjson
 from httptools import HttpRequestParser
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -30,6 +31,8 @@ PROTOCOL = "app.web.protocol:GuardedProtocol"
 
 _SPARE = 1024
 """Bytes of a request line beside the address."""
+_LONGEST_URL = 65_535
+"""Bytes of an address that can be taken apart."""
 
 _ALWAYS = b"".join(b"%b: %b\r\n" % header for header in ALWAYS)
 
@@ -95,6 +98,9 @@ class GuardedProtocol(HttpToolsProtocol):
         self._in_head = False
         self._fruitful = True
         self._wait(None)
+        if len(self.url) > _LONGEST_URL:
+            # The application refuses one that is too long in its own words, whatever it says.
+            self.url = b"/" * (self._limits.uri_bytes + 1)
         super().on_headers_complete()
         if self.parser.should_upgrade():
             # No upgrade is taken, but the parser hands out what follows as if one were.
@@ -173,9 +179,10 @@ class GuardedProtocol(HttpToolsProtocol):
         self.transport.close()
 
     def _answer(self, status: HTTPStatus) -> None:
-        text = status.phrase.encode()
+        told = {"type": "about:blank", "title": status.phrase, "status": status}
+        body = orjson.dumps(told)
         head = (
-            b"content-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\n"
-            b"connection: close\r\n%b\r\n" % (len(text), _ALWAYS)
+            b"content-type: application/problem+json\r\ncontent-length: %d\r\n"
+            b"connection: close\r\n%b\r\n" % (len(body), _ALWAYS)
         )
-        self.transport.write(STATUS_LINE[status] + head + text)
+        self.transport.write(STATUS_LINE[status] + head + body)

@@ -156,7 +156,7 @@ async def part_header_lines(asked: Asked, lines: int) -> int:
 
 
 async def uri_bytes(asked: Asked, size: int) -> int:
-    path = "/dicomweb/studies"
+    path = "/dicomweb/studies?"
     return (await asked.client.get("/studies?" + "x" * (size - len(path)))).status_code
 
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import orjson
 import pytest
 
 from app.web import limits as web_limits
@@ -108,6 +109,21 @@ def test_a_head_without_an_end_is_cut_off(
     connection.send(what)
     assert connection.receive().status == status
     assert connection.seconds_to_the_end() < 20
+
+
+@pytest.mark.parametrize("length", [501, 8_000, 65_535, 65_536, 80_000, 200_000])
+@pytest.mark.parametrize("at_once", [True, False])
+def test_an_address_that_is_too_long_is_told_so_whatever_its_length(
+    connection: RawConnection, token: str, length: int, *, at_once: bool
+) -> None:
+    path = "/dicomweb/studies?PatientID="
+    whole = request("GET", path.ljust(length, "1"), token=token)
+    cut = len(whole) if at_once else len(whole) - 10
+    connection.send(whole[:cut], whole[cut:])
+    answer = connection.receive()
+    assert answer.status == 414
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert orjson.loads(answer.body)["status"] == 414
 
 
 @pytest.mark.parametrize(
