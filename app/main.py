@@ -4,11 +4,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import version
 
+import structlog
 from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
+from app.access import development
 from app.access.authenticator import Authenticator
 from app.administration.routes import router as administration
 from app.archive import open_archive
@@ -69,6 +71,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     it when it ends.
     """
     chosen = settings or Settings()
+    development.check(chosen)
     configure_log(chosen.log_format)
     app = DocumentedApp(
         title="Hilum",
@@ -122,6 +125,8 @@ def _lifespan(
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        if settings.development:
+            structlog.get_logger().warning(development.ANNOUNCEMENT)
         archive = await open_archive(settings)
         trail = Trail(archive)
         app.state.archive = archive

@@ -264,6 +264,8 @@ class Settings(BaseSettings):
     """`file:///folder`, `memory://` or `s3://bucket/prefix`; without it the data folder"""
     admin_token: SecretStr | None = None
     """the first administrator's access token, used at the first start; without it one is made"""
+    development: bool = False
+    """whoever asks from this machine without a token administrates; it must listen there alone"""
     coerce_issuer_of_patient_id: Annotated[str, Field(pattern=_PRINTABLE)] | None = None
     """set in what is stored with a Patient ID and no Issuer of Patient ID"""
     coerce_character_set: Annotated[str, Field(pattern=_CHARACTER_SET)] | None = None

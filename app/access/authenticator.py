@@ -8,6 +8,7 @@ not valid is not remembered, so that it costs no memory.
 import time
 from datetime import UTC, datetime
 
+from app.access import development
 from app.access.credentials import GUEST_PREFIX, hash_of, token_in
 from app.access.grants import READING, subject_of_role, subject_of_token
 from app.access.oidc.provider import Known, Provider
@@ -49,6 +50,7 @@ class Authenticator:
         oidc = archive.settings.oidc
         self._provider = Provider(oidc) if oidc is not None else None
         self._partition_id: int | None = None
+        self._developer: Principal | None = None
 
     async def close(self) -> None:
         """Let go of what leads to the identity provider."""
@@ -89,6 +91,19 @@ class Authenticator:
         if session.restricted:
             held = await self._held_by(session.partition_id, tuple(session.subjects))
         return principal_of_stored(session, held)
+
+    async def principal_without_token(self) -> Principal:
+        """Who asks without a token. Raises `Unauthenticated`, but in development mode.
+
+        Only for what `app.web.development` takes for a request from this machine.
+        """
+        if not self._archive.settings.development:
+            raise Unauthenticated
+        if self._developer is None:
+            async with self._archive.transaction() as connection:
+                partition_id = await partitions.ensure(connection, partitions.DEFAULT)
+            self._developer = development.principal_of(partition_id)
+        return self._developer
 
     async def _held_by(self, partition_id: int, subjects: tuple[str, ...]) -> Held:
         key, now = (partition_id, subjects), time.monotonic()

@@ -20,6 +20,7 @@ import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
+from app.access import development
 from app.access.tokens import ensure_first_token
 from app.archive import open_archive
 from app.cli.environment import BadSettings, dicomweb_base, own_database, read_settings
@@ -50,6 +51,16 @@ Try, in another terminal:
   curl -H "Authorization: Bearer $TOKEN" "{base}/studies?PatientName=D*"
   curl -H "Authorization: Bearer $TOKEN" -H "Accept: image/png" -o image.png \\
        {base}/studies/STUDY/series/SERIES/instances/INSTANCE/rendered
+"""
+GREETING_OF_DEVELOPMENT = """
+Hilum serves DICOMweb at {base} (Ctrl-C ends it)
+
+{announcement}
+{token}
+Try, in another terminal:
+
+  curl -H "Content-Type: application/dicom" --data-binary @image.dcm {base}/studies
+  curl "{base}/studies?PatientName=D*"
 """
 SHOWN_ONCE = """
 The first administrator's access token, shown only this once:
@@ -99,6 +110,7 @@ class Worker(uvicorn.Config):
 def serve() -> None:
     """Start the archive and serve until Ctrl-C."""
     settings = read_settings()
+    development.check(settings)
     signal.signal(signal.SIGTERM, _interrupt)
     os.umask(0o077)  # whatever we write may tell of a patient
     with suppress(KeyboardInterrupt), _listening(settings) as listener:
@@ -108,7 +120,7 @@ def serve() -> None:
             migrate.upgrade(url)
             chosen = settings.admin_token.get_secret_value() if settings.admin_token else None
             token = with_index(url, lambda index: ensure_first_token(index, chosen))
-            print(_greeting(base, token), flush=True)
+            print(_greeting(settings, base, token), flush=True)
             _serve(Worker(settings), listener)
 
 
@@ -150,9 +162,11 @@ def _listening(settings: Settings) -> Iterator[socket.socket]:
         yield listener
 
 
-def _greeting(base: str, new_token: str | None) -> str:
-    return GREETING.format(
+def _greeting(settings: Settings, base: str, new_token: str | None) -> str:
+    text = GREETING_OF_DEVELOPMENT if settings.development else GREETING
+    return text.format(
         base=base,
+        announcement=development.ANNOUNCEMENT,
         token=SHOWN_ONCE.format(new_token) if new_token else "",
         example=new_token or "...",
     )

@@ -3,7 +3,7 @@
 Who is asking is told by, and in this order, the Authorization header, a token of one study in the
 address, or the cookie of a session. The cookie is good for looking alone (GET and HEAD below the
 DICOMweb path), and for ending its session. Two at once are refused, but for the cookie, which a
-browser adds by itself.
+browser adds by itself. In development mode, who works on this machine needs none of them.
 
 Only what tells nothing of the archive is open to everybody; see `OPEN_PATHS`. A link of a share is
 open too, and asks for itself who comes: see `app.shares.opening`.
@@ -20,6 +20,7 @@ from app.access.principal import Principal
 from app.errors import Unauthenticated
 from app.web.cookies import SHARE_COOKIE, Cookie, is_of_our_site
 from app.web.dependencies import DICOMWEB, base_of
+from app.web.development import comes_from_here
 from app.web.study_tokens import kept_by_nobody, study_asked_for, take_tokens
 
 OPEN_PATHS = frozenset({"/", "/health/live", "/health/ready"})
@@ -65,8 +66,11 @@ async def _principal_of(scope: Scope, in_address: Sequence[str]) -> Principal:
         if study is None:
             raise Unauthenticated
         return await authenticator.principal_of_session(in_address[0], study)
+    cookies, of_share = _cookies_of(scope)
+    if not cookies and not of_share and comes_from_here(scope):
+        return await authenticator.principal_without_token()
     if _may_come_by_cookie(scope["method"], scope["path"]):
-        return await _by_cookie(scope, authenticator)
+        return await _by_cookie(scope, authenticator, cookies, of_share)
     raise Unauthenticated
 
 
@@ -76,11 +80,17 @@ def _may_come_by_cookie(method: str, path: str) -> bool:
     return (method, path) == ("DELETE", SESSION)
 
 
-async def _by_cookie(scope: Scope, authenticator: Authenticator) -> Principal:
+def _cookies_of(scope: Scope) -> tuple[list[str], list[str]]:
+    """What the request has of our cookies: of sessions, else of shares."""
     base, headers = base_of(scope), scope["headers"]
     values = Cookie.of(base).values_in(headers)
-    of_share = [] if values else Cookie.of(base, SHARE_COOKIE).values_in(headers)
-    if len(values) + len(of_share) != 1 or not is_of_our_site(headers, base):
+    return values, [] if values else Cookie.of(base, SHARE_COOKIE).values_in(headers)
+
+
+async def _by_cookie(
+    scope: Scope, authenticator: Authenticator, values: Sequence[str], of_share: Sequence[str]
+) -> Principal:
+    if len(values) + len(of_share) != 1 or not is_of_our_site(scope["headers"], base_of(scope)):
         raise Unauthenticated
     if not of_share:
         principal = await authenticator.principal_of_session(values[0])

@@ -12,6 +12,7 @@ import structlog
 from fastapi import APIRouter, Request
 from starlette.responses import PlainTextResponse, Response
 
+from app.access.development import ANNOUNCEMENT
 from app.archive import Archive
 from app.index import migrate
 from app.web.dependencies import DICOMWEB
@@ -55,9 +56,11 @@ class Readiness:
 
 
 @router.get("/")
-async def welcome() -> Response:
+async def welcome(request: Request) -> Response:
     """Tells a visitor where they are."""
-    return PlainTextResponse(WELCOME)
+    archive: Archive = request.app.state.archive
+    in_development = f"{ANNOUNCEMENT}\n" if archive.settings.development else ""
+    return PlainTextResponse(WELCOME + in_development)
 
 
 @router.get("/health/live")

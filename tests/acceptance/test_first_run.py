@@ -148,6 +148,7 @@ def test_a_second_archive_on_the_same_data_is_refused(archive: ArchiveProcess) -
         ("HILUM_BLOBS_URL", "ftp://x", "names no store of blobs"),
         ("HILUM_DATABASE_URL", "postgresql://x@127.0.0.1:1/x", "The database does not answer"),
         ("HILUM_ADMIN_TOKEN", "short", "HILUM_ADMIN_TOKEN"),
+        ("HILUM_DEVELOPMENT", "perhaps", "HILUM_DEVELOPMENT: Input should be a valid boolean"),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_told_in_one_line(
@@ -156,6 +157,29 @@ def test_a_setting_that_cannot_be_used_is_told_in_one_line(
     output = serve_and_fail(tmp_path, **{"HILUM_PORT": "0", setting: value})
     assert said in output
     assert "Traceback" not in output
+
+
+def test_in_development_mode_it_needs_no_token_and_says_so(tmp_path: Path) -> None:
+    with ArchiveProcess(tmp_path / "data", HILUM_DEVELOPMENT="true") as archive:
+        assert "DEVELOPMENT MODE" in archive.output.partition("Try, in another terminal")[0]
+        assert httpx.get(f"{archive.base}/studies", trust_env=False).is_success
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("HILUM_HOST", "0.0.0.0"),  # as in the container
+        ("HILUM_TRUSTED_PROXIES", '["127.0.0.1/32"]'),
+        ("HILUM_PUBLIC_URL", "https://images.example.org"),
+    ],
+)
+def test_development_mode_is_refused_where_others_could_come(
+    tmp_path: Path, setting: str, value: str
+) -> None:
+    said = serve_and_fail(tmp_path, HILUM_PORT="0", HILUM_DEVELOPMENT="true", **{setting: value})
+    assert said.startswith("hilum: HILUM_DEVELOPMENT lets in who has no token")
+    assert setting in said
+    assert not (tmp_path / "data").exists()
 
 
 def serve_and_fail(folder: Path, **settings: str) -> str:

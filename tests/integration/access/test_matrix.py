@@ -15,7 +15,7 @@ from app.access.principal import Scope
 from app.access.tokens import issue_token, list_tokens, revoke_token
 from app.main import create_app
 from app.settings import Settings
-from tests.fixtures.server import Server
+from tests.fixtures.server import FixedSettings, Server, serving
 from tests.integration.access.population import THINGS, Given, file_of, index_of, token_with
 
 OURS = THINGS[0]
@@ -306,10 +306,36 @@ async def http(populated: Server) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
+@pytest.fixture(scope="module")
+async def http_in_development(populated: Server) -> AsyncIterator[httpx.AsyncClient]:
+    """The same archive, served in development mode."""
+    values = {"database_url": populated.database_url, "data_dir": populated.data_dir}
+    with serving(FixedSettings.model_validate(values | {"development": True})) as server:
+        async with httpx.AsyncClient(base_url=server.url, trust_env=False, timeout=30) as client:
+            yield client
+
+
 @pytest.mark.parametrize("caller", CALLERS)
 async def test_everybody_is_answered_as_the_matrix_says(
     http: httpx.AsyncClient, tokens: dict[str, str], caller: str
 ) -> None:
+    found = await answers_to(http, tokens, caller)
+    assert found == {route: row.expected[caller] for route, row in MATRIX.items()}
+
+
+@pytest.mark.parametrize("caller", [*UNKNOWN, "no scope", "another study", "guest"])
+async def test_in_development_mode_nobody_administrates_and_all_others_are_who_they_are(
+    http_in_development: httpx.AsyncClient, tokens: dict[str, str], caller: str
+) -> None:
+    found = await answers_to(http_in_development, tokens, caller)
+    taken_for = "administrator" if caller == "nobody" else caller
+    assert found == {route: row.expected[taken_for] for route, row in MATRIX.items()}
+
+
+async def answers_to(
+    http: httpx.AsyncClient, tokens: dict[str, str], caller: str
+) -> dict[tuple[str, str], int]:
+    """The status with which each route answers this caller."""
     found: dict[tuple[str, str], int] = {}
     for (method, path), row in MATRIX.items():
         url = path
@@ -341,7 +367,7 @@ async def test_everybody_is_answered_as_the_matrix_says(
         http.cookies.clear()
         if answer.status_code == 401:
             assert "Bearer" in answer.headers["www-authenticate"]
-    assert found == {route: row.expected[caller] for route, row in MATRIX.items()}
+    return found
 
 
 async def test_every_route_that_is_read_answers_head_alike(

@@ -23,6 +23,7 @@ SCOPE: dict[str, Any] = {"type": "http", "headers": [], "state": {"request_id": 
 
 TOLD_ON_THE_COMMAND_LINE = (
     "app.cli",
+    "app.access.development",
     "app.audit.checkpoint",
     "app.audit.retention",
     "app.index.embedded",
