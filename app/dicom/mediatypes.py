@@ -77,6 +77,8 @@ class MediaRange:
     """A UID, `*`, or None where it is not given."""
     quality: int
     """In thousandths; 0 excludes."""
+    dicomdir: bool = False
+    """Whether a ZIP archive is to have a DICOMDIR, a parameter that others made up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,11 @@ def prefers_zip(accepted: Sequence[MediaRange]) -> bool:
     archive = max((one.quality for one in accepted if one.media_type == ZIP), default=0)
     others = (one.quality for one in accepted if one.media_type != ZIP and _may_be_dicom(one))
     return archive > max(others, default=0)
+
+
+def asks_for_dicomdir(accepted: Iterable[MediaRange]) -> bool:
+    """Whether a ZIP archive is to have a DICOMDIR."""
+    return any(one.dicomdir for one in accepted if one.media_type == ZIP)
 
 
 def _may_be_dicom(asked: MediaRange) -> bool:
@@ -331,7 +338,8 @@ def _media_range(kind: str, parameters: list[str]) -> MediaRange | None:
         media_type = _media_type(given.get("type", ANY))
     if media_type is None or quality is None:
         return None
-    return MediaRange(media_type, multipart, transfer_syntax, quality)
+    dicomdir = given.get("dicomdir", "").lower() == "true"
+    return MediaRange(media_type, multipart, transfer_syntax, quality, dicomdir)
 
 
 def _media_type(text: str) -> str | None:

@@ -5,7 +5,7 @@ Also what the OpenAPI document says of all its answers.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
@@ -67,11 +67,21 @@ def gate_of(ask: Ask, target: Target) -> Gate | None:
 
 async def asked(request: Request, caller: Reader) -> Ask:
     """Who asks, of which archive, and what they accept."""
-    accepted = accepted_by(request)
+    accepted = _with_dicomdir(request, accepted_by(request))
     archive, base = await get_archive(request), await base_url(request)
     rendered = request.scope["path"].endswith(RENDERED)
     visibility = caller.visibility_for(Action.RENDER if rendered else Action.READ)
     return Ask(request, archive, visibility, base, accepted)
+
+
+def _with_dicomdir(request: Request, accepted: Sequence[MediaRange]) -> Sequence[MediaRange]:
+    """The same, with the parameter `dicomdir` of the address, where a ZIP archive is accepted."""
+    value = request.query_params.get("dicomdir")
+    if value is None:
+        return accepted
+    if value not in {"true", "false"}:
+        raise InvalidParameter("dicomdir", value, "is neither true nor false")
+    return [replace(one, dicomdir=value == "true") for one in accepted]
 
 
 Asked = Annotated[Ask, Depends(asked)]

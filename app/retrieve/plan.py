@@ -22,6 +22,7 @@ from app.dicom.recoding import RECIPE, Recoding
 from app.dicom.uids import TRANSFER_SYNTAXES, TransferSyntax
 from app.errors import NotAcceptable
 from app.index.instances import BulkValue, FrameTable, StoredInstance
+from app.index.visibility import Visibility
 from app.retrieve.contents import (
     Content,
     Fragments,
@@ -106,6 +107,8 @@ class Plan:
     """Whether spans count in the inflated file of the (only) instance."""
     left_out: int | None = None
     """Instances that should be in it, and of which the bytes are lost; None if none may be."""
+    directory_for: Visibility | None = None
+    """Who sees the metadata of which a DICOMDIR is made, if a ZIP archive is to have one."""
 
     @property
     def models(self) -> tuple[Part, ...]:
@@ -127,6 +130,8 @@ class Plan:
         """
         digest = hashlib.blake2b(digest_size=16)
         digest.update(f"{base} {self.offer} {RECIPE if self.is_recoded else ''}".encode())
+        if self.directory_for is not None:
+            digest.update(b" with a DICOMDIR")
         for part in self.models:
             digest.update(f"\n{part.location} {part.content_type} ".encode())
             digest.update(part.instance.sha256)

@@ -89,7 +89,7 @@ async def _answer(
             base, f"{plan.left_out} of {there + plan.left_out} instances cannot be read"
         )
     if plan.offer.media_type == ZIP:
-        return _zip(archive, plan, headers, gate)
+        return _zip(archive, plan, validator, headers, gate)
     if plan.offer.multipart:
         return await _multipart(archive, plan, base, validator, headers, gate)
     return await _single_part(request, archive, plan, base, headers)
@@ -134,10 +134,12 @@ def _status(plan: Plan) -> int:
     return 206 if plan.left_out else 200
 
 
-def _zip(archive: Archive, plan: Plan, headers: dict[str, str], gate: Gate | None) -> Response:
+def _zip(
+    archive: Archive, plan: Plan, validator: str, headers: dict[str, str], gate: Gate | None
+) -> Response:
     name = plan.parts[0].instance.study_instance_uid
     headers["Content-Disposition"] = f'attachment; filename="{name}.zip"'
-    message = ahead(zip_pieces(archive, plan))
+    message = ahead(zip_pieces(archive, plan, uid=f"2.25.{int(validator, 16)}"))
     return StreamingResponse(
         message if gate is None else _in_turn(message, gate),
         media_type=ZIP,

@@ -13,7 +13,7 @@ import structlog
 
 from app.archive import Archive
 from app.dicom.jsonmodel import unpack
-from app.dicom.mediatypes import MediaRange, asks_for_values
+from app.dicom.mediatypes import ZIP, MediaRange, asks_for_dicomdir, asks_for_values
 from app.dicom.uids import TRANSFER_SYNTAXES
 from app.errors import NotAcceptable, NotFound
 from app.index.database import Connection
@@ -104,7 +104,24 @@ async def planned(
     *,
     single: bool,
 ) -> Plan:
-    """As `plan_instances`, with those recoded that cannot be sent otherwise."""
+    """As `plan_instances`, with those recoded that cannot be sent otherwise.
+
+    A ZIP archive with a DICOMDIR, if that is asked for.
+    """
+    plan = await _planned(archive, visibility, instances, accepted, single=single)
+    if plan.offer.media_type == ZIP and asks_for_dicomdir(accepted):
+        return replace(plan, directory_for=visibility)
+    return plan
+
+
+async def _planned(
+    archive: Archive,
+    visibility: Visibility,
+    instances: Sequence[StoredInstance],
+    accepted: Sequence[MediaRange],
+    *,
+    single: bool,
+) -> Plan:
     try:
         return plan_instances(instances, accepted, single=single)
     except NotAcceptable:

@@ -2,9 +2,11 @@
 
 import io
 import zipfile
+from pathlib import Path
 
 import httpx
 import pytest
+from pydicom.fileset import FileSet
 
 from app.blobs.contract import CHUNK
 from tests.acceptance.retrieve.conftest import store
@@ -92,3 +94,55 @@ async def test_what_cannot_be_made_is_406(viewer: httpx.AsyncClient) -> None:
     answer = await viewer.get(levels(path)[0], headers={"Accept": accept})
     assert answer.status_code == 406
     assert ZIP in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("accept", "query", "syntax"),
+    [
+        (f"{ZIP}; dicomdir=true", "", EXPLICIT),
+        (f"{ZIP}; transfer-syntax={J2K}", "?dicomdir=true", J2K),
+        (f"{ZIP}; transfer-syntax=*", "?dicomdir=true", IMPLICIT),
+    ],
+)
+async def test_a_dicomdir_leads_to_every_instance(
+    viewer: httpx.AsyncClient, tmp_path: Path, accept: str, query: str, syntax: str
+) -> None:
+    study = ct_dataset().StudyInstanceUID
+    datasets = [
+        ct_dataset(StudyInstanceUID=study, InstanceNumber=number, SeriesNumber=1 + number // 40)
+        for number in range(1, 45)
+    ]
+    series = [ct_dataset().SeriesInstanceUID for _ in range(2)]
+    for dataset in datasets:
+        dataset.SeriesInstanceUID = series[dataset.SeriesNumber - 1]
+    await store(viewer, *(part10(dataset, IMPLICIT) for dataset in datasets))
+    answer = await viewer.get(f"/studies/{study}{query}", headers={"Accept": accept})
+    files = members(answer)
+    assert list(files)[-1] == "DICOMDIR"
+    for name, data in files.items():
+        assert all(len(part) <= 8 and part.isupper() for part in name.split("/"))
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(data)
+    file_set = FileSet(tmp_path / "DICOMDIR")
+    file_set._stage["t"].cleanup()  # which nothing else would do
+    found = {one.SOPInstanceUID: one for one in file_set}
+    assert found.keys() == {dataset.SOPInstanceUID for dataset in datasets}
+    for dataset in datasets:
+        record = found[dataset.SOPInstanceUID]
+        assert record.load().file_meta.TransferSyntaxUID == record.TransferSyntaxUID == syntax
+        assert record.InstanceNumber == dataset.InstanceNumber
+        assert record.SeriesNumber == dataset.SeriesNumber
+
+
+async def test_an_archive_with_a_dicomdir_is_another_representation(
+    viewer: httpx.AsyncClient,
+) -> None:
+    (path,) = await store(viewer, part10(ct_dataset()))
+    without = await viewer.get(path, headers={"Accept": ZIP})
+    again = [await viewer.get(f"{path}?dicomdir=true", headers={"Accept": ZIP}) for _ in range(2)]
+    assert again[0].content == again[1].content
+    assert without.headers["etag"] != again[0].headers["etag"] == again[1].headers["etag"]
+    assert "DICOMDIR" not in members(await viewer.get(f"{path}?dicomdir=false&accept={ZIP}"))
+    refused = await viewer.get(f"{path}?dicomdir=yes", headers={"Accept": ZIP})
+    assert refused.status_code == 400
+    assert "dicomdir" in refused.json()["detail"]
