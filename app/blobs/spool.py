@@ -2,7 +2,8 @@
 
 Rules:
 - Bytes stay in memory up to a threshold; beyond it they are in a file, and memory stays flat.
-- SHA-256 is taken while writing, so that nothing is read twice; not of what is made for a moment.
+- SHA-256 and CRC-32 are taken while writing, so that nothing is read twice; not of what is made for
+  a moment.
 - The file has a name, so that a store of blobs on the same file system can link it instead of
   copying it. Closing takes the name away; what was linked stays.
 - Files that a crash left behind are removed when the program starts, once they are old.
@@ -19,6 +20,7 @@ from typing import Self
 
 from app.blobs.contract import BlobsFull
 from app.faults import Point, reach
+from app.fingerprint import Fingerprint, crc32
 
 OLD_SECONDS = 24 * 60 * 60
 """Age at which a file that nobody removed was left by a crash: no request runs that long."""
@@ -52,7 +54,7 @@ class Spool:
     """
 
     def __init__(self, memory_bytes: int, directory: Path, *, hashed: bool = True) -> None:
-        """`hashed`: whether anybody will ask for `sha256`."""
+        """`hashed`: whether anybody will ask for `sha256` or `fingerprint`."""
         self._memory_bytes = memory_bytes
         self._directory = directory
         self._pieces: list[bytes] = []
@@ -60,6 +62,7 @@ class Spool:
         self._path: str | None = None
         self._size = 0
         self._hash = hashlib.sha256() if hashed else None
+        self._crc32 = 0
 
     def write(self, data: bytes | bytearray | memoryview) -> int:
         """Append `data` and return its length. Raises `BlobsFull` when the disk has no space."""
@@ -68,6 +71,7 @@ class Spool:
             self._move_to_disk()
         if self._hash is not None:
             self._hash.update(data)
+            self._crc32 = crc32(data, self._crc32)
         if self._file is None:
             self._pieces.append(bytes(data))
         else:
@@ -91,6 +95,11 @@ class Spool:
         return self._hash.digest()
 
     @property
+    def fingerprint(self) -> Fingerprint:
+        """Of the bytes written so far; of a spool that is hashed."""
+        return Fingerprint(self.sha256, self._crc32)
+
+    @property
     def path(self) -> str | None:
         """The file that holds the bytes, or None while they are in memory."""
         return self._path
@@ -110,7 +119,8 @@ class Spool:
     def take_over(self, other: "Spool") -> None:
         """Hold the bytes of another spool instead of one's own; the other one then has none."""
         self.close()
-        self._pieces, self._size, self._hash = other._pieces, other._size, other._hash
+        self._pieces, self._size = other._pieces, other._size
+        self._hash, self._crc32 = other._hash, other._crc32
         self._file, self._path = other._file, other._path
         other._pieces, other._size, other._file, other._path = [], 0, None, None
 

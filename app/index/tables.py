@@ -226,6 +226,8 @@ class Instance(SQLModel, table=True):
     """Where the instance begins in the blob; every other offset counts from there."""
     length: int = Field(sa_type=BigInteger)
     sha256: bytes = Field(sa_type=LargeBinary)
+    crc32: int | None = Field(default=None, sa_type=BigInteger)
+    """Of the same bytes; null of what was stored before it was taken."""
     metadata_json: bytes = Field(sa_type=LargeBinary)
     """The instance's DICOM JSON object with relative BulkDataURIs, compressed by zlib."""
     bulk: list[Any] = Field(

@@ -11,6 +11,7 @@ from app.dicom.description import whole_words
 from app.dicom.frames import native_span
 from app.dicom.recoding import Recoding
 from app.dicom.uids import transfer_syntax
+from app.fingerprint import Fingerprint
 from app.index.instances import FrameTable, StoredInstance
 from app.span import Span
 
@@ -21,7 +22,7 @@ class Plain:
 
     key: str
     span: Span
-    sha256: bytes | None = None
+    fingerprint: Fingerprint | None = None
     """Of a whole instance: it is sent only if its bytes are those that were stored."""
 
     @property
@@ -72,7 +73,7 @@ class Transcoded:
     inflates: bool
     """Whether it was stored deflated, and may become any length."""
     target: str
-    sha256: bytes | None = None
+    fingerprint: Fingerprint
     """Of the instance as it was stored."""
 
     @property

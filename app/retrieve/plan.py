@@ -182,11 +182,11 @@ def plan_instances(
             entries = source.entries if source is not None else None
             content = RecodedInstance(instance, _recoding(source, offer), entries)
         elif offer.as_stored:
-            content = Plain(key, span, instance.sha256)
+            content = Plain(key, span, instance.fingerprint)
         else:
             assert offer.transfer_syntax_uid is not None
             content = Transcoded(
-                key, span, stored.deflated, offer.transfer_syntax_uid, instance.sha256
+                key, span, stored.deflated, offer.transfer_syntax_uid, instance.fingerprint
             )
         sent.append(offer)
         content_type = replace(offer, media_type=mediatypes.DICOM).content_type

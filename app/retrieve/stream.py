@@ -8,7 +8,6 @@ Rules:
 """
 
 import asyncio
-import hashlib
 import struct
 from array import array
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
@@ -20,6 +19,7 @@ from app.blobs.contract import CHUNK
 from app.dicom.frames import join_fragments
 from app.dicom.transcode import Transcoder, rewritten
 from app.errors import Corrupt
+from app.fingerprint import Comparison
 from app.retrieve.contents import (
     Content,
     Fragments,
@@ -144,7 +144,7 @@ def _finished(content: Content, data: bytes) -> bytes:
 
 
 def _checked(content: Plain | Transcoded, data: bytes) -> bytes:
-    if content.sha256 is not None and hashlib.sha256(data).digest() != content.sha256:
+    if content.fingerprint is not None and not content.fingerprint.is_of(data):
         raise _not_as_stored(content)
     return data
 
@@ -152,18 +152,18 @@ def _checked(content: Plain | Transcoded, data: bytes) -> bytes:
 async def _as_stored(content: Plain | Transcoded, reader: Reader) -> AsyncIterator[bytes]:
     """The bytes as they lie; the last piece is not given if they are not those that were stored."""
     pieces = reader.stream(content.key, content.span)
-    if content.sha256 is None:
+    if content.fingerprint is None:
         async for piece in pieces:
             yield piece
         return
-    digest = hashlib.sha256()
+    comparison = Comparison(content.fingerprint)
     before = b""
     async for piece in pieces:
         if before:
             yield before
-        await asyncio.to_thread(digest.update, piece)
+        comparison.take(piece)
         before = piece
-    if digest.digest() != content.sha256:
+    if not comparison.is_equal:
         raise _not_as_stored(content)
     yield before
 

@@ -12,12 +12,13 @@ from app.dicom.dataset import Problem
 from app.dicom.instance import SopInstance
 from app.dicom.jsonmodel import dumps, level_attributes, pack
 from app.dicom.matched import Json, level_columns
+from app.fingerprint import Fingerprint
 from app.index.instances import NewInstance
 from app.index.reservations import ReservedKey
 
 
 def new_instance(
-    sop: SopInstance, *, key: ReservedKey, length: int, sha256: bytes
+    sop: SopInstance, *, key: ReservedKey, length: int, fingerprint: Fingerprint
 ) -> tuple[NewInstance, tuple[Problem, ...]]:
     """The row of an instance, and what is wrong with the values that are matched."""
     attributes = sop.dataset.attributes
@@ -38,7 +39,8 @@ def new_instance(
         blob_key=key.blob_key,
         upload_id=key.upload_id,
         length=length,
-        sha256=sha256,
+        sha256=fingerprint.sha256,
+        crc32=fingerprint.crc32,
         metadata_json=pack(attributes),
         instance_number=columns[Level.INSTANCE]["instance_number"],
         rows=columns[Level.INSTANCE]["rows"],

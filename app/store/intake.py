@@ -159,7 +159,9 @@ def _read(
             sop, coerced = coerce(spool, sop, coercions, walk)
     except Unreadable as error:
         return identified(Refusal(error.reason, str(error), attributes=at_fault(error)), spool)
-    instance, unmatched = new_instance(sop, key=key, length=spool.size, sha256=spool.sha256)
+    instance, unmatched = new_instance(
+        sop, key=key, length=spool.size, fingerprint=spool.fingerprint
+    )
     intake = Intake(instance, _once_an_attribute(sop.problems + unmatched), coerced)
     if study_instance_uid is not None and sop.study_instance_uid != study_instance_uid:
         other = Problem("0020000D", "is not the study of the URL")

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from app.dicom.dataset import BulkValue
+from app.fingerprint import Fingerprint
 from app.span import Span
 
 ENTRY = struct.Struct(">QQ")
@@ -44,6 +45,7 @@ class NewInstance:
     """The row of `app.index.tables.Upload` that its key is from."""
     length: int
     sha256: bytes
+    crc32: int | None
     metadata_json: bytes
     blob_offset: int = 0
     instance_number: int | None = None
@@ -136,6 +138,7 @@ class StoredInstance:
     """Where the instance begins in the blob; every other offset counts from there."""
     length: int
     sha256: bytes
+    crc32: int | None
     rows: int | None
     columns: int | None
     bits_allocated: int | None
@@ -145,6 +148,11 @@ class StoredInstance:
     pixel_length: int | None
     frame_bits: int | None
     """Bits of one native frame; None when encapsulated."""
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """What its bytes have to be."""
+        return Fingerprint(self.sha256, self.crc32)
 
     @property
     def encapsulated(self) -> bool:

@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+import zlib
 from itertools import count
 from typing import Any
 
@@ -42,6 +43,7 @@ def new_instance(*, content: bytes | None = None, **fields: Any) -> NewInstance:
         "upload_id": UPLOAD,
         "length": len(content),
         "sha256": hashlib.sha256(content).digest(),
+        "crc32": zlib.crc32(content),
         "metadata_json": b"packed " + content,
         "instance_number": number,
     }

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import os
 import time
+import zlib
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from app.blobs.contract import BlobsFull
 from app.blobs.spool import OLD_SECONDS, Spool, remove_old_files
 from app.dicom.source import Source
+from app.fingerprint import Fingerprint
 
 
 def test_few_bytes_stay_in_memory(tmp_path: Path) -> None:
@@ -64,6 +66,7 @@ def test_wherever_the_bytes_are_they_read_and_hash_the_same(
         source: Source = spool
         assert source.size == len(data)
         assert spool.sha256 == hashlib.sha256(data).digest()
+        assert spool.fingerprint == Fingerprint(spool.sha256, zlib.crc32(data))
         for offset in range(len(data) + 2):
             assert source.read_at(offset, 7) == data[offset : offset + 7]
         assert source.read_at(0, len(data) + 100) == data
@@ -103,5 +106,6 @@ def test_a_spool_takes_over_what_another_one_holds(tmp_path: Path, size: int, be
         assert spool.read_at(0, 100) == b"y" * size
         assert spool.size == size
         assert spool.sha256 == hashlib.sha256(b"y" * size).digest()
+        assert spool.fingerprint.crc32 == zlib.crc32(b"y" * size)
         assert len(list(tmp_path.iterdir())) == (size > 10)
     assert list(tmp_path.iterdir()) == []

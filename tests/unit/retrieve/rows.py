@@ -28,6 +28,7 @@ def stored_instance(**fields: Any) -> StoredInstance:
         "blob_offset": 0,
         "length": 1000,
         "sha256": b"\1" * 32,
+        "crc32": 1,
         "rows": 2,
         "columns": 2,
         "bits_allocated": 16,

@@ -11,6 +11,7 @@ import pytest
 from app.blobs.contract import CHUNK
 from app.dicom.mediatypes import parse_accept
 from app.errors import NotAcceptable
+from app.fingerprint import Fingerprint
 from app.index.instances import BulkValue, FrameTable, StoredInstance
 from app.retrieve.contents import (
     Content,
@@ -45,7 +46,7 @@ from tests.unit.retrieve.rows import (
 ANY = parse_accept("*/*")
 AS_STORED = parse_accept("application/dicom; transfer-syntax=*")
 KEY = "p1/ab/cd/abcd"
-HASH = b"\1" * 32
+FINGERPRINT = Fingerprint(b"\1" * 32, 1)
 
 
 def frame_table(*entries: Span) -> FrameTable:
@@ -69,7 +70,7 @@ def contents(plan: Plan) -> list[Content]:
 
 def test_an_instance_is_sent_as_it_lies_in_its_blob() -> None:
     plan = plan_instances([stored_instance(blob_offset=50)], AS_STORED, single=True)
-    assert contents(plan) == [Plain(KEY, Span(50, 1000), HASH)]
+    assert contents(plan) == [Plain(KEY, Span(50, 1000), FINGERPRINT)]
     assert plan.parts[0].location == "/studies/1.2/series/1.2.3/instances/1.2.3.4"
     assert plan.parts[0].content_type == f"application/dicom; transfer-syntax={EXPLICIT}"
 
@@ -78,11 +79,13 @@ def test_an_instance_is_sent_as_it_lies_in_its_blob() -> None:
 def test_native_instances_are_rewritten_unless_they_are_wanted_as_stored(uid: str) -> None:
     instance = stored_instance(transfer_syntax_uid=uid)
     rewritten = plan_instances([instance], ANY, single=True)
-    assert contents(rewritten) == [Transcoded(KEY, Span(0, 1000), uid == DEFLATED, EXPLICIT, HASH)]
+    assert contents(rewritten) == [
+        Transcoded(KEY, Span(0, 1000), uid == DEFLATED, EXPLICIT, FINGERPRINT)
+    ]
     assert rewritten.parts[0].content_type == f"application/dicom; transfer-syntax={EXPLICIT}"
     assert not rewritten.is_inflated
     as_stored = plan_instances([instance], AS_STORED, single=True)
-    assert contents(as_stored) == [Plain(KEY, Span(0, 1000), HASH)]
+    assert contents(as_stored) == [Plain(KEY, Span(0, 1000), FINGERPRINT)]
 
 
 def test_each_instance_of_a_study_has_its_own_transfer_syntax() -> None:
@@ -206,7 +209,11 @@ def test_the_validator_tells_apart_whatever_differs() -> None:
 
 def _part(length: int, *, inflates: bool | None = None) -> Part:
     span = Span(0, length)
-    content = Plain(KEY, span) if inflates is None else Transcoded(KEY, span, inflates, EXPLICIT)
+    content = (
+        Plain(KEY, span)
+        if inflates is None
+        else Transcoded(KEY, span, inflates, EXPLICIT, FINGERPRINT)
+    )
     return Part("application/dicom", "/studies/1.2", content, stored_instance())
 
 

@@ -4,7 +4,8 @@ import asyncio
 import hashlib
 import os
 import struct
-from collections.abc import AsyncGenerator, AsyncIterator
+import zlib
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from app.blobs.contract import CHUNK
 from app.errors import Corrupt
+from app.fingerprint import Fingerprint
 from app.retrieve.contents import Content, Fragments, Plain, Reworked, cut
 from app.retrieve.stream import ahead, read_pieces, read_small, reworked, settled
 from app.span import Span
@@ -51,9 +53,13 @@ async def test_adjacent_spans_are_read_by_one_read() -> None:
 
 
 @pytest.mark.parametrize("size", [0, 1, 1000, CHUNK, 3 * CHUNK + 5])
-async def test_an_instance_that_is_not_what_was_stored_is_never_sent_to_its_end(size: int) -> None:
+@pytest.mark.parametrize("crc32", [zlib.crc32, lambda _: None], ids=["CRC-32", "SHA-256"])
+async def test_an_instance_that_is_not_what_was_stored_is_never_sent_to_its_end(
+    size: int, crc32: Callable[[bytes], int | None]
+) -> None:
     stored = os.urandom(size)
-    content = Plain("a", Span(0, size), hashlib.sha256(stored).digest())
+    fingerprint = Fingerprint(hashlib.sha256(stored).digest(), crc32(stored))
+    content = Plain("a", Span(0, size), fingerprint)
     assert await whole(content, Blob(stored)) == stored
     assert await read_small([content], Blob(stored)) == [stored]
     for place in {0, size // 2, size - 1} if size else ():
