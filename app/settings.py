@@ -144,13 +144,17 @@ Algorithm = Literal[
 """Signatures that need a key which only the signer has."""
 
 
+def is_protected(address: str) -> bool:
+    """Whether what goes to this address is protected by TLS or never leaves this machine."""
+    parts = urlsplit(address)
+    if parts.scheme == "http":
+        return parts.hostname in {"127.0.0.1", "::1", "localhost"}
+    return parts.scheme == "https" and bool(parts.hostname)
+
+
 def _safe(address: str | None) -> str | None:
-    """The address, if what goes there is protected by TLS or never leaves this machine."""
-    if address is not None:
-        parts = urlsplit(address)
-        local = parts.scheme == "http" and parts.hostname in {"127.0.0.1", "::1", "localhost"}
-        if not local and (parts.scheme != "https" or not parts.hostname):
-            raise ValueError("has to begin with https://")
+    if address is not None and not is_protected(address):
+        raise ValueError("has to begin with https://")
     return address
 
 
@@ -256,6 +260,8 @@ class Settings(BaseSettings):
     """addresses or networks of proxies whose word on the caller's and our address is taken"""
     forwarded_headers: ForwardedHeaders = ForwardedHeaders.X_FORWARDED
     """by which they tell: `x-forwarded` (X-Forwarded-For, -Proto, -Host, …) or `forwarded`"""
+    outgoing_networks: list[IPv4Network | IPv6Network] = []
+    """networks that are not public, and have servers that Hilum calls: `["10.0.0.0/8"]`"""
     database_url: SecretStr | None = None
     """`postgresql://user:password@host/database`; without it an embedded PostgreSQL runs"""
     database_connections: Annotated[int, Field(ge=2)] = 10

@@ -23,6 +23,7 @@ from app.index.grants import Held
 from app.index.restriction import Action, Depth, Patient
 from app.index.shares import Session, StoredShare, subject_of_share
 from app.index.tokens import Token
+from app.outgoing.addresses import Destinations
 
 REMEMBERED_SECONDS = 30
 REMEMBERED_TOKENS = 10_000
@@ -47,8 +48,8 @@ class Authenticator:
         self._archive = archive
         self._remembered: dict[bytes, tuple[float, Principal]] = {}
         self._held: dict[tuple[int, tuple[str, ...]], tuple[float, Held]] = {}
-        oidc = archive.settings.oidc
-        self._provider = Provider(oidc) if oidc is not None else None
+        oidc, destinations = archive.settings.oidc, Destinations.of(archive.settings)
+        self._provider = Provider(oidc, destinations) if oidc is not None else None
         self._partition_id: int | None = None
         self._developer: Principal | None = None
 

@@ -18,6 +18,7 @@ from app.audit.receivers import FhirReceiver, Receiver
 from app.audit.syslog import SyslogReceiver
 from app.index import audit_feeds
 from app.index.audits import StoredRecord
+from app.outgoing.addresses import Destinations
 
 LEASE_SECONDS = 15.0
 EACH = 100
@@ -88,11 +89,12 @@ class Feed:
 def feeds(archive: Archive) -> list[Feed]:
     """Those of the settings, begun."""
     settings, source = archive.settings.audit, archive.settings.audit_source
+    destinations = Destinations.of(archive.settings)
     receivers: dict[str, Receiver] = {}
     if settings.syslog is not None:
-        receivers["syslog"] = SyslogReceiver(settings.syslog, settings, source)
+        receivers["syslog"] = SyslogReceiver(settings.syslog, settings, source, destinations)
     if settings.fhir is not None:
-        receivers["fhir"] = FhirReceiver(settings.fhir, settings, source)
+        receivers["fhir"] = FhirReceiver(settings.fhir, settings, source, destinations)
     return [Feed(archive, name, receiver) for name, receiver in receivers.items()]
 
 

@@ -15,6 +15,8 @@ import orjson
 
 from app.audit.fhir import MEDIA_TYPE, audit_event_of
 from app.index.audits import StoredRecord
+from app.outgoing.addresses import AddressRefused, Destinations
+from app.outgoing.client import client
 from app.settings import Audit
 
 SEND_SECONDS = 4.0
@@ -51,17 +53,16 @@ def tls_of(settings: Audit) -> ssl.SSLContext:
 class FhirReceiver:
     """A FHIR server, to which each record is posted as an AuditEvent (ITI-20, RESTful)."""
 
-    def __init__(self, base: str, settings: Audit, source: str) -> None:
+    def __init__(self, base: str, settings: Audit, source: str, destinations: Destinations) -> None:
         token = settings.fhir_token
         bearer = {"Authorization": f"Bearer {token.get_secret_value()}"} if token else {}
         self._address = base.rstrip("/") + "/AuditEvent"
         self._source = source
-        self._http = httpx.AsyncClient(
-            verify=tls_of(settings),
+        self._http = client(
+            destinations,
+            seconds=SEND_SECONDS * 2,
+            tls=tls_of(settings),
             headers=bearer | {"Content-Type": MEDIA_TYPE, "Prefer": "return=minimal"},
-            timeout=httpx.Timeout(SEND_SECONDS, connect=SEND_SECONDS / 2, write=SEND_SECONDS / 2),
-            follow_redirects=False,
-            trust_env=False,
         )
 
     async def send(self, records: Sequence[StoredRecord]) -> Sent:
@@ -77,6 +78,8 @@ class FhirReceiver:
                 ) as answer:
                     if not answer.is_success:
                         return Sent(number, f"answered with HTTP status {answer.status_code}")
+            except AddressRefused as error:
+                return Sent(number, str(error))
             except httpx.HTTPError as error:
                 return Sent(number, type(error).__name__)
         return Sent(len(records))

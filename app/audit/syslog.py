@@ -17,6 +17,8 @@ from app.audit.message import message_of
 from app.audit.receivers import SEND_SECONDS, Sent, tls_of
 from app.audit.telling import instant
 from app.index.audits import StoredRecord
+from app.outgoing.addresses import AddressRefused, Destinations
+from app.outgoing.sockets import connect
 from app.settings import Audit
 
 PORT = 6514
@@ -36,9 +38,12 @@ def frame_of(record: StoredRecord, source: str, host: str) -> bytes:
 class SyslogReceiver:
     """A receiver of syslog."""
 
-    def __init__(self, address: str, settings: Audit, source: str) -> None:
+    def __init__(
+        self, address: str, settings: Audit, source: str, destinations: Destinations
+    ) -> None:
         parts = urlsplit(address)
         self._host, self._port = parts.hostname or "", parts.port or PORT
+        self._destinations = destinations
         self._tls = tls_of(settings)
         self._source = source
         self._own_host = _printable(socket.gethostname())
@@ -55,6 +60,8 @@ class SyslogReceiver:
                 with suppress(OSError):
                     socket.socket.shutdown(one, socket.SHUT_RDWR)
             raise
+        except AddressRefused as error:
+            return Sent(0, str(error))
         except OSError as error:
             reason = error.reason if isinstance(error, ssl.SSLError) else None
             return Sent(0, reason or type(error).__name__)
@@ -64,9 +71,8 @@ class SyslogReceiver:
         """There is nothing left open."""
 
     def _deliver(self, frames: bytes, connected: list[socket.socket]) -> None:
-        """Return when the receiver has read everything. Raises `OSError`."""
-        address = self._host, self._port
-        with socket.create_connection(address, timeout=SEND_SECONDS / 2) as plain:
+        """Return when the receiver has read everything. Raises `AddressRefused` and `OSError`."""
+        with connect(self._destinations, self._host, self._port, SEND_SECONDS / 2) as plain:
             plain.settimeout(SEND_SECONDS)
             with self._tls.wrap_socket(plain, server_hostname=self._host) as secure:
                 connected.append(secure)

@@ -8,11 +8,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import httpx
+import structlog
 
-from app.access.oidc.keys import ProviderUnavailable, json_of
+from app.access.oidc.keys import FAILURES, ProviderUnavailable, json_of
 from app.access.oidc.tokens import LONGEST, check_claims
 from app.errors import Unauthenticated
 from app.settings import Oidc
+
+log = structlog.get_logger()
 
 
 async def asked(token: str, http: httpx.AsyncClient, settings: Oidc) -> Mapping[str, Any]:
@@ -28,7 +31,8 @@ async def asked(token: str, http: httpx.AsyncClient, settings: Oidc) -> Mapping[
             auth=httpx.BasicAuth(settings.client_id or "", secret),
         ) as answer:
             claims = await json_of(answer)
-    except (httpx.HTTPError, ValueError, TypeError) as error:
+    except FAILURES as error:
+        log.warning("identity_provider_fails", error=repr(error))
         raise ProviderUnavailable from error
     if claims.get("active") is not True:
         raise Unauthenticated

@@ -13,8 +13,10 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
+import structlog
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, Key, KeySet, OKPKey, RSAKey
 
@@ -25,10 +27,13 @@ FRESH_SECONDS = 600
 STALE_SECONDS = 3600
 PATIENCE_SECONDS = 30
 FETCH_SECONDS = 5
-LARGEST_BYTES = 1024 * 1024
 MOST_KEYS = 32
 SHORTEST_RSA_BITS = 2048
 
+log = structlog.get_logger()
+
+FAILURES = (httpx.HTTPError, httpx.InvalidURL, ValueError, TypeError)
+"""What calling the provider may raise."""
 _CURVES = {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521", "Ed25519": "Ed25519"}
 
 
@@ -70,8 +75,9 @@ class Keys:
             try:
                 self._keys = await self._fetch()
                 self._fetched_at = time.monotonic()
-            except (httpx.HTTPError, JoseError, ValueError, TypeError, LookupError):
-                return  # what is remembered may still be good
+            except (*FAILURES, JoseError, LookupError) as error:
+                # What is remembered may still be good.
+                log.warning("identity_provider_fails", error=repr(error))
 
     def _age(self) -> float:
         """Seconds since the keys were fetched; for ever if they never were."""
@@ -94,6 +100,8 @@ class Keys:
             if described["issuer"] != issuer:
                 raise ValueError("the provider describes another issuer")
             address = str(described["jwks_uri"])
+            if urlsplit(issuer).scheme == "https" != urlsplit(address).scheme:
+                raise ValueError("the provider publishes its keys without TLS")
         fetched = await get_json(self._http, address)
         keys = [key for key in fetched["keys"] if _is_public(key)][:MOST_KEYS]
         return tuple(KeySet.import_key_set({"keys": keys}).keys)
@@ -106,16 +114,12 @@ async def get_json(http: httpx.AsyncClient, address: str) -> Mapping[str, Any]:
 
 
 async def json_of(answer: httpx.Response) -> Mapping[str, Any]:
-    """The JSON object that an answer has, if it is a success and not too large."""
+    """The JSON object that an answer has, if it is a success."""
     answer.raise_for_status()
     if not answer.is_success:
         raise ValueError("the provider sends us elsewhere")
-    data = b""
-    async for piece in answer.aiter_bytes():
-        data += piece
-        if len(data) > LARGEST_BYTES:
-            raise ValueError("the provider says too much")
-    told = httpx.Response(200, content=data).json()
+    await answer.aread()
+    told = answer.json()
     if not isinstance(told, dict):
         raise TypeError("the provider answers with no object")
     return told

@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
-
 from app.access.grants import NAME, SUBJECT, subject_of_role
 from app.access.oidc.asking import asked
 from app.access.oidc.keys import FETCH_SECONDS, Keys
@@ -18,6 +16,8 @@ from app.access.oidc.smart import Allowed, allowed_by
 from app.access.oidc.tokens import looks_signed, verified
 from app.dicom import normal
 from app.errors import Unauthenticated
+from app.outgoing.addresses import Destinations
+from app.outgoing.client import client
 from app.settings import Oidc
 
 MOST_ROLES = 32
@@ -40,11 +40,9 @@ class Known:
 class Provider:
     """The identity provider of the settings, as one process knows it."""
 
-    def __init__(self, settings: Oidc) -> None:
+    def __init__(self, settings: Oidc, destinations: Destinations) -> None:
         self._settings = settings
-        self._http = httpx.AsyncClient(
-            timeout=FETCH_SECONDS, follow_redirects=False, trust_env=False
-        )
+        self._http = client(destinations, seconds=FETCH_SECONDS)
         self._keys = Keys(settings, self._http)
 
     def could_know(self, token: str) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from joserfc import jws
 from joserfc.jwk import Key, RSAKey
@@ -18,6 +19,7 @@ from app.access.grants import create_grant, scope_of
 from app.access.oidc import keys as oidc_keys
 from app.access.oidc import tokens as oidc_tokens
 from app.index.grants import NewGrant
+from app.settings import Oidc
 from tests.fixtures.provider import ARCHIVE, AUDIENCE, SECRET, Provider, providing
 from tests.fixtures.server import FixedSettings, Server, serving
 from tests.integration.access.population import (
@@ -64,9 +66,8 @@ async def archive(
 
 def settings_of(database_url: str, folder: Path, provider: Provider, **more: Any) -> FixedSettings:
     oidc = {"issuer": provider.issuer, "audience": AUDIENCE} | more
-    return FixedSettings.model_validate(
-        {"database_url": database_url, "data_dir": folder, "oidc": oidc}
-    )
+    values = {"database_url": database_url, "data_dir": folder, "oidc": oidc}
+    return FixedSettings.model_validate(values | {"outgoing_networks": ["127.0.0.1"]})
 
 
 async def seen(server: Server, token: str) -> set[str] | int:
@@ -295,6 +296,43 @@ async def test_without_the_provider_its_keys_are_good_for_a_while(
         assert await seen(server, token) == ALL_STUDIES
         monkeypatch.setattr(oidc_keys, "STALE_SECONDS", 0.0)
         assert await seen(server, token) == 503
+
+
+async def test_a_provider_where_nobody_may_be_called_is_not_asked(
+    module_database_url: str,
+    archive: Server,
+    tmp_path: Path,
+    provider: Provider,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    asking = {"introspection_url": f"{provider.issuer}/introspect"}
+    settings = settings_of(module_database_url, tmp_path, provider, **asking)
+    token = await asyncio.to_thread(provider.token, "user/*.rs", roles=["all"])
+    before = len(provider.asked)
+    with serving(settings.model_copy(update={"outgoing_networks": []})) as server:
+        assert await seen(server, token) == 503
+        assert await seen(server, "opaque") == 503
+    assert len(provider.asked) == before
+    assert capfd.readouterr().out.count("in no network of HILUM_OUTGOING_NETWORKS") == 2
+
+
+@pytest.mark.parametrize(
+    "published",
+    ["http://localhost/keys", "http://login.example/keys", "//login.example/keys", "https://[", ""],
+)
+async def test_keys_are_not_fetched_without_tls_where_the_provider_has_it(published: str) -> None:
+    """Nor from an address that is none."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(str(request.url))
+        return httpx.Response(200, json={"issuer": issuer, "jwks_uri": published, "keys": []})
+
+    issuer, asked = "https://login.example", list[str]()
+    settings = Oidc(issuer=issuer, audience=AUDIENCE)
+    described = f"{issuer}/.well-known/openid-configuration"
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
+        await oidc_keys.Keys(settings, http).look_again()
+    assert asked == [described]
 
 
 async def test_tokens_that_say_nothing_are_asked_about(

@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,9 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @asynccontextmanager
 async def opened(settings: Settings, **audit: Any) -> AsyncIterator[Archive]:
-    chosen = settings.model_copy(update={"audit": Audit(**audit)})
+    chosen = settings.model_copy(
+        update={"audit": Audit(**audit), "outgoing_networks": [ip_network("127.0.0.1")]}
+    )
     archive = await open_archive(chosen)
     begun = feeds(archive)
     try:
@@ -161,6 +164,32 @@ async def test_fhir_gets_everything_over_failures(settings: Settings) -> None:
     assert {event["resourceType"] for event in fhir.events} == {"AuditEvent"}
 
 
+async def test_receivers_where_nobody_may_be_called_get_nothing(
+    settings: Settings, signed: Certificates
+) -> None:
+    fhir, syslog = FhirServer(), Syslog(signed)
+    with fhir.running(), syslog.running():
+        audit = Audit(
+            fhir=f"http://127.0.0.1:{fhir.port}/fhir",
+            syslog=f"tls://localhost:{syslog.port}",
+            authorities=signed.authority,
+        )
+        archive = await open_archive(settings.model_copy(update={"audit": audit}))
+        begun = feeds(archive)
+        await write(archive, 0, 1)
+        async with asyncio.timeout(20):
+            while True:
+                async with archive.reading() as connection:
+                    told = [lag.failure or "" for lag in await audit_feeds.lags(connection)]
+                if len(told) == 2 and all("HILUM_OUTGOING_NETWORKS" in why for why in told):
+                    break
+                await asyncio.sleep(0.02)
+        for feed in begun:
+            await feed.close()
+        await archive.close()
+    assert (fhir.events, syslog.messages) == ([], [])
+
+
 class Noting:
     """A receiver that notes who sent what."""
 
@@ -220,6 +249,7 @@ async def test_a_killed_archive_goes_on_where_it_was(tmp_path: Path, database_ur
         archive = ArchiveProcess(
             tmp_path / "data",
             HILUM_DATABASE_URL=database_url,
+            HILUM_OUTGOING_NETWORKS='["127.0.0.1"]',
             HILUM_AUDIT__FHIR=f"http://127.0.0.1:{fhir.port}/fhir",
         )
         await asyncio.to_thread(archive.start)
