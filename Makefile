@@ -1,6 +1,6 @@
 # Everything that one does with a checkout. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check format test-corpus fuzz test-faults test-memory test-viewer openapi reference migrate lock install clean
+.PHONY: help run demo test check format test-corpus fuzz test-faults test-memory test-viewer openapi reference migrate lock audit sbom install clean
 
 python := .venv/bin/python
 CORPUS ?= ../shared/corpus
@@ -60,8 +60,17 @@ migrate: ## Bring the database to the current schema
 lock: ## Resolve the dependencies anew; UPGRADE=1 takes the newest
 	@scripts/lock
 
+audit: install ## Look for weak, withdrawn, unlocked or unfree dependencies; STRICT=1 wants all answers
+	@scripts/install requirements-audit.lock .venv-audit
+	@$(python) -m scripts.audit $(if $(STRICT),--strict)
+
+sbom: install ## Write sbom.cdx.json: what an archive is made of, as CycloneDX
+	@scripts/install requirements-audit.lock .venv-audit
+	@$(python) -m scripts.sbom > sbom.cdx.json
+	@.venv-audit/bin/python -m scripts.check_sbom sbom.cdx.json
+
 install:
 	@scripts/install requirements-dev.lock
 
 clean: ## Remove the environment and the caches, never data
-	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-audit .tools .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

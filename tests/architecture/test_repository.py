@@ -42,7 +42,7 @@ def test_nothing_names_a_machine_or_a_package_index() -> None:
     assert not found
 
 
-@pytest.mark.parametrize("lock", LOCKS, ids=str)
+@pytest.mark.parametrize("lock", [*LOCKS, Path("requirements-audit.lock")], ids=str)
 def test_a_lock_file_pins_by_version_and_hash_and_names_no_address(lock: Path) -> None:
     text = lock.read_text()
     assert "://" not in text
