@@ -186,6 +186,15 @@ def bulkdata_offers(stored: TransferSyntax, *, pixels: bool) -> tuple[Offer, ...
     return _in_forms(offers, (False, True))
 
 
+def decoded_value_offers(*, single: bool) -> tuple[Offer, ...]:
+    """How compressed pixel data can be sent decoded: all frames as one value.
+
+    `single`: there is no other value, and it can be the body.
+    """
+    offer = Offer(OCTET_STREAM, True, EXPLICIT_VR_LITTLE_ENDIAN, as_stored=False)
+    return _in_forms([offer], (True, False) if single else (True,))
+
+
 def asks_for_values(accepted: Iterable[MediaRange]) -> bool:
     """Whether it is not DICOM objects that are asked for, but a multipart message of values."""
     return any(

@@ -50,6 +50,28 @@ def _in_reading_order(data: bytes) -> bytes:
     return np.frombuffer(padded, np.uint16).byteswap().tobytes()
 
 
+class BitJoiner:
+    """Frames of single bits, one right after another: they may share bytes (PS3.5 8.1.1)."""
+
+    def __init__(self, frame_bits: int) -> None:
+        self._frame_bits = frame_bits
+        self._carried = 0
+        self._bits = 0
+        """How many are carried."""
+
+    def add(self, frame: bytes) -> bytes:
+        """The bytes that are whole with the next frame, which begins and ends with a whole byte."""
+        number = int.from_bytes(frame, "little") & ((1 << self._frame_bits) - 1)
+        number = number << self._bits | self._carried
+        whole, self._bits = divmod(self._bits + self._frame_bits, 8)
+        self._carried = number >> 8 * whole
+        return (number & ((1 << 8 * whole) - 1)).to_bytes(whole, "little")
+
+    def finish(self) -> bytes:
+        """The last byte, if it is not whole."""
+        return bytes([self._carried]) if self._bits else b""
+
+
 def interleaved(samples: Samples, description: PixelDescription) -> Samples:
     """The samples in the shape of the frame, where they may lie plane after plane."""
     if description.samples_per_pixel > 1 and description.planar_configuration == 1:

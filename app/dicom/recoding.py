@@ -64,10 +64,19 @@ class Recoding:
         return self.target in NATIVE_TARGETS
 
     @property
-    def frame_bytes(self) -> int:
-        """Of an uncompressed frame; one of single bits ends with a whole byte."""
+    def frame_bits(self) -> int:
+        """Of an uncompressed frame."""
         one = self.description
-        return -(-one.rows * one.columns * one.samples_per_pixel * one.bits_allocated // 8)
+        return one.rows * one.columns * one.samples_per_pixel * one.bits_allocated
+
+    @property
+    def frame_bytes(self) -> int:
+        """Of an uncompressed frame by itself; one of single bits ends with a whole byte."""
+        return self.native_bytes(1)
+
+    def native_bytes(self, frames: int) -> int:
+        """Of so many uncompressed frames one after another; those of single bits share bytes."""
+        return -(-self.frame_bits * frames // 8)
 
     @property
     def photometric_interpretation(self) -> str:
@@ -111,9 +120,9 @@ def targets(description: PixelDescription, attributes: Mapping[str, Any]) -> tup
     encoded = (
         uid for uid, encoder in _ENCODERS.items() if description.bits_allocated in encoder.cells
     )
-    if description.bits_allocated == 1 and description.samples_per_pixel == 1:
-        return native
-    if description.bits_allocated not in (_FROM_8_BITS, _FROM_16_BITS, _FROM_32_BITS):
+    if description.bits_allocated == 1 and description.samples_per_pixel > 1:
+        return ()
+    if description.bits_allocated not in (1, _FROM_8_BITS, _FROM_16_BITS, _FROM_32_BITS):
         return ()
     return tuple(uid for uid in (*native, *encoded) if uid != stored.uid)
 
@@ -130,9 +139,10 @@ def recode(
         description = replace(description, photometric_interpretation="RGB")
     samples = decode_frame(data, description, first_bit=first_bit, largest=largest)
     if description.bits_allocated == 1:
-        return np.packbits(samples != 0, bitorder="little").tobytes()
-    cell = np.dtype(f"{samples.dtype.kind}{description.bits_allocated // 8}")
-    samples = np.ascontiguousarray(samples, cell)
+        samples = np.packbits(samples != 0, bitorder="little")
+    else:
+        cell = np.dtype(f"{samples.dtype.kind}{description.bits_allocated // 8}")
+        samples = np.ascontiguousarray(samples, cell)
     if recoding.is_native:
         return _native(samples, recoding)
     try:
@@ -244,8 +254,8 @@ _ENCODERS: dict[str, _Encoder] = {
     _JPEG + "201": _Encoder(_high_throughput),
     _JPEG + "202": _Encoder(_high_throughput),
     _JPEG + "203": _Encoder(_high_throughput),
-    "1.2.840.10008.1.2.1.98": _Encoder(_native, _EVERY_CELL),
-    "1.2.840.10008.1.2.8.1": _Encoder(_deflated, _EVERY_CELL),
+    "1.2.840.10008.1.2.1.98": _Encoder(_native, (1, *_EVERY_CELL)),
+    "1.2.840.10008.1.2.8.1": _Encoder(_deflated, (1, *_EVERY_CELL)),
 }
 """In our order of preference among those that a caller takes as readily."""
 

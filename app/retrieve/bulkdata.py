@@ -15,7 +15,7 @@ from app.archive import Archive
 from app.dicom.jsonmodel import unpack
 from app.dicom.mediatypes import MediaRange, Offer, values_offers
 from app.dicom.uids import transfer_syntax
-from app.errors import NotFound
+from app.errors import NotAcceptable, NotFound
 from app.index.instances import (
     BulkValue,
     FrameTable,
@@ -26,13 +26,12 @@ from app.index.instances import (
 )
 from app.index.visibility import Visibility
 from app.retrieve.contents import Inflated, Plain, Reworked
-from app.retrieve.plan import (
+from app.retrieve.plan import FrameParts, Part, PartsOfMany, Plan, Recodable, chosen
+from app.retrieve.recodable import asks_for_recoding, find_recodable
+from app.retrieve.value_plans import (
     WORD_BYTES,
-    FrameParts,
-    Part,
-    PartsOfMany,
-    Plan,
-    chosen,
+    decoded_offers,
+    part_of_decoded,
     part_of_value,
     parts_of_compressed,
     word_of_pixels,
@@ -70,7 +69,8 @@ async def plan_all_values(
 ) -> Plan:
     """Send every bulk value of the instances, or their pixel data alone.
 
-    Raises `NotFound` if there is none, `NotAcceptable`.
+    Compressed pixel data are decoded where they are not acceptable otherwise. Raises `NotFound` if
+    there is none, `NotAcceptable`.
     """
     found: list[_Value] = []
     for start in range(0, len(instances), _PAGE):
@@ -78,8 +78,17 @@ async def plan_all_values(
         found += await _values(archive, visibility, page, pixels_only=pixels_only)
     if not found:
         raise NotFound("There is no pixel data." if pixels_only else "There is no bulk data.")
-    single = len(found) == 1 and found[0].parts == 1
-    planned = [_planned(one, accepted, single=single) for one in found]
+    single = len(found) == 1
+    try:
+        planned = [_planned(one, accepted, single=single) for one in found]
+    except NotAcceptable:
+        if not asks_for_recoding(accepted):
+            raise
+        compressed = [one.instance for one in found if one.entries is not None]
+        sources = await find_recodable(archive, visibility, compressed)
+        planned = [
+            _planned(one, accepted, sources.get(one.instance.id), single=single) for one in found
+        ]
     return Plan(planned[0][0], PartsOfMany([parts for _, parts in planned]))
 
 
@@ -131,11 +140,19 @@ def _pixels(
 
 
 def _planned(
-    one: _Value, accepted: Sequence[MediaRange], *, single: bool
+    one: _Value,
+    accepted: Sequence[MediaRange],
+    source: Recodable | None = None,
+    *,
+    single: bool,
 ) -> tuple[Offer, tuple[Part, ...] | FrameParts]:
+    """`single`: there is no other value. `source`: of compressed pixels that can be decoded."""
     stored = transfer_syntax(one.instance.transfer_syntax_uid)
-    offers = values_offers(stored, pixels=one.entries is not None, single=single)
-    offer = chosen(accepted, offers, stored)
+    compressed = one.entries is not None
+    offers = values_offers(stored, pixels=compressed, single=single and one.parts == 1)
+    offer = chosen(accepted, (*offers, *decoded_offers(source, single=single)), stored)
+    if compressed and not offer.as_stored:
+        return offer, (part_of_decoded(one.instance, one.value.path, offer, source),)
     if one.entries is not None:
         return offer, parts_of_compressed(one.instance, one.value.path, one.entries, offer)
     part = part_of_value(one.instance, one.value, offer, one.word)

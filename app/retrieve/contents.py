@@ -101,12 +101,14 @@ class RecodedFrame:
 
 @dataclass(frozen=True, slots=True)
 class RecodedInstance:
-    """A whole instance whose frames are recoded, one after the other."""
+    """A whole instance, or its pixel data, whose frames are recoded one after the other."""
 
     instance: StoredInstance
     recoding: Recoding
     entries: FrameTable | None
     """Where the items of compressed frames lie, counted from the first byte of the instance."""
+    pixels_only: bool = False
+    """Whether the value of Pixel Data is sent alone."""
 
     @property
     def key(self) -> str:

@@ -21,7 +21,7 @@ from app.dicom.mediatypes import MediaRange, Offer
 from app.dicom.recoding import RECIPE, Recoding
 from app.dicom.uids import TRANSFER_SYNTAXES, TransferSyntax
 from app.errors import NotAcceptable
-from app.index.instances import BulkValue, FrameTable, StoredInstance
+from app.index.instances import FrameTable, StoredInstance
 from app.index.visibility import Visibility
 from app.retrieve.contents import (
     Content,
@@ -36,13 +36,6 @@ from app.retrieve.contents import (
     recoded_frame,
 )
 from app.span import Span
-
-WORD_BYTES = {
-    **dict.fromkeys(("AT", "OW", "SS", "US"), 2),
-    **dict.fromkeys(("FL", "OF", "OL", "SL", "UL"), 4),
-    **dict.fromkeys(("FD", "OD", "OV", "SV", "UV"), 8),
-}
-"""Bytes of one word of a VR, which lie in reverse in big endian (PS3.5 7.3); 1 of others."""
 
 PARTS_OF_RUN = 1024
 """Parts that are made at once, however small: others wait meanwhile."""
@@ -180,7 +173,7 @@ def plan_instances(
             offered = in_form((*mediatypes.dicom_offers(stored, single=single), *made))
             offer = chosen(accepted, offered, stored)
             entries = source.entries if source is not None else None
-            content = RecodedInstance(instance, _recoding(source, offer), entries)
+            content = RecodedInstance(instance, recoding_of(source, offer), entries)
         elif offer.as_stored:
             content = Plain(key, span, instance.fingerprint)
         else:
@@ -211,7 +204,7 @@ def plan_frames(
     offer = chosen(accepted, offers, stored)
     contents: Iterable[Content]
     if stored.encapsulated:
-        contents = _compressed(instance, entries)
+        contents = fragments_of(instance, entries)
     else:
         word = 1 if offer.as_stored else word
         contents = (_native(instance, number, word) for number in numbers)
@@ -230,13 +223,13 @@ def plan_recoded_frames(
     made = mediatypes.recoded_frame_offers(possible, single=single)
     offers = (*mediatypes.frame_offers(stored, single=single), *made)
     offer = chosen(accepted, offers, stored)
-    recoding = _recoding(source, offer)
+    recoding = recoding_of(source, offer)
     entries = source.entries if source is not None else None
     contents = (recoded_frame(instance, number, entries, recoding) for number in numbers)
     return _of_frames(instance, numbers, offer, contents)
 
 
-def _recoding(source: Recodable | None, offer: Offer) -> Recoding:
+def recoding_of(source: Recodable | None, offer: Offer) -> Recoding:
     assert source is not None, "nothing else is offered of what is not recodable"
     assert offer.transfer_syntax_uid is not None
     return Recoding(source.description, offer.transfer_syntax_uid)
@@ -251,57 +244,6 @@ def _of_frames(
         for number, content in zip(numbers, contents, strict=True)
     )
     return Plan(offer, parts, _syntax(instance).deflated)
-
-
-def plan_bulk_value(
-    instance: StoredInstance, value: BulkValue, accepted: Sequence[MediaRange], word: int
-) -> Plan:
-    """Send one bulk value that is not compressed pixel data. Raises `NotAcceptable`.
-
-    `word`: bytes of one of its words.
-    """
-    stored = _syntax(instance)
-    offer = chosen(accepted, mediatypes.bulkdata_offers(stored, pixels=False), stored)
-    return Plan(offer, (part_of_value(instance, value, offer, word),), stored.deflated)
-
-
-def part_of_value(instance: StoredInstance, value: BulkValue, offer: Offer, word: int) -> Part:
-    """A bulk value that is not compressed pixel data, as `plan_bulk_value` sends it."""
-    span = value.span.shifted(origin_of(instance))
-    word = 1 if offer.as_stored else word
-    content: Content = Plain(instance.blob_key, span)
-    if word > 1:
-        content = Reworked(instance.blob_key, span, word, 0, 8 * span.length)
-    location = f"{instance_path(instance)}/bulkdata/{value.path}"
-    return Part(offer.content_type, location, content, instance)
-
-
-def plan_compressed_pixels(
-    instance: StoredInstance, path: str, entries: FrameTable, accepted: Sequence[MediaRange]
-) -> Plan:
-    """Send compressed pixel data as a bulk value: every frame is a part. Raises `NotAcceptable`."""
-    stored = _syntax(instance)
-    if len(entries) == 1:
-        offers = mediatypes.bulkdata_offers(stored, pixels=True)
-    else:
-        offers = mediatypes.frame_offers(stored, single=False)
-    offer = chosen(accepted, offers, stored)
-    return Plan(offer, parts_of_compressed(instance, path, entries, offer), stored.deflated)
-
-
-def parts_of_compressed(
-    instance: StoredInstance, path: str, entries: FrameTable, offer: Offer
-) -> tuple[Part, ...] | FrameParts:
-    """Compressed pixel data, as `plan_compressed_pixels` sends it."""
-    location = f"{instance_path(instance)}/bulkdata/{path}"
-    (first,) = _compressed(instance, [entries[0]])
-    model = Part(offer.content_type, location, first, instance)
-    return (model,) if len(entries) == 1 else FrameParts(model, entries)
-
-
-def word_of_pixels(instance: StoredInstance, vr: str) -> int:
-    """Bytes of one word of native pixel data of this VR (PS3.5 8.1.1)."""
-    return {16: 2, 32: 4, 64: 8}.get(instance.bits_allocated or 0, WORD_BYTES.get(vr, 1))
 
 
 def instance_path(instance: StoredInstance) -> str:
@@ -332,7 +274,7 @@ def chosen(
     return offer
 
 
-def _compressed(instance: StoredInstance, entries: Iterable[Span]) -> Iterator[Fragments]:
+def fragments_of(instance: StoredInstance, entries: Iterable[Span]) -> Iterator[Fragments]:
     for entry in entries:
         yield Fragments(instance.blob_key, entry.shifted(instance.blob_offset))
 

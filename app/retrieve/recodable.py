@@ -76,16 +76,8 @@ def _described(
     said = attributes.get("00280008", {}).get("Value", [1])[0]
     if said != instance.number_of_frames:
         return None  # frames that cannot be found would be missing
-    if _bits_run_on(description, instance.number_of_frames):
-        return None
     possible = targets(description, attributes)
-    native = Recoding(description, NATIVE_TARGETS[0]).frame_bytes * instance.number_of_frames
-    if native > _LONGEST_VALUE:
+    native = Recoding(description, NATIVE_TARGETS[0])
+    if native.native_bytes(instance.number_of_frames) > _LONGEST_VALUE:
         possible = tuple(uid for uid in possible if uid not in NATIVE_TARGETS)
     return description, possible
-
-
-def _bits_run_on(description: PixelDescription, number_of_frames: int) -> bool:
-    """Whether native frames share bytes, for they are put one after another as they are made."""
-    bits = description.rows * description.columns * description.bits_allocated
-    return number_of_frames > 1 and bits % 8 != 0

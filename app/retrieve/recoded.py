@@ -12,11 +12,12 @@ import asyncio
 import struct
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from itertools import islice
 
 from app.archive import Archive
 from app.dicom.frames import join_fragments
+from app.dicom.native import BitJoiner
 from app.dicom.recoding import recode
 from app.dicom.transcode import Transcoder
 from app.dicom.uids import transfer_syntax
@@ -85,11 +86,13 @@ async def recoded_pieces(
         return
     async with _source(archive, content) as (own, whole):
         frames = _frames(archive, content, own)
-        try:
-            async for piece in _instance(content, own, whole, frames):
+        async with aclosing(frames), aclosing(_value(content, frames)) as value:
+            if content.pixels_only:
+                async for piece in value:
+                    yield piece
+                return
+            async for piece in _instance(content, own, whole, value):
                 yield piece
-        finally:
-            await frames.aclose()
 
 
 @asynccontextmanager
@@ -105,13 +108,13 @@ async def _source(
 
 
 async def _instance(
-    content: RecodedInstance, reader: Reader, whole: Span, frames: AsyncIterator[bytes]
+    content: RecodedInstance, reader: Reader, whole: Span, value: AsyncIterator[bytes]
 ) -> AsyncIterator[bytes]:
     recoding = content.recoding
     stored = transfer_syntax(content.instance.transfer_syntax_uid)
     transcoder = Transcoder(recoding.target, recoding.changes(), inflated=stored.deflated)
     element = _element_of_pixels(content.instance)
-    first = await anext(frames)
+    first = await anext(value)
     async for piece in reader.stream(
         content.key, Span(whole.offset, element.offset - whole.offset)
     ):
@@ -119,11 +122,9 @@ async def _instance(
             yield made
     for made in await asyncio.to_thread(list, transcoder.insert(_head(content) + first)):
         yield made
-    async for frame in frames:
+    async for frame in value:
         for made in await asyncio.to_thread(list, transcoder.insert(frame)):
             yield made
-    for made in transcoder.insert(_tail(content)):
-        yield made
     async for piece in reader.stream(content.key, Span(element.end, whole.end - element.end)):
         for made in await asyncio.to_thread(list, transcoder.feed(piece)):
             yield made
@@ -134,7 +135,7 @@ async def _instance(
 async def _frames(
     archive: Archive, content: RecodedInstance, reader: Reader
 ) -> AsyncGenerator[bytes]:
-    """The frames as they stand in the new Pixel Data, some being made while one is sent."""
+    """The frames by themselves, some being made while one is sent."""
     count = content.instance.number_of_frames
     assert count is not None
     at_once = min(
@@ -147,18 +148,36 @@ async def _frames(
         first = await recoded_bytes(archive, content.frame(next(numbers)), reader)
         for number in islice(numbers, at_once):
             coming.append(asyncio.create_task(_patiently(archive, content.frame(number), reader)))
-        yield _as_item(first, content)
+        yield first
         while coming:
             made = await coming.popleft()
             for number in islice(numbers, 1):
                 coming.append(
                     asyncio.create_task(_patiently(archive, content.frame(number), reader))
                 )
-            yield _as_item(made, content)
+            yield made
     finally:
         for task in coming:
             task.cancel()
         await asyncio.gather(*coming, return_exceptions=True)
+
+
+async def _value(content: RecodedInstance, frames: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
+    """The value of the new Pixel Data, with what ends it; a piece for each frame at least."""
+    if not content.recoding.is_native:
+        async for frame in frames:
+            yield _as_item(frame)
+        yield _ITEM.pack(*_END_TAG, 0)
+        return
+    if content.recoding.frame_bits % _BYTE:
+        joiner = BitJoiner(content.recoding.frame_bits)
+        async for frame in frames:
+            yield await asyncio.to_thread(joiner.add, frame)
+        yield joiner.finish()
+    else:
+        async for frame in frames:
+            yield frame
+    yield b"\0" * (_native_length(content) % 2)
 
 
 async def _patiently(archive: Archive, frame: RecodedFrame, reader: Reader) -> bytes:
@@ -190,19 +209,10 @@ def _head(content: RecodedInstance) -> bytes:
     return _ELEMENT.pack(_GROUP, _PIXEL_DATA, b"OB", _UNDEFINED) + _EMPTY_OFFSET_TABLE
 
 
-def _as_item(frame: bytes, content: RecodedInstance) -> bytes:
-    if content.recoding.is_native:
-        return frame
+def _as_item(frame: bytes) -> bytes:
     padded = frame + b"\0" * (len(frame) % 2)
     return _ITEM.pack(*_ITEM_TAG, len(padded)) + padded
 
 
-def _tail(content: RecodedInstance) -> bytes:
-    """What comes after the last frame."""
-    if content.recoding.is_native:
-        return b"\0" * (_native_length(content) % 2)
-    return _ITEM.pack(*_END_TAG, 0)
-
-
 def _native_length(content: RecodedInstance) -> int:
-    return (content.instance.number_of_frames or 0) * content.recoding.frame_bytes
+    return content.recoding.native_bytes(content.instance.number_of_frames or 0)

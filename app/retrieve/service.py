@@ -28,17 +28,14 @@ from app.index.instances import (
 )
 from app.index.visibility import Visibility
 from app.retrieve.bulkdata import PIXEL_DATA, plan_all_values
-from app.retrieve.plan import (
+from app.retrieve.plan import Plan, plan_frames, plan_instances, plan_recoded_frames
+from app.retrieve.recodable import asks_for_recoding, find_recodable
+from app.retrieve.value_plans import (
     WORD_BYTES,
-    Plan,
     plan_bulk_value,
     plan_compressed_pixels,
-    plan_frames,
-    plan_instances,
-    plan_recoded_frames,
     word_of_pixels,
 )
-from app.retrieve.recodable import asks_for_recoding, find_recodable
 from app.span import Span
 
 _PATH = re.compile(r"[0-9A-F]{8}(?:/[0-9]{1,9}/[0-9A-F]{8})*")
@@ -182,7 +179,15 @@ async def retrieve_bulk_value(
         if instance.encapsulated:
             require_frames(instance, 1)
             entries = await frame_table(connection, visibility, instance.id)
+    if instance.encapsulated:
+        try:
             return plan_compressed_pixels(instance, path, entries, accepted)
+        except NotAcceptable:
+            if not asks_for_recoding(accepted):
+                raise
+        recodable = await find_recodable(archive, visibility, [instance])
+        source = recodable.get(instance.id)
+        return plan_compressed_pixels(instance, path, entries, accepted, source)
     assert instance.pixel_offset is not None
     assert instance.pixel_length is not None
     vr = element["vr"]

@@ -14,8 +14,8 @@ from app.index.instances import StoredInstance, bulk_value
 from app.index.visibility import Visibility
 from app.retrieve.contents import origin_of
 from app.retrieve.inflated import inflated
-from app.retrieve.plan import WORD_BYTES
 from app.retrieve.stream import Reader, reworked
+from app.retrieve.value_plans import WORD_BYTES
 
 _LARGEST_VALUE = 16 * 1024 * 1024  # an overlay over as many pixels as are rendered has half of that
 _LONG_BYTES = 64 * 1024  # of compressed JSON: reading it would hold up the event loop

@@ -6,6 +6,7 @@ set has changed but what tells how the pixels are encoded.
 """
 
 import asyncio
+import zlib
 from collections.abc import Iterator
 
 import httpx
@@ -14,7 +15,7 @@ import pytest
 from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.dataelem import DataElement
-from pydicom.encaps import encapsulate
+from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import generate_uid
 
 from app.dicom.description import describe
@@ -35,6 +36,7 @@ RLE, BASELINE, LOSSLESS, JPEG_LS, J2K, HTJ2K = (
     "1.2.840.10008.1.2.5",
     *(J + n for n in ("50", "70", "80", "90", "201")),
 )
+FRAME_DEFLATED = "1.2.840.10008.1.2.8.1"
 TARGETS = [EXPLICIT, DEFLATED, RLE, LOSSLESS, JPEG_LS, J2K, HTJ2K]
 OF_PIXELS = {0x00280004, 0x00280006, 0x00280102, 0x7FE00010, 0x7FE00001, 0x7FE00002}
 
@@ -55,9 +57,7 @@ def possible(stored: Dataset, name: str, target: str) -> bool:
     if "PixelData" not in stored or name in REFUSED:
         return False
     if stored.get("BitsAllocated") == 1:
-        bits = stored.Rows * stored.Columns
-        whole_bytes = bits % 8 == 0 or int(stored.get("NumberOfFrames", 1)) == 1
-        return whole_bytes and target in {EXPLICIT, DEFLATED}
+        return syntax.is_encapsulated and target in {EXPLICIT, DEFLATED}
     return target in {8: TARGETS, 16: TARGETS, 32: TARGETS[:3]}.get(stored.get("BitsAllocated"), [])
 
 
@@ -120,6 +120,43 @@ async def test_pydicom_decodes_what_was_encoded(viewer: httpx.AsyncClient, targe
         (path,) = await store(viewer, file)
         sent = read((await get(viewer, path, target)).content)
         np.testing.assert_array_equal(sent.pixel_array, read(file).pixel_array, name)
+
+
+def inflated(frame: bytes) -> bytes:
+    return zlib.decompressobj(wbits=-zlib.MAX_WBITS).decompress(frame)
+
+
+@pytest.mark.parametrize("side", [(5, 5), (8, 4)])
+async def test_frames_that_share_bytes_are_recoded_bit_by_bit(
+    viewer: httpx.AsyncClient, side: tuple[int, int]
+) -> None:
+    """Segments of 25 bits, native to compressed, frame by frame, and back."""
+    bits = np.random.default_rng(4).integers(0, 2, (7, *side), np.uint8)
+    native = np.packbits(bits, bitorder="little").tobytes()
+    dataset = ct_dataset(
+        NumberOfFrames=7,
+        Rows=side[0],
+        Columns=side[1],
+        BitsAllocated=1,
+        BitsStored=1,
+        HighBit=0,
+        PixelData=native + b"\0" * (len(native) % 2),
+    )
+    (path,) = await store(viewer, part10(dataset))
+    coded = (await get(viewer, path, FRAME_DEFLATED)).content
+    frames = [np.packbits(frame, bitorder="little").tobytes() for frame in bits]
+    sent = generate_frames(read(coded).PixelData, number_of_frames=7)
+    assert [inflated(frame) for frame in sent] == frames
+    third = await viewer.get(
+        f"{path}/frames/3",
+        headers={"Accept": f"application/octet-stream; transfer-syntax={FRAME_DEFLATED}"},
+    )
+    assert inflated(third.content) == frames[2]
+    uid = dataset.SOPInstanceUID.encode()
+    (path,) = await store(viewer, coded.replace(uid, uid[:-1] + bytes([uid[-1] ^ 1])))
+    for target in (EXPLICIT, DEFLATED):
+        back = read((await get(viewer, path, target)).content)
+        assert back.PixelData == dataset.PixelData
 
 
 FRAMES = [bytes([n]) * 40 + bytes(range(216)) for n in range(30)]

@@ -7,8 +7,9 @@ import httpx
 import numpy as np
 import pytest
 from pydicom import Dataset
+from pydicom.dataset import FileMetaDataset
 from pydicom.encaps import encapsulate
-from pydicom.uid import generate_uid
+from pydicom.uid import RLELossless, generate_uid
 
 from tests.acceptance.retrieve.conftest import store
 from tests.factories import ct_dataset, part10
@@ -21,6 +22,7 @@ EXPLICIT, IMPLICIT, DEFLATED, BIG, BASELINE = (
     "1.2.840.10008.1.2.2",
     "1.2.840.10008.1.2.4.50",
 )
+JPEG_XL = "1.2.840.10008.1.2.4.112"
 OCTETS = 'multipart/related; type="application/octet-stream"'
 ANYTHING = 'multipart/related; type="*/*"'
 TILES = [b"\xff\xd8" + bytes([n]) * 100 + b"\xff\xd9" for n in range(3)]
@@ -135,6 +137,53 @@ async def test_an_instance_as_octets_is_its_bulk_data(viewer: httpx.AsyncClient)
     (path,) = await store(viewer, part10(ct_dataset()))
     answer = await viewer.get(path, headers={"Accept": OCTETS})
     assert parts_of(answer) == [PIXELS]
+
+
+def cine(frames: int) -> tuple[bytes, bytes]:
+    """An instance whose frames are compressed, and its frames as they were before."""
+    pixels = PIXELS * frames
+    dataset = ct_dataset(NumberOfFrames=frames, PixelData=pixels)
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = EXPLICIT
+    dataset.compress(RLELossless, generate_instance_uid=False)
+    return part10(dataset, RLELossless), pixels
+
+
+@pytest.mark.parametrize("frames", [1, 3])
+@pytest.mark.parametrize("resource", ["bulkdata/7FE00010", "bulkdata", "pixeldata"])
+async def test_compressed_pixels_are_decoded_for_who_takes_nothing_else(
+    viewer: httpx.AsyncClient, frames: int, resource: str
+) -> None:
+    file, pixels = cine(frames)
+    (path,) = await store(viewer, file)
+    native = f"application/octet-stream; transfer-syntax={EXPLICIT}"
+    for accept in (native, "application/octet-stream")[: 1 if frames == 1 else 2]:
+        answer = await viewer.get(f"{path}/{resource}", headers={"Accept": accept})
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["content-type"] == native
+        assert answer.headers["content-location"].endswith(f"{path}/bulkdata/7FE00010")
+        assert answer.content == pixels
+    several = await viewer.get(
+        f"{path}/{resource}", headers={"Accept": f"{OCTETS}; transfer-syntax={EXPLICIT}"}
+    )
+    assert parts_of(several) == [pixels]
+    as_stored = await viewer.get(f"{path}/{resource}", headers={"Accept": OCTETS})
+    assert len(parts_of(as_stored)) == frames
+
+
+async def test_what_cannot_be_decoded_is_still_not_acceptable(viewer: httpx.AsyncClient) -> None:
+    paths = await stored_study(viewer)
+    octets = {"Accept": "application/octet-stream"}
+    answer = await viewer.get(f"{paths[4]}/bulkdata/7FE00010", headers=octets)
+    assert answer.status_code == 422, "its tiles are no images"
+    tiles = ct_dataset(NumberOfFrames=3, PixelData=encapsulate(TILES))
+    tiles["PixelData"].is_undefined_length = True
+    file = part10(tiles, JPEG_XL[:-2] + "02")  # pydicom knows no JPEG XL
+    (path,) = await store(viewer, file.replace(JPEG_XL[:-2].encode() + b"02", JPEG_XL.encode()))
+    for resource in ("bulkdata/7FE00010", "pixeldata"):
+        answer = await viewer.get(f"{path}/{resource}", headers=octets)
+        assert answer.status_code == 406
+        assert "JPEG XL" in answer.json()["detail"]
 
 
 async def test_what_is_not_there_is_not_found(viewer: httpx.AsyncClient) -> None:

@@ -8,11 +8,14 @@ import imagecodecs
 import numpy as np
 import pydicom
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pydicom.encaps import encapsulate
 
 from app.dicom.codestreams import read_jpeg, read_jpeg2000
 from app.dicom.description import PixelDescription
+from app.dicom.native import BitJoiner
 from app.dicom.recoding import Recoding, recode, targets
 from app.errors import Unprocessable
 from tests.factories import ct_dataset, part10
@@ -198,9 +201,9 @@ def test_what_the_data_set_says_changes_with_the_encoding() -> None:
         (described(uid=J + "50"), {EXPLICIT, DEFLATED, *CODED}),
         (described(uid=J + "90"), {EXPLICIT, DEFLATED, *CODED} - {J + "90"}),
         (described((32, 32, 0)), {RLE, PLAIN, FRAME_DEFLATED}),
-        (described((1, 1, 0)), set()),
-        (described((1, 1, 0), uid=RLE), {EXPLICIT, DEFLATED}),
-        (described((1, 1, 0), uid=J + "90"), {EXPLICIT, DEFLATED}),
+        (described((1, 1, 0)), {PLAIN, FRAME_DEFLATED}),
+        (described((1, 1, 0), uid=RLE), {EXPLICIT, DEFLATED, PLAIN, FRAME_DEFLATED}),
+        (described((1, 1, 0), uid=FRAME_DEFLATED), {EXPLICIT, DEFLATED, PLAIN}),
         (described((64, 64, 0)), set()),
         (described((32, 32, 0), floating=True), set()),
         (described((8, 8, 0), 3, photometric_interpretation="YBR_FULL_422"), set()),
@@ -229,6 +232,25 @@ def test_single_bits_are_packed_again() -> None:
         recoding = Recoding(described((1, 1, 0), uid=uid), EXPLICIT)
         assert recode(data, recoding) == native
         assert recoding.frame_bytes == len(native)
+        assert recoding.native_bytes(3) == -(-ROWS * COLUMNS * 3 // 8)
+
+
+@pytest.mark.parametrize("target", [PLAIN, FRAME_DEFLATED])
+def test_single_bits_are_encoded_from_any_bit_on(target: str) -> None:
+    bits = np.random.default_rng(7).integers(0, 2, (ROWS, COLUMNS), np.uint8)
+    shifted = np.packbits([*[1] * 5, *bits.ravel()], bitorder="little").tobytes()
+    coded = recode(shifted, Recoding(described((1, 1, 0)), target), first_bit=5)
+    assert target in targets(described((1, 1, 0)), {})
+    back = recode(coded, Recoding(described((1, 1, 0), uid=target), EXPLICIT))
+    assert back == np.packbits(bits, bitorder="little").tobytes()
+
+
+@given(st.integers(1, 70), st.integers(1, 9), st.integers(0, 2**32 - 1))
+def test_frames_of_single_bits_share_bytes(frame_bits: int, frames: int, seed: int) -> None:
+    bits = np.random.default_rng(seed).integers(0, 2, (frames, frame_bits), np.uint8)
+    joiner = BitJoiner(frame_bits)
+    joined = b"".join(joiner.add(np.packbits(one, bitorder="little").tobytes()) for one in bits)
+    assert joined + joiner.finish() == np.packbits(bits, bitorder="little").tobytes()
 
 
 @pytest.mark.parametrize("stored", [EXPLICIT, RLE, *(J + n for n in ("70", "80", "90", "201"))])

@@ -22,17 +22,8 @@ from app.retrieve.contents import (
     cut,
     is_small,
 )
-from app.retrieve.plan import (
-    PARTS_OF_RUN,
-    WORD_BYTES,
-    Part,
-    Plan,
-    batches,
-    plan_bulk_value,
-    plan_compressed_pixels,
-    plan_frames,
-    plan_instances,
-)
+from app.retrieve.plan import PARTS_OF_RUN, Part, Plan, batches, plan_frames, plan_instances
+from app.retrieve.value_plans import WORD_BYTES, plan_bulk_value, plan_compressed_pixels
 from app.span import Span
 from tests.unit.retrieve.rows import (
     BIG_ENDIAN,
