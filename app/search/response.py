@@ -9,7 +9,7 @@ All values come from what was read at Store, but for those the archive computes 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -29,6 +29,8 @@ Json = dict[str, Any]
 
 REMEMBERED = 4096
 """Studies and series whose JSON is remembered, some 3 KB each."""
+SELECTIONS = 256
+"""Selections that are remembered."""
 
 _LEVELS = list(Level)
 _RETURNED = {
@@ -49,14 +51,17 @@ _ALWAYS = frozenset({"00080018", "00080056", "00081190", "0020000D", "0020000E"}
 """What is returned of the match itself, whatever its level: UIDs, where it is, and that it is."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Selection:
-    """Which attributes are returned of a match."""
+    """Which attributes are returned of a match; equal only to itself, so that to compare is cheap.
+
+    `selection` gives the same one for the same attributes.
+    """
 
     level: Level
     whole: frozenset[Level]
     """The levels of which everything is returned that is always returned."""
-    tags: Mapping[Level, frozenset[str]] = field(hash=False)
+    tags: Mapping[Level, frozenset[str]]
     """The attributes to return of each level that contributes."""
     everything: bool
     """Whether every attribute of the whole levels is returned."""
@@ -72,22 +77,30 @@ class Selection:
 def selection(query: Query) -> Selection:
     """The attributes that a query asks to return."""
     levels = _LEVELS[: _LEVELS.index(query.level) + 1]
-    whole = set(levels)
-    if query.study_instance_uid is not None:
-        whole.discard(Level.STUDY)
-    if query.series_instance_uid is not None:
-        whole.discard(Level.SERIES)
+    named = {
+        Level.STUDY: query.study_instance_uid is not None,
+        Level.SERIES: query.series_instance_uid is not None,
+    }
+    whole = frozenset(level for level in levels if not named.get(level))
+    return _selection(query.level, whole, query.included - _ALWAYS, query.everything)
+
+
+@lru_cache(SELECTIONS)
+def _selection(
+    searched: Level, whole: frozenset[Level], included: frozenset[str], everything: bool
+) -> Selection:
+    levels = _LEVELS[: _LEVELS.index(searched) + 1]
     tags: dict[Level, frozenset[str]] = {}
     for level in levels:
-        asked = frozenset(tag for tag in query.included - _ALWAYS if level_of(tag) is level)
+        asked = frozenset(tag for tag in included if level_of(tag) is level)
         asked |= {private_creator_of(tag) for tag in asked if is_private(tag)}
         if level in whole or asked:
             tags[level] = asked | (_RETURNED[level] if level in whole else frozenset())
     of_instance = tags.get(Level.INSTANCE, frozenset()) - _RETURNED[Level.INSTANCE]
     # The index knows how many frames there are, but not whether an instance of one says so.
-    named = bool(of_instance) or _NUMBER_OF_FRAMES in query.included
-    metadata = query.level is Level.INSTANCE and (query.everything or named)
-    return Selection(query.level, frozenset(whole), tags, query.everything, metadata)
+    named = bool(of_instance) or _NUMBER_OF_FRAMES in included
+    metadata = searched is Level.INSTANCE and (everything or named)
+    return Selection(searched, whole, tags, everything, metadata)
 
 
 def results(found: Iterable[Found], selected: Selection, base: str) -> tuple[list[Json], int]:
@@ -107,39 +120,11 @@ def found_as_json(found: Iterable[Found], selected: Selection, base: str) -> byt
 
     Lists of them are what is asked for most, again and again, and have most in common.
     """
-    pieces = [
-        _as_json(
-            (match.study_instance_uid, match.series_instance_uid),
-            match.study
-            and (
-                match.study.attributes,
-                tuple(match.study.modalities),
-                tuple(match.study.sop_classes),
-                match.study.number_of_series,
-                match.study.number_of_instances,
-            ),
-            match.series,
-            selected,
-            base,
-        )
-        for match in found
-    ]
-    return b"[%b]" % b",".join(pieces)
+    return b"[%b]" % b",".join([_as_json(match, selected, base) for match in found])
 
 
 @lru_cache(REMEMBERED)
-def _as_json(
-    uids: tuple[str, str | None],
-    study: tuple[bytes, tuple[str, ...], tuple[str, ...], int, int] | None,
-    series: FoundSeries | None,
-    selected: Selection,
-    base: str,
-) -> bytes:
-    of_study = None
-    if study is not None:
-        attributes, modalities, sop_classes, *counts = study
-        of_study = FoundStudy(attributes, list(modalities), list(sop_classes), *counts)
-    match = Found(*uids, study=of_study, series=series)
+def _as_json(match: Found, selected: Selection, base: str) -> bytes:
     return orjson.dumps(_result(match, selected, base, {}, {}, None), option=orjson.OPT_SORT_KEYS)
 
 
@@ -204,11 +189,13 @@ def _of_itself(match: Found, url: str) -> Json:
 
 def _study(study: FoundStudy, selected: Selection) -> Json:
     made = {
-        "00080061": _element("CS", *study.modalities) if study.modalities else None,
-        "00080062": _element("UI", *study.sop_classes) if study.sop_classes else None,
         "00201206": _element("IS", study.number_of_series),
         "00201208": _element("IS", study.number_of_instances),
     }
+    if study.modalities:
+        made["00080061"] = _element("CS", *study.modalities)
+    if study.sop_classes:
+        made["00080062"] = _element("UI", *study.sop_classes)
     return _part(Level.STUDY, orjson.loads(study.attributes), made, selected)
 
 
@@ -218,33 +205,31 @@ def _series(series: FoundSeries, selected: Selection) -> Json:
 
 
 def _instance(instance: FoundInstance, known: Json, selected: Selection) -> Json:
-    frames = instance.number_of_frames or 1
     made = {
         "00080016": _element("UI", instance.sop_class_uid),
         "00083002": _element("UI", instance.transfer_syntax_uid),
-        "00200013": _number("IS", instance.instance_number),
-        "00280008": _element("IS", frames) if frames > 1 else None,
-        "00280010": _number("US", instance.rows),
-        "00280011": _number("US", instance.columns),
-        "00280100": _number("US", instance.bits_allocated),
     }
+    numbers = (
+        ("00200013", "IS", instance.instance_number),
+        ("00280010", "US", instance.rows),
+        ("00280011", "US", instance.columns),
+        ("00280100", "US", instance.bits_allocated),
+    )
+    made |= {tag: _element(vr, value) for tag, vr, value in numbers if value is not None}
+    if instance.number_of_frames is not None and instance.number_of_frames > 1:
+        made["00280008"] = _element("IS", instance.number_of_frames)
     return _part(Level.INSTANCE, known, made, selected)
 
 
-def _part(level: Level, known: Json, made: Mapping[str, Json | None], selected: Selection) -> Json:
+def _part(level: Level, known: Json, made: Json, selected: Selection) -> Json:
     """The selected attributes of one level, of those known from Store and those made here."""
-    for tag, element in made.items():
-        if element is not None:
-            known[tag] = element
+    known |= made
     empty = _EMPTY[level] if level in selected.whole else {}
     if selected.everything and level in selected.whole:
         return empty | known
-    return empty | {tag: known[tag] for tag in selected.tags[level] & known.keys()}
+    tags = selected.tags[level]
+    return empty | {tag: element for tag, element in known.items() if tag in tags}
 
 
 def _element(vr: str, *values: str | int) -> Json:
     return {"vr": vr, "Value": list(values)}
-
-
-def _number(vr: str, value: int | None) -> Json | None:
-    return None if value is None else _element(vr, value)

@@ -1,7 +1,7 @@
 """The statements of a search, compiled once for each shape that a search can have."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import count
 from typing import Any
@@ -196,21 +196,28 @@ def _parts(shape: Shape) -> Iterator[tuple[Level, list[str]]]:
     """The wanted parts and the columns that fill their fields."""
     for level in shape.levels:
         if level in shape.wanted.levels:
-            names = [field.name for field in fields(_PARTS[level])]
-            yield level, names if shape.wanted.metadata else [n for n in names if n != METADATA]
+            names = _PARTS[level]._fields
+            yield level, [n for n in names if n != METADATA or shape.wanted.metadata]
 
 
 @lru_cache(_SHAPES)
 def reader(shape: Shape) -> Callable[[Any], Found]:
     """What makes a `Found` of a row of `page`."""
     uids = len(shape.levels)
-    parts: list[tuple[str, Any, slice]] = []
+    parts: list[tuple[str, Callable[..., Any], slice]] = []
     begin = uids
     for level, names in _parts(shape):
-        parts.append((str(level), _PARTS[level], slice(begin, begin + len(names))))
+        make = _study if level is Level.STUDY else _PARTS[level]
+        parts.append((str(level), make, slice(begin, begin + len(names))))
         begin += len(names)
 
     def read(row: Any) -> Found:
-        return Found(*row[:uids], **{name: part(*row[at]) for name, part, at in parts})
+        return Found(*row[:uids], **{name: make(*row[at]) for name, make, at in parts})
 
     return read
+
+
+def _study(
+    attributes: bytes, modalities: list[str], sop_classes: list[str], *counts: int
+) -> FoundStudy:
+    return FoundStudy(attributes, tuple(modalities), tuple(sop_classes), *counts)

@@ -1,6 +1,10 @@
-"""What a search is told to read, and what it gives."""
+"""What a search is told to read, and what it gives.
+
+What is found is told in tuples: many of them are made for each page.
+"""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from app.dicom.attributes import Level
 
@@ -15,27 +19,24 @@ class Wanted:
     """Whether the whole DICOM JSON of an instance is read, which is much."""
 
 
-@dataclass(frozen=True, slots=True)
-class FoundStudy:
+class FoundStudy(NamedTuple):
     """What is known of a study; `attributes` is the DICOM JSON that its first instance gave."""
 
     attributes: bytes
-    modalities: list[str]
-    sop_classes: list[str]
+    modalities: tuple[str, ...]
+    sop_classes: tuple[str, ...]
     number_of_series: int
     number_of_instances: int
 
 
-@dataclass(frozen=True, slots=True)
-class FoundSeries:
+class FoundSeries(NamedTuple):
     """What is known of a series; `attributes` is the DICOM JSON that its first instance gave."""
 
     attributes: bytes
     number_of_instances: int
 
 
-@dataclass(frozen=True, slots=True)
-class FoundInstance:
+class FoundInstance(NamedTuple):
     """What is known of an instance; `metadata_json` is its packed DICOM JSON, if wanted.
 
     It is None as well if it is so long that a page of such could not be held in memory.
@@ -51,8 +52,7 @@ class FoundInstance:
     metadata_json: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """One match: its UIDs down to the level of the search, and the parts that are wanted."""
 
     study_instance_uid: str
