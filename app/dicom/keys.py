@@ -238,13 +238,14 @@ def _datetime(value: str) -> Match:
 def _person_name(value: str, *, fuzzy: bool) -> Match:
     if len(value) > normal.LONGEST:
         raise Unmatchable(f"only {normal.LONGEST} characters of a value are matched")
-    groups = tuple(map(_name_patterns, filter(None, map(normal.name_group, value.split("=")))))
+    groups = [group for group in map(normal.name_group, value.split("=")) if group]
     if not groups or len(groups) > 3:
         raise Unmatchable("a name has one to three component groups")
-    words = tuple(filter(None, _BETWEEN_WORDS.split(normal.folded(value)))) if fuzzy else ()
+    words = tuple(filter(None, _BETWEEN_WORDS.split("=".join(groups)))) if fuzzy else ()
     if len(words) > _MOST_WORDS:
         raise Unmatchable(f"at most {_MOST_WORDS} words of a name are matched")
-    return PersonName(groups, words, sounds=bool(words) and not _is_wild(value))
+    patterns = tuple(map(_name_patterns, groups))
+    return PersonName(patterns, words, sounds=bool(words) and not _is_wild(value))
 
 
 def _name_patterns(group: str) -> tuple[str, ...]:

@@ -2,11 +2,13 @@
 
     PatientName=meyer jo      each word begins a word of the name, or sounds like one
 
-What has no sound, since it is short or not Latin, has to begin a word.
+What has no sound, since it is short or not Latin, has to begin a word. A name that is literally as
+the key says has these words anyway, since there are no wild cards in it.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import ColumnElement, FromClause, and_, or_
 from sqlalchemy.types import Text
@@ -15,7 +17,7 @@ from app.dicom.attributes import ATTRIBUTES, Level
 from app.dicom.query import Key, PersonName
 from app.dicom.terms import needs_sound
 from app.index.search.by_terms import decided
-from app.index.search.matching import Bind, Form, Parts, expressions, take_apart
+from app.index.search.matching import Bind, Form, Parts, expressions
 from app.index.statements import Connection
 from app.index.terms import Unindexed
 from app.index.visibility import Visibility
@@ -23,19 +25,22 @@ from app.index.visibility import Visibility
 
 @dataclass(frozen=True, slots=True)
 class Sounds(Form):
-    """The name is as the form says, or of each word is true what its form says, if it has one."""
+    """Each word begins a word of the name; or of the name is true what its form says, if any."""
 
-    literal: Form
     words: tuple[Form | None, ...]
 
     def condition(self, table: FromClause, bind: Bind) -> ColumnElement[bool]:
-        literal = self.literal.condition(table, bind)
         name = table.c[self.column]
-        heard = []
+        conditions: list[ColumnElement[bool]] = []
         for word in self.words:
-            begins = name.regexp_match(bind(Text()))
-            heard.append(or_(begins, word.condition(table, bind)) if word else begins)
-        return or_(literal, and_(*heard))
+            if word is None:
+                conditions.append(name.regexp_match(bind(Text())))
+            else:
+                # Names that begin so mostly sound so: with a condition that is always true of them
+                # the planner takes them for few, and does not count them twice.
+                begins = and_(name.like(bind(Text())), name.regexp_match(bind(Text())))
+                conditions.append(or_(begins, word.condition(table, bind)))
+        return and_(*conditions)
 
 
 def has_sound(key: Key) -> bool:
@@ -56,18 +61,14 @@ async def by_sound(
     """The condition on studies that a key of `has_sound` makes."""
     match, column = key.match, ATTRIBUTES[key.tag].column
     assert isinstance(match, PersonName)
-    literal = take_apart(Key(key.tag, replace(match, words=(), sounds=False)))
     assert column is not None
-    assert literal is not None
     forms: list[Form | None] = []
-    values = list(literal[1])
+    values: list[Any] = []
     for word, expression in zip(match.words, expressions(match.words), strict=True):
         parts = await _heard(connection, visibility, key.tag, word, unknown)
-        values.append(expression)
-        if parts is not None:
-            values += parts[1]
         forms.append(parts and parts[0])
-    return Sounds(column, literal[0], tuple(forms)), values
+        values += [expression] if parts is None else [f"%{word}%", expression, *parts[1]]
+    return Sounds(column, tuple(forms)), values
 
 
 async def _heard(
