@@ -76,7 +76,7 @@ async def search(
             plan = await plan_of(connection, visibility, query)
             if plan.looked_at:
                 return await look_through(connection, visibility, wanted, plan)
-            return await _page(connection, visibility, wanted, plan, None)
+            return await _page(connection, visibility, wanted, plan, totals)
     except asyncpg.QueryCanceledError as error:
         raise TooLarge("The search takes too long: narrow it down by more keys.") from error
 
@@ -86,9 +86,8 @@ async def _page(
     visibility: Visibility,
     wanted: Wanted,
     plan: Plan,
-    totals: Totals | None,
+    totals: Totals,
 ) -> Page:
-    """`totals` is None where counts are not remembered: those of what is not told by keys alone."""
     query, shape = plan.query, plan.shape(wanted)
     values = {**plan.values, **visibility.parameters}
     rows = await statements.page(shape).fetch(
@@ -112,7 +111,7 @@ async def _total(
     visibility: Visibility,
     plan: Plan,
     shape: Shape,
-    totals: Totals | None,
+    totals: Totals,
     latest: int,
 ) -> int:
     """How many match from the beginning or the place on.
@@ -121,8 +120,6 @@ async def _total(
     """
     query = plan.query
     values = {**plan.values, **visibility.parameters}
-    if totals is None:
-        return int(await statements.total(shape).fetchval(connection, **values))
     asked = (
         visibility,
         query.level,

@@ -7,16 +7,19 @@ from typing import Any
 import pytest
 
 from app.dicom.attributes import Level
-from app.dicom.query import Query
+from app.dicom.query import Empty, Key, Query
 from app.index import totals
 from app.index.database import Connection, Database
 from app.index.instances import add
 from app.index.search import Wanted, search
+from app.index.search.plan import Plan, plan_of
 from app.index.totals import Totals
 from app.index.visibility import Visibility
 from tests.integration.index.rows import PARTITION, new_instance
 
 VISIBILITY = Visibility(PARTITION)
+NO_ADMISSION = (Key("00380010", Empty()),)
+"""What all studies match, and only the index of terms can tell."""
 
 
 class Counting(Totals):
@@ -38,10 +41,10 @@ async def store(database: Database, number: int = 1) -> None:
     await database.transact(work)
 
 
-async def remaining(database: Database, counted: Totals) -> int:
+async def remaining(database: Database, counted: Totals, keys: tuple[Key, ...] = ()) -> int:
     """How many studies there are after the first."""
     async with database.reading() as connection:
-        query = Query(Level.STUDY, limit=1)
+        query = Query(Level.STUDY, keys, limit=1)
         page = await search(connection, VISIBILITY, query, Wanted(frozenset()), counted)
     return page.remaining
 
@@ -53,14 +56,33 @@ async def somebody_writing(database: Database) -> AsyncIterator[None]:
         yield
 
 
-async def test_a_total_is_counted_once_until_something_is_stored(database: Database) -> None:
+@pytest.mark.parametrize("keys", [(), NO_ADMISSION])
+async def test_a_total_is_counted_once_until_something_is_stored(
+    database: Database, keys: tuple[Key, ...]
+) -> None:
     counted = Counting()
     await store(database, 3)
-    assert [await remaining(database, counted) for _ in range(3)] == [2, 2, 2]
+    assert [await remaining(database, counted, keys) for _ in range(3)] == [2, 2, 2]
     assert counted.counts == 1
     await store(database)
-    assert [await remaining(database, counted) for _ in range(2)] == [3, 3]
+    assert [await remaining(database, counted, keys) for _ in range(2)] == [3, 3]
     assert counted.counts == 2
+
+
+async def test_what_is_stored_while_a_search_looks_at_the_terms_counts_for_the_next_one(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def overtaken(*given: Any) -> Plan:
+        plan = await plan_of(*given)
+        await store(database)
+        return plan
+
+    counted = Counting()
+    await store(database, 2)
+    monkeypatch.setattr("app.index.search.plan_of", overtaken)
+    assert await remaining(database, counted, NO_ADMISSION) == 1
+    monkeypatch.undo()
+    assert await remaining(database, counted, NO_ADMISSION) == 2
 
 
 async def test_what_is_counted_while_others_write_is_counted_again(database: Database) -> None:
