@@ -9,7 +9,7 @@
 
 `*` alone and the empty value match everything, whatever the VR. Two quotation marks are no value at
 all, if Empty Value Matching is asked for. With Multiple Value Matching, values joined by `\\` must
-all be there.
+all be there; empty ones among them say nothing.
 """
 
 import re
@@ -71,15 +71,22 @@ def combined(keys: Iterable[Key]) -> tuple[Key, ...]:
 
     They are one if they have the same form: both closed, or open at the same end.
     """
-    matches = {key.tag: key.match for key in keys}
-    for date_tag, time_tag in _DATES_AND_TIMES:
-        dates, times = matches.get(date_tag), matches.get(time_tag)
-        if isinstance(dates, Between) and isinstance(times, Between) and dates.form == times.form:
-            matches[date_tag] = BetweenMoments(
-                time_tag, _moment(dates.low, times.low), _moment(dates.high, times.high)
-            )
-            del matches[time_tag]
-    return tuple(Key(tag, found) for tag, found in matches.items())
+    given = tuple(keys)
+    ranges = {key.tag: key.match for key in given if isinstance(key.match, Between)}
+    moments_by_date = {
+        date_tag: BetweenMoments(
+            time_tag, _moment(dates.low, times.low), _moment(dates.high, times.high)
+        )
+        for date_tag, time_tag in _DATES_AND_TIMES
+        if (dates := ranges.get(date_tag)) and (times := ranges.get(time_tag))
+        if dates.form == times.form
+    }
+    their_times = {both.time for both in moments_by_date.values()}
+    return tuple(
+        Key(key.tag, moments_by_date.get(key.tag, key.match))
+        for key in given
+        if key.tag not in their_times
+    )
 
 
 def in_zone(match: Match, minutes: int) -> Match:
@@ -129,8 +136,10 @@ def _all_of(vr: str, given: Sequence[str], kinds: Kinds) -> Match | None:
     if len(values) > _MOST_VALUES:
         raise Unmatchable(f"at most {_MOST_VALUES} values are matched at once")
     singly = Kinds(fuzzy=kinds.fuzzy)
-    matches = [match(vr, [value], singly) for value in values if value]
-    return AllOf(tuple(found for found in matches if found is not None)) if matches else None
+    # An empty one is matched by everything, as it is where it stands alone.
+    each = (match(vr, [value], singly) for value in values if value)
+    matches = tuple(dict.fromkeys(found for found in each if found is not None))
+    return AllOf(matches) if len(matches) > 1 else next(iter(matches), None)
 
 
 def _uids(values: list[str]) -> Match:

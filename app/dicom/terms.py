@@ -257,6 +257,9 @@ def _needs(match: Match, path: str) -> Needs:
             return Needs(none_of=frozenset({term(path)}), marks=frozenset({EVERYTHING}))
         case InOneItem(keys):
             return _item_needs(keys, path)
+        case AllOf(matches) if _has_column(path) and isinstance(matches[0], PersonName):
+            # One name may have all of the groups, and of one name its values are no terms.
+            return Needs((frozenset({term(path)}),), marks=_marks(path), exact=False)
         case AllOf(matches):
             # Several values may be those of several items.
             found = Needs(marks=_marks(path), exact="." not in path)

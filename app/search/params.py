@@ -6,7 +6,7 @@
   key that was passed over would show what was not asked for, perhaps of the wrong person.
 - Every other unknown parameter is passed over, and so is an unknown `includefield`.
 - What a query in DIMSE tells of itself (`SpecificCharacterSet`, `QueryRetrieveLevel`) is no key.
-- `Modality` asked of studies means `ModalitiesInStudy`.
+- `Modality` asked of studies means `ModalitiesInStudy`; with both, both have to match.
 - `orderby` is a list of attributes, a hyphen before one that is to descend; `after` comes from the
   link to a next page.
 - `TimezoneOffsetFromUTC` is no key, but the zone of the values of DT that tell none.
@@ -89,7 +89,7 @@ def read_query_string(
 
     Raises `BadRequest`; if a single parameter is to blame, `InvalidParameter`.
     """
-    attributes, options = _sorted_out(_pairs(query_string), level)
+    attributes, options = _sorted_out(_pairs(query_string))
     if len(attributes) > limits.search_keys:
         raise BadRequest(f"There are more than {limits.search_keys} attributes in the query.")
     kinds = Kinds(
@@ -99,7 +99,7 @@ def read_query_string(
     )
     included = frozenset(path[0] for path in attributes)
     zone = _zone(attributes)
-    keys = combined(_keys(attributes, kinds))
+    keys = combined(_keys(attributes, kinds, level))
     if zone is not None:
         keys = tuple(Key(key.tag, in_zone(key.match, zone)) for key in keys)
     fields = [name.strip() for text in options.get("includefield", ()) for name in text.split(",")]
@@ -155,7 +155,7 @@ _Attributes = dict[_Path, _Given]
 _Options = dict[str, list[str]]
 
 
-def _sorted_out(pairs: Sequence[tuple[str, str]], level: Level) -> tuple[_Attributes, _Options]:
+def _sorted_out(pairs: Sequence[tuple[str, str]]) -> tuple[_Attributes, _Options]:
     """The attributes by the path of their tags, and the options by name."""
     attributes: _Attributes = {}
     options: _Options = {}
@@ -175,8 +175,6 @@ def _sorted_out(pairs: Sequence[tuple[str, str]], level: Level) -> tuple[_Attrib
             raise InvalidParameter(name, value, "data sets have no such attribute")
         if len(path) > DEEPEST_PATH:
             raise InvalidParameter(name, value, f"a path has at most {DEEPEST_PATH} attributes")
-        if path == (_MODALITY,) and level is Level.STUDY:
-            path = (_MODALITIES_IN_STUDY,)
         given = attributes.setdefault(path, _Given(name))
         given.values.append(value)
         if len(given.values) > 1 and vr_of(path[-1]) != "UI":
@@ -205,9 +203,9 @@ def _zone(attributes: _Attributes) -> int | None:
     return zone
 
 
-def _keys(attributes: _Attributes, kinds: Kinds) -> list[Key]:
+def _keys(attributes: _Attributes, kinds: Kinds, level: Level) -> list[Key]:
     """The keys, those in items of one sequence together."""
-    matches = []
+    matches: list[tuple[_Path, Match]] = []
     for path, given in attributes.items():
         vr = _matched_vr(path, given, kinds)
         try:
@@ -215,7 +213,8 @@ def _keys(attributes: _Attributes, kinds: Kinds) -> list[Key]:
         except Unmatchable as error:
             raise given.refused(str(error)) from None
         if found is not None:
-            matches.append((path, found))
+            of_studies = path == (_MODALITY,) and level is Level.STUDY
+            matches.append(((_MODALITIES_IN_STUDY,) if of_studies else path, found))
     return _nested(matches)
 
 

@@ -252,6 +252,7 @@ def query(dice: random.Random) -> tuple[str, list[Asked], Options]:
     if special < 0.3:
         name, values = dice.choice(
             [("OtherPatientIDs", ["X1", "X2", "X3"])]
+            + [("PatientName", ["Yamada^Tarou", "山田^太郎", "やまだ^たろう"])]
             + [("ImageType", ["ORIGINAL", "PRIMARY", "OTHER"])] * (level == "instances")
         )
         both = Asked((name,), "\\".join(dice.sample(values, 2)))

@@ -137,6 +137,13 @@ def test_fuzzy_matching_adds_the_words_of_a_name(value: str, words: tuple[str, .
     assert meaning.groups, "what is found literally must still be found"
 
 
+@pytest.mark.parametrize("value", ["\\NECK", "NECK\\", "\\ NECK \\ \\", "NECK\\NECK"])
+@pytest.mark.parametrize("vr", ["CS", "LO"])
+def test_of_several_values_the_empty_ones_say_nothing(vr: str, value: str) -> None:
+    assert match(vr, [value], Kinds(multiple_values=True)) == OneOf(("NECK",))
+    assert match(vr, ["\\"], Kinds(multiple_values=True)) is None
+
+
 def test_repeated_uids_are_one_list() -> None:
     assert match("UI", ["1.2", "1.3,1.4", "1.2"]) == OneOf(("1.2", "1.3", "1.4"))
 
