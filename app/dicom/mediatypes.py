@@ -20,7 +20,7 @@ Rules:
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from app.dicom.uids import (
     DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
@@ -110,6 +110,7 @@ REPORT_OFFERS = (*METADATA_OFFERS, Offer(DICOM_XML))
 RENDERED_OFFERS = (Offer(JPEG), Offer(PNG), Offer(GIF))
 
 
+@cache
 def dicom_offers(stored: TransferSyntax, *, single: bool) -> tuple[Offer, ...]:
     """How an instance can be sent: as stored, or native data also in explicit or deflated encoding.
 
@@ -149,13 +150,15 @@ def _may_be_dicom(asked: MediaRange) -> bool:
     return asked.media_type in {DICOM, "application/*", ANY}
 
 
-def recoded_dicom_offers(targets: Iterable[str], *, single: bool) -> tuple[Offer, ...]:
+@cache
+def recoded_dicom_offers(targets: tuple[str, ...], *, single: bool) -> tuple[Offer, ...]:
     """How an instance can be sent whose pixels are recoded: in each of the transfer syntaxes."""
     offers = [Offer(DICOM, True, uid, as_stored=False, by_default=False) for uid in targets]
     return _in_forms(offers, (True, False) if single else (True,))
 
 
-def recoded_frame_offers(targets: Iterable[str], *, single: bool) -> tuple[Offer, ...]:
+@cache
+def recoded_frame_offers(targets: tuple[str, ...], *, single: bool) -> tuple[Offer, ...]:
     """How frames can be sent that are recoded: under the media type of the transfer syntax.
 
     Who names no transfer syntax gets the default one of the media type (PS3.18 Table 8.7.3-4).
@@ -168,6 +171,7 @@ def recoded_frame_offers(targets: Iterable[str], *, single: bool) -> tuple[Offer
     return _in_forms(offers, (True, False) if single else (True,))
 
 
+@cache
 def frame_offers(stored: TransferSyntax, *, single: bool) -> tuple[Offer, ...]:
     """How frames can be sent: compressed ones as they are, native ones as little-endian bytes.
 
@@ -177,6 +181,7 @@ def frame_offers(stored: TransferSyntax, *, single: bool) -> tuple[Offer, ...]:
     return _in_forms(_pixel_offers(stored), (True, False) if single else (True,))
 
 
+@cache
 def bulkdata_offers(stored: TransferSyntax, *, pixels: bool) -> tuple[Offer, ...]:
     """How one bulk value can be sent: by itself, or as the only part of a multipart message.
 
@@ -186,6 +191,7 @@ def bulkdata_offers(stored: TransferSyntax, *, pixels: bool) -> tuple[Offer, ...
     return _in_forms(offers, (False, True))
 
 
+@cache
 def decoded_value_offers(*, single: bool) -> tuple[Offer, ...]:
     """How compressed pixel data can be sent decoded: all frames as one value.
 
@@ -202,6 +208,7 @@ def asks_for_values(accepted: Iterable[MediaRange]) -> bool:
     )
 
 
+@cache
 def values_offers(stored: TransferSyntax, *, pixels: bool, single: bool) -> tuple[Offer, ...]:
     """How one of several values can be sent; `single`: it is the only one, and can be the body.
 

@@ -27,17 +27,17 @@ from app.retrieve.plan import Recodable
 
 _PAGE = 32
 _LONGEST_VALUE = 2**32 - 2
+_RECODED = (
+    *recoded_dicom_offers(TARGETS, single=True),
+    *as_zip(recoded_dicom_offers(TARGETS, single=True)),
+    *recoded_frame_offers(TARGETS, single=True),
+)
+"""Whatever can be made anew."""
 
 
 def asks_for_recoding(accepted: Sequence[MediaRange]) -> bool:
     """Whether anything that is made anew is accepted."""
-    whole = recoded_dicom_offers(TARGETS, single=True)
-    offers = (
-        *whole,
-        *as_zip(whole),
-        *recoded_frame_offers(TARGETS, single=True),
-    )
-    return choose(accepted, offers) is not None
+    return choose(accepted, _RECODED) is not None
 
 
 async def find_recodable(
