@@ -245,19 +245,23 @@ class _Encoder:
 
 _EVERY_CELL = (_FROM_8_BITS, _FROM_16_BITS, _FROM_32_BITS)
 _ENCODERS: dict[str, _Encoder] = {
-    _RLE: _Encoder(_rle, _EVERY_CELL),
-    _JPEG + "70": _Encoder(_jpeg_lossless),
-    _JPEG + "57": _Encoder(_jpeg_lossless),
     _JPEG + "80": _Encoder(_jpeg_ls),
     _JPEG + "90": _Encoder(_jpeg_2000),
     _JPEG + "91": _Encoder(_jpeg_2000),
     _JPEG + "201": _Encoder(_high_throughput),
     _JPEG + "202": _Encoder(_high_throughput),
     _JPEG + "203": _Encoder(_high_throughput),
+    _JPEG + "70": _Encoder(_jpeg_lossless),
+    _JPEG + "57": _Encoder(_jpeg_lossless),
+    _RLE: _Encoder(_rle, _EVERY_CELL),
     "1.2.840.10008.1.2.1.98": _Encoder(_native, (1, *_EVERY_CELL)),
     "1.2.840.10008.1.2.8.1": _Encoder(_deflated, (1, *_EVERY_CELL)),
 }
-"""In our order of preference among those that a caller takes as readily."""
+"""In our order of preference among those that a caller takes as readily, as `image/*`.
+
+First what is quick to make, small, and decoded by viewers under a name that says what it is: who
+sees `image/jpeg` does not expect a lossless one, and nothing else than DICOM has RLE.
+"""
 
 TARGETS = (*NATIVE_TARGETS, *_ENCODERS)
 """The transfer syntaxes that frames can be sent in, if nothing stands against it."""

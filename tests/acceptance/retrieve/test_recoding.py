@@ -215,6 +215,21 @@ def _attributes() -> dict[str, object]:
     return found
 
 
+@pytest.mark.parametrize(
+    ("bits", "kind", "syntax"), [(8, "image/jls", JPEG_LS), (32, "image/dicom-rle", RLE)]
+)
+async def test_any_image_is_the_one_that_most_decode(
+    viewer: httpx.AsyncClient, bits: int, kind: str, syntax: str
+) -> None:
+    pixels = b"".join(FRAMES[: bits // 8])
+    dataset = ct_dataset(BitsAllocated=bits, BitsStored=bits, HighBit=bits - 1, PixelData=pixels)
+    (path,) = await store(viewer, part10(dataset))
+    for accept in ("image/*", 'multipart/related; type="image/*"', "text/html, image/*;q=0.8"):
+        answer = await viewer.get(f"{path}/frames/1", headers={"Accept": accept})
+        found = answer.content if "multipart" in accept else answer.headers["content-type"].encode()
+        assert f"{kind}; transfer-syntax={syntax}".encode() in found
+
+
 async def test_frames_of_what_is_compressed_are_decoded(viewer: httpx.AsyncClient) -> None:
     (path,) = await store(viewer, cine())
     lossless = (await get(viewer, path, LOSSLESS)).content
