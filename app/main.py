@@ -19,6 +19,7 @@ from app.audit.trail import Trail
 from app.deidentified.routes import router as deidentified
 from app.inspection.reports import router as reports
 from app.inspection.routes import router as inspection
+from app.overrides.routes import router as overrides
 from app.retrieve.bulkdata_routes import router as bulkdata
 from app.retrieve.metadata_routes import router as metadata
 from app.retrieve.rendered_routes import router as rendered
@@ -32,6 +33,7 @@ from app.settings import Settings
 from app.shares.opening import router as links
 from app.shares.routes import router as shares
 from app.store.routes import router as store
+from app.upkeep.expiring import expirer
 from app.upkeep.indexing import indexer
 from app.upkeep.sweep import sweeper
 from app.web import errors, health
@@ -106,6 +108,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(sessions)
     app.include_router(shares)
     app.include_router(links)
+    app.include_router(overrides)
     app.include_router(deidentified)
     app.include_router(administration)
     app.include_router(inspection)
@@ -135,7 +138,7 @@ def _lifespan(
         app.state.trail = trail
         app.state.gates = Gates.of(settings.limits)
         app.state.readiness = health.Readiness(archive)
-        upkeep = [sweeper(archive), indexer(archive)]
+        upkeep = [sweeper(archive), indexer(archive), expirer(archive)]
         sending = feeds(archive)
         try:
             yield

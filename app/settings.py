@@ -205,6 +205,19 @@ class Sharing(BaseModel):
     """passwords that may be tried in a minute at one link"""
 
 
+class Emergency(BaseModel):
+    """Emergency overrides, by which who may break the glass opens what is closed to them."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    minutes: PositiveInt = 30
+    """how long one holds if nothing else is asked"""
+    longest_minutes: PositiveInt = 240
+    """how long one may hold"""
+    overrides_per_hour: PositiveInt = 20
+    """that one caller may open"""
+
+
 class Audit(BaseModel):
     """Where the records of the audit are sent, besides being kept."""
 
@@ -292,6 +305,8 @@ class Settings(BaseSettings):
     """see `Audit`"""
     sharing: Sharing = Sharing()
     """see `Sharing`"""
+    emergency: Emergency = Emergency()
+    """see `Emergency`"""
     limits: Limits = Limits()
     """see `Limits`"""
 

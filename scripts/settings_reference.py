@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from app.settings import GIB, MIB, Audit, Limits, Oidc, Settings, Sharing
+from app.settings import GIB, MIB, Audit, Emergency, Limits, Oidc, Settings, Sharing
 
 HEAD = """\
 # Settings
@@ -48,6 +48,15 @@ SHARING = """
 | --- | --- | --- |
 """
 
+EMERGENCY = """
+## Emergency overrides
+
+[What may be opened](../how-to/break-the-glass.md) although it is closed to who asks.
+
+| variable | default | meaning |
+| --- | --- | --- |
+"""
+
 LIMITS = """
 ## Limits
 
@@ -65,12 +74,13 @@ def render() -> str:
     settings += OIDC + "".join(_rows("HILUM_OIDC__", Oidc))
     settings += AUDIT + "".join(_rows("HILUM_AUDIT__", Audit))
     settings += SHARING + "".join(_rows("HILUM_SHARING__", Sharing))
+    settings += EMERGENCY + "".join(_rows("HILUM_EMERGENCY__", Emergency))
     return HEAD + settings + LIMITS + "".join(_rows("HILUM_LIMITS__", Limits))
 
 
 def _rows(prefix: str, model: type[BaseModel]) -> Iterator[str]:
     for name, field in model.model_fields.items():
-        if name not in {"audit", "limits", "oidc", "sharing"}:
+        if name not in {"audit", "emergency", "limits", "oidc", "sharing"}:
             default = _default(field)
             yield f"| `{prefix}{name.upper()}` | {default} | {field.description} |\n"
 

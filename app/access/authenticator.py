@@ -3,9 +3,13 @@
 A valid token is remembered for `REMEMBERED_SECONDS`, so that a viewer's thousand requests cost one
 look into the index, and a token that was revoked is refused everywhere within that time. What is
 not valid is not remembered, so that it costs no memory.
+
+Who may break the glass has what they have opened looked up for every request: so it is open, and
+closed again, from the next one on, whichever process that comes to.
 """
 
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from app.access import development
@@ -18,7 +22,7 @@ from app.access.sessions import find_session
 from app.access.sessions import principal_of as principal_of_stored
 from app.archive import Archive
 from app.errors import Unauthenticated
-from app.index import grants, partitions, shares, tokens
+from app.index import grants, overrides, partitions, shares, tokens
 from app.index.grants import Held
 from app.index.restriction import Action, Depth, Patient
 from app.index.shares import Session, StoredShare, subject_of_share
@@ -70,7 +74,14 @@ class Authenticator:
 
     async def principal_with(self, presented: str) -> Principal:
         """As `principal_of`, for a token by itself."""
-        sha256 = hash_of(presented)
+        principal = await self._principal_with(presented, hash_of(presented))
+        holder = principal.holder
+        if holder is None or not holder.held.breaking:
+            return principal
+        held = await self._opened(principal.partition_id, principal.subject, holder.held)
+        return replace(principal, holder=replace(holder, held=held))
+
+    async def _principal_with(self, presented: str, sha256: bytes) -> Principal:
         if (remembered := self._remembered.get(sha256)) and time.monotonic() < remembered[0]:
             return remembered[1]
         self._remembered.pop(sha256, None)
@@ -91,6 +102,7 @@ class Authenticator:
         held = None
         if session.restricted:
             held = await self._held_by(session.partition_id, tuple(session.subjects))
+            held = await self._opened(session.partition_id, session.subjects[0], held)
         return principal_of_stored(session, held)
 
     async def principal_without_token(self) -> Principal:
@@ -116,6 +128,14 @@ class Authenticator:
             self._held.clear()
         self._held[key] = now + REMEMBERED_SECONDS, held
         return held
+
+    async def _opened(self, partition_id: int, caller: str, held: Held) -> Held:
+        """What the caller holds, with what it has open in an emergency at this moment."""
+        if not held.breaking:
+            return held
+        async with self._archive.reading() as connection:
+            found = await overrides.open_to(connection, partition_id, caller)
+        return held.opened(found) if found else held
 
     async def _recognise(self, presented: str, sha256: bytes) -> tuple[float, Principal]:
         """Whose token it is, and for how many seconds that may be remembered."""
@@ -214,10 +234,17 @@ def holder_of(known: Known, held: Held, patient_issuer: str | None) -> Holder:
     """What a user may do. Without a patient in context, nothing is allowed of one."""
     allowed, patient = known.allowed, None
     actions = allowed.everywhere
+    of_patient = allowed.of_patient
     if known.patient_id is not None:
         patient = Patient(known.patient_id, patient_issuer)
-        actions |= allowed.of_patient
-    return Holder(known.subjects, held, known.purpose, actions, allowed.of_patient, patient)
+        actions |= of_patient
+    # No scope tells of it: a grant has to allow it, of what the user may read anyway.
+    if Action.READ in allowed.everywhere:
+        actions |= {Action.BREAK_GLASS}
+    elif Action.READ in actions:
+        actions |= {Action.BREAK_GLASS}
+        of_patient |= {Action.BREAK_GLASS}
+    return Holder(known.subjects, held, known.purpose, actions, of_patient, patient)
 
 
 def _remember_seconds(token: Token) -> float:

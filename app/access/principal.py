@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from app.access.grants import READING
 from app.errors import Forbidden
 from app.index.grants import Held
 from app.index.restriction import Action, Patient, Restriction
@@ -80,15 +81,18 @@ class Principal:
         holder, held = self.holder, self.holder.held
         if action not in holder.actions:
             raise Forbidden(f"The access token does not allow to {action}.")
+        # Of what could be opened, nothing is known beforehand.
+        named = action is not Action.BREAK_GLASS
         restriction = Restriction(
             holder.subjects,
             action,
             held.depth,
             holder.purpose,
-            held.studies,
-            held.patients,
+            held.studies if named else None,
+            held.patients if named else None,
             held.steady,
             holder.patient if action in holder.of_patient else None,
+            overriding=bool(held.overrides) and action in READING,
         )
         return Visibility(self.partition_id, restriction)
 

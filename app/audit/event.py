@@ -9,7 +9,7 @@
     /session                                   110114  User Authentication           E
     /admin/..., /studies/{uid}/token           110113  Security Alert                C R U D
     GET     /fhir/AuditEvent..., /audit/...    110101  Audit Log Used                R
-    /shares...                                 110113  Security Alert                C R D
+    /shares..., /overrides...                  110113  Security Alert                C R D
     /share/...                                 110114  User Authentication           E
     answered with 401                          110114  User Authentication           E
     answered with 403                          110113  Security Alert                E
@@ -81,8 +81,12 @@ class Note:
     issuer_of_patient_id: str | None = None
     reason: str | None = None
     """Why, in the caller's words, if it had to be told."""
+    override: int | None = None
+    """The emergency override that is opened or ended."""
     told: str = ""
     """What the query would say, of a request whose body says it."""
+    recorded: bool = False
+    """Whether a room has written the record, in one transaction with what it tells of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +119,8 @@ class AuditEvent:
     purpose: str | None = None
     """What the caller is there for (purpose of use), as its token says."""
     reason: str | None = None
+    override: int | None = None
+    """The emergency override that is opened or ended, or through which something was seen."""
 
 
 _OBJECT = re.compile(
@@ -128,6 +134,7 @@ _COLLECTIONS = frozenset({"/studies", "/series", "/instances", "/patients", "/pr
 _OF_PATIENT = re.compile(r"/patients/(?P<patient>.+)/studies")
 _REPORT = re.compile(r"/audit/patients/(?P<patient>.+)/disclosures")
 _AUDIT = re.compile(r"/fhir/AuditEvent(/.*)?")
+_ADMINISTERED = re.compile(r"/admin/|/(shares|overrides)(/|$)")
 REASON_CHARACTERS = 1024
 _BY_METHOD = {
     "POST": (EventId.INSTANCES_TRANSFERRED, Action.CREATE),
@@ -171,16 +178,16 @@ def note_of(method: str, path: str) -> Note:
     rest = path[of.end() :] if of else path
     of_patient = _OF_PATIENT.fullmatch(rest)
     if of_patient:
-        note = Note(EventId.QUERY, Action.EXECUTE, patient_id=_patient(of_patient["patient"]))
+        note = Note(EventId.QUERY, Action.EXECUTE, patient_id=identifier(of_patient["patient"]))
         return note if method in {"GET", "HEAD"} else Note(*_OTHER)
     if report := _REPORT.fullmatch(path):
-        of_whom = _patient(report["patient"])
+        of_whom = identifier(report["patient"])
         return Note(EventId.AUDIT_LOG_USED, Action.READ, patient_id=of_whom)
     if _AUDIT.fullmatch(path):
         return Note(EventId.AUDIT_LOG_USED, Action.READ)
     if path.startswith(_LINKS):
         return Note(EventId.USER_AUTHENTICATION, Action.EXECUTE)
-    if path.startswith("/admin/") or path == "/shares" or path.startswith("/shares/"):
+    if _ADMINISTERED.match(path):
         return Note(EventId.SECURITY_ALERT, _ADMINISTRATIVE.get(method, Action.READ), _uid(study))
     if path == "/session":
         return Note(EventId.USER_AUTHENTICATION, Action.EXECUTE)
@@ -250,6 +257,7 @@ def audit_event(
         issuer_of_patient_id=note.issuer_of_patient_id,
         purpose=purpose,
         reason=_plain(note.reason, REASON_CHARACTERS) if note.reason else None,
+        override=note.override,
     )
 
 
@@ -260,14 +268,14 @@ def _note_what_is_matched(note: Note, query: bytes) -> None:
         if (name := _IDENTIFYING.get(key.lower())) and not set(value) & set("*?\\,"):
             found[name] = value
     if patient := found.get("patient"):
-        note.patient_id = note.patient_id or _patient(patient)
+        note.patient_id = note.patient_id or identifier(patient)
     if note.patient_id and (issuer := found.get("issuer")):
-        note.issuer_of_patient_id = _patient(issuer)
+        note.issuer_of_patient_id = identifier(issuer)
     if note.study_instance_uid is None:
         note.study_instance_uid = _uid(found.get("study"))
 
 
-def _patient(text: str) -> str | None:
+def identifier(text: str) -> str | None:
     """An identifier as the index has it; None for what is none."""
     return normal.text(text[:IDENTIFIER_CHARACTERS]) if text.isprintable() else None
 

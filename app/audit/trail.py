@@ -14,10 +14,12 @@ import structlog
 from app.archive import Archive
 from app.audit import chain
 from app.audit.event import AuditEvent
+from app.audit.overrides import through
 from app.audit.patients import Patients
 from app.errors import Unavailable
 from app.index import audits
 from app.index.database import Connection
+from app.index.overrides import Override
 
 BATCH = 256
 WAITING = 4096
@@ -29,7 +31,7 @@ class AuditUnavailable(Unavailable):
     """The audit cannot be written at the moment, so nothing is answered."""
 
 
-_Waiting = tuple[AuditEvent, "asyncio.Future[None]"]
+_Waiting = tuple[AuditEvent, Sequence[Override], "asyncio.Future[None]"]
 
 
 class Trail:
@@ -42,12 +44,15 @@ class Trail:
         self._writer: asyncio.Task[None] | None = None
         self._patients = Patients()
 
-    async def record(self, event: AuditEvent) -> None:
-        """Return when the event is on stable storage. Raises `AuditUnavailable` if it is not."""
+    async def record(self, event: AuditEvent, opened: Sequence[Override] = ()) -> None:
+        """Return when the event is on stable storage. Raises `AuditUnavailable` if it is not.
+
+        `opened`: the emergency overrides through which its caller may have seen what it tells of.
+        """
         if len(self._waiting) >= WAITING:
             raise AuditUnavailable
         written = asyncio.get_running_loop().create_future()
-        self._waiting.append((event, written))
+        self._waiting.append((event, opened, written))
         if self._writer is None:
             self._writer = asyncio.create_task(self._write_all())
         await written
@@ -66,14 +71,20 @@ class Trail:
                     while self._waiting:
                         batch = self._take_of_one_partition()
                         async with asyncio.timeout(WRITE_SECONDS):
-                            events = [event for event, _ in batch]
-                            await _append(connection, await self._patients.told(connection, events))
+                            await _append(connection, await self._told(connection, batch))
                         _settle(batch, None)
             # Whatever it was: the records are not there, and the next ones would fare no better.
             except Exception as error:
                 self._log.error("the audit cannot be written", error=type(error).__qualname__)
                 _settle(batch + self._take(WAITING), AuditUnavailable)
         self._writer = None
+
+    async def _told(self, connection: Connection, batch: Sequence[_Waiting]) -> list[AuditEvent]:
+        events = await self._patients.told(connection, [event for event, _, _ in batch])
+        return [
+            through(event, opened) if opened else event
+            for event, (_, opened, _) in zip(events, batch, strict=True)
+        ]
 
     def _take_of_one_partition(self) -> list[_Waiting]:
         """Those that can be appended together; the others keep their order."""
@@ -90,6 +101,14 @@ class Trail:
         return [self._waiting.popleft() for _ in range(min(len(self._waiting), most))]
 
 
+async def append(connection: Connection, events: Sequence[AuditEvent]) -> None:
+    """Write records of one partition with what else the transaction of the connection does.
+
+    Nobody else writes in that partition until it ends, so this is the last that it does.
+    """
+    await _append(connection, await Patients().told(connection, events))
+
+
 async def _append(connection: Connection, events: Sequence[AuditEvent]) -> None:
     partition_id = events[0].partition_id
     digests = [chain.digest(event) for event in events]
@@ -98,7 +117,7 @@ async def _append(connection: Connection, events: Sequence[AuditEvent]) -> None:
 
 def _settle(batch: list[_Waiting], failure: type[AuditUnavailable] | None) -> None:
     """Tell those who wait for their records; some may have left, or know already."""
-    for _, written in batch:
+    for _, _, written in batch:
         if written.done():
             continue
         if failure is None:

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from app.cli import audit, demo, grants, schema, serve, shares, tokens, upkeep
+from app.cli import audit, demo, grants, overrides, schema, serve, shares, tokens, upkeep
 from app.errors import ArchiveError
 
 commands = typer.Typer(
@@ -22,6 +22,7 @@ commands.command("check")(upkeep.check)
 commands.add_typer(tokens.commands, name="token")
 commands.add_typer(grants.commands, name="grant")
 commands.add_typer(shares.commands, name="share")
+commands.add_typer(overrides.commands, name="override")
 commands.add_typer(audit.commands, name="audit")
 
 

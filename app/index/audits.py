@@ -34,6 +34,7 @@ COLUMNS = {
     "issuer_of_patient_id": "text",
     "purpose": "text",
     "reason": "text",
+    "override": "bigint",
 }
 _NAMES = ", ".join(COLUMNS)
 _ARRAYS = ", ".join(f"${n}::{kind}[]" for n, kind in enumerate(COLUMNS.values(), 3))
@@ -102,6 +103,7 @@ class StoredRecord:
     issuer_of_patient_id: str | None
     purpose: str | None
     reason: str | None
+    override: int | None
 
 
 STORED = f"partition_id, sequence, hash, {_NAMES}"

@@ -5,12 +5,13 @@ since what a search can see changes with them (see `app.index.totals`).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 
 from app.index.database import Connection
-from app.index.restriction import Depth
+from app.index.overrides import Override
+from app.index.restriction import Action, Depth
 from app.index.tables import CHANGE_ORDER
 
 MOST_BOUNDS = 500
@@ -81,9 +82,25 @@ class Held:
     depth: Depth
     studies: tuple[str, ...] | None
     patients: tuple[str, ...] | None
-    """Those that grants name, if every one that allows anything names one; else None."""
+    """Those that grants name, if every one that shows anything names one; else None."""
     steady: bool = True
     """Whether none of the grants ends by itself."""
+    breaking: bool = False
+    """Whether one of the grants is to break the glass."""
+    overrides: tuple[Override, ...] = ()
+    """What is open in an emergency."""
+
+    def opened(self, overrides: Sequence[Override]) -> "Held":
+        """The same, while these are open."""
+        studies, patients = self.studies, self.patients
+        if studies is not None:
+            studies += tuple(one.study_instance_uid for one in overrides if one.study_instance_uid)
+            patients = (patients or ()) + tuple(
+                one.patient_id for one in overrides if one.patient_id
+            )
+        return replace(
+            self, studies=studies, patients=patients, steady=False, overrides=tuple(overrides)
+        )
 
 
 _MADE = ("subject", "actions", "denies", "purpose", "expires_at", "created_by", "key", "depth")
@@ -139,28 +156,33 @@ async def delete(connection: Connection, partition_id: int, identity: int) -> bo
     return gone is not None
 
 
-_HELD = """
+_SHOWS = f"NOT denies AND actions <> '{{{Action.BREAK_GLASS}}}'"
+"""What is opened by breaking the glass is named by itself."""
+_HELD = f"""
 SELECT coalesce(max(depth), 0) AS depth,
-    coalesce(bool_or(key = '*' AND NOT denies), false) AS unbounded,
-    count(DISTINCT key) FILTER (WHERE NOT denies) AS keys,
-    count(expires_at) = 0 AS steady
+    coalesce(bool_or(key = '*' AND {_SHOWS}), false) AS unbounded,
+    count(DISTINCT key) FILTER (WHERE {_SHOWS}) AS keys,
+    count(expires_at) = 0 AS steady,
+    coalesce(bool_or('{Action.BREAK_GLASS}' = ANY (actions) AND NOT denies), false) AS breaking
 FROM access_grant
 WHERE partition_id = $1 AND subject = ANY ($2) AND (expires_at IS NULL OR expires_at > now())
 """
-_BOUNDS = """
+_BOUNDS = f"""
 SELECT DISTINCT study_instance_uid, CASE WHEN study_instance_uid IS NULL THEN patient_id END
 FROM access_grant
-WHERE partition_id = $1 AND subject = ANY ($2) AND NOT denies
+WHERE partition_id = $1 AND subject = ANY ($2) AND {_SHOWS}
     AND (expires_at IS NULL OR expires_at > now())
 """
 
 
 async def held(connection: Connection, partition_id: int, subjects: Sequence[str]) -> Held:
     """What the grants of these subjects have in common at this moment."""
-    depth, unbounded, keys, steady = await connection.fetchrow(_HELD, partition_id, list(subjects))
+    depth, unbounded, keys, steady, breaking = await connection.fetchrow(
+        _HELD, partition_id, list(subjects)
+    )
     if unbounded or keys > MOST_BOUNDS:
-        return Held(Depth(depth), None, None, steady)
+        return Held(Depth(depth), None, None, steady, breaking)
     rows = await connection.fetch(_BOUNDS, partition_id, list(subjects))
     studies = tuple(study for study, _ in rows if study is not None)
     patients = tuple(patient for _, patient in rows if patient is not None)
-    return Held(Depth(depth), studies, patients, steady)
+    return Held(Depth(depth), studies, patients, steady, breaking)

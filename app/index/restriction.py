@@ -13,6 +13,9 @@ computed anew where a part of that may be hidden.
 Grants say what a caller may see. One of them covers a row if all that it names is so there; a row
 is visible if a grant that allows covers it and none that denies does. How deep in the hierarchy the
 caller's grants look decides where they are applied: a study is visible if one of its instances is.
+
+An emergency override that the caller has open shows, whatever is denied, what it names, as far as
+the caller's grants to break the glass cover it.
 """
 
 from collections.abc import Collection, Iterator
@@ -32,6 +35,7 @@ class Action(StrEnum):
     STORE = "store"
     DELETE = "delete"
     SHARE = "share"
+    BREAK_GLASS = "break-glass"
 
 
 class Depth(IntEnum):
@@ -70,11 +74,14 @@ class Restriction:
     """Whether what is visible stays so until somebody changes a grant."""
     patient: Patient | None = None
     """Of whom alone something is visible."""
+    overriding: bool = False
+    """Whether the first of the subjects has an emergency override open."""
 
     @property
-    def form(self) -> tuple[Depth, int, bool, bool]:
+    def form(self) -> "_Form":
         """What decides about the text of a statement."""
-        return self.depth, len(self.subjects), self.patient is not None, self.studies is not None
+        of_patient, bounded = self.patient is not None, self.studies is not None
+        return self.depth, len(self.subjects), of_patient, bounded, self.overriding
 
     @property
     def values(self) -> list[Any]:
@@ -107,6 +114,8 @@ class Restriction:
             "WITH "
         )
 
+
+_Form = tuple[Depth, int, bool, bool, bool]
 
 _LEVELS = ("study", "series", "instance")
 _THERE = {"series": "se.number_of_instances > 0", "instance": "i.removed_at IS NULL"}
@@ -153,6 +162,17 @@ _OF_SERIES = {
 """What a row keeps of what lies below it, computed of what is visible there."""
 
 
+def _opened(caller: int) -> str:
+    """Whether a study is named by an override that is open; the parameter is its caller."""
+    return (
+        "EXISTS (SELECT FROM emergency_override AS o WHERE o.partition_id = st.partition_id"
+        f" AND o.subject = ${caller} AND o.ended_at IS NULL AND o.expires_at > now()"
+        " AND (o.study_instance_uid = st.study_instance_uid OR o.patient_id = st.patient_id"
+        " AND (o.issuer_of_patient_id IS NULL"
+        " OR o.issuer_of_patient_id = st.issuer_of_patient_id)))"
+    )
+
+
 def _columns(model: type[Study | Series], alias: str, computed: dict[str, str]) -> str:
     return ", ".join(
         f"{computed[name]} AS {name}" if name in computed else f"{alias}.{name}"
@@ -163,12 +183,15 @@ def _columns(model: type[Study | Series], alias: str, computed: dict[str, str]) 
 class _Writer:
     """Writes the tables for one depth of grants."""
 
-    def __init__(self, form: tuple[Depth, int, bool, bool], first: int) -> None:
-        depth, subjects, of_patient, bounded = form
+    def __init__(self, form: _Form, first: int) -> None:
+        depth, subjects, of_patient, bounded, overriding = form
         self._depth = depth
         granted = "true" if bounded else "false"
         if subjects:
-            granted = self._by_grants(subjects, first)
+            granted = self._by_grants(subjects, first, f"${first + subjects}::text")
+            if overriding:
+                breaking = self._by_grants(subjects, first, f"'{Action.BREAK_GLASS}'")
+                granted = f"({granted} OR {_opened(first)} AND {breaking})"
             first += subjects + 2
         if of_patient:
             issuer = f"(${first + 1}::text IS NULL OR st.issuer_of_patient_id = ${first + 1})"
@@ -182,21 +205,21 @@ class _Writer:
             granted = f"({named}) AND {granted}"
         self._granted = granted
 
-    def _by_grants(self, subjects: int, first: int) -> str:
-        """What is true of what the grants of so many subjects cover."""
+    def _by_grants(self, subjects: int, first: int, action: str) -> str:
+        """What is true of what the grants of so many subjects cover, for an action."""
         # Not as an array: of one the planner believes that it holds many values, so that it plans
         # anew for each request, which takes longer than to look.
         holders = ", ".join(f"${first + number}" for number in range(subjects))
-        first += subjects
+        purpose = first + subjects + 1
         conditions = [
             "g.partition_id = st.partition_id",
             f"g.subject IN ({holders})",
             # In the order of the index, which is not that of the columns of a study.
             "g.key = ANY (ARRAY['*', 'study ' || st.study_instance_uid,"
             " 'patient ' || st.patient_id] COLLATE \"default\")",
-            f"${first}::text = ANY (g.actions)",
+            f"{action} = ANY (g.actions)",
             "(g.expires_at IS NULL OR g.expires_at > now())",
-            f"(g.purpose IS NULL OR g.purpose = ${first + 1}::text)",
+            f"(g.purpose IS NULL OR g.purpose = ${purpose}::text)",
             f"g.depth <= {self._depth:d}",
             *(match for level in Depth if level <= self._depth for match in _MATCHES[level]),
         ]

@@ -5,14 +5,17 @@ The start of the answer is held back until the record is written; if it cannot b
 caller went away or a room failed, is recorded all the same.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.access.principal import Principal
-from app.audit.event import NOBODY, audit_event, note_of
+from app.audit.event import NOBODY, AuditEvent, audit_event, note_of
 from app.audit.trail import AuditUnavailable, Trail
 from app.faults import Point, reach
+from app.index.overrides import Override
 from app.web.authentication import OPEN_PATHS
 from app.web.dependencies import DEIDENTIFIED, DICOMWEB
 from app.web.errors import CLIENT_CLOSED_REQUEST, status_of
@@ -57,16 +60,30 @@ class _Record:
         self._written = False
         self._failure: AuditUnavailable | None = None
         scope["state"]["audit"] = self._note
+        scope["state"]["record"] = self
 
     async def write(self, status: int) -> None:
         """Write the record, unless it is written; one failure is for good."""
-        if self._written:
+        if self._written or self._note.recorded:
             return
         if self._failure is not None:
             raise self._failure
-        scope, trail = self._scope, _trail(self._scope)
+        try:
+            await _trail(self._scope).record(self.event(status), self._opened())
+        except AuditUnavailable as failure:
+            self._failure = failure
+            raise
+        self._written = True
+
+    def _opened(self) -> Sequence[Override]:
+        caller: Principal | None = self._scope["state"].get("principal")
+        return caller.holder.held.overrides if caller and caller.holder else ()
+
+    def event(self, status: int) -> AuditEvent:
+        """What the record says if the request is answered with this status."""
+        scope = self._scope
         caller: Principal | None = scope["state"].get("principal")
-        event = audit_event(
+        return audit_event(
             self._note,
             at=datetime.now(UTC),
             status=status,
@@ -79,12 +96,12 @@ class _Record:
             principal=caller.name if caller else None,
             purpose=caller.holder.purpose if caller and caller.holder else None,
         )
-        try:
-            await trail.record(event)
-        except AuditUnavailable as failure:
-            self._failure = failure
-            raise
-        self._written = True
+
+
+def event_of(request: Request, status: int) -> AuditEvent:
+    """The record of a request, for a room that writes it itself and then notes so."""
+    record: _Record = request.state.record
+    return record.event(status)
 
 
 def _trail(scope: Scope) -> Trail:

@@ -145,15 +145,17 @@ class Given:
         return True
 
 
-def visible(grants: Sequence[Given], action: str) -> list[Thing]:
-    """What somebody with the grants may do that to."""
-    applied = [grant for grant in grants if action in grant.actions]
-    return [
-        thing
-        for thing in THINGS
-        if any(grant.covers(thing) for grant in applied if not grant.denies)
-        and not any(grant.covers(thing) for grant in applied if grant.denies)
-    ]
+def visible(grants: Sequence[Given], action: str, opened: Sequence[Given] = ()) -> list[Thing]:
+    """What somebody with the grants, and with these overrides open, may do that to."""
+
+    def granted(thing: Thing, action: str) -> bool:
+        applied = [grant for grant in grants if action in grant.actions and grant.covers(thing)]
+        return bool(applied) and not any(grant.denies for grant in applied)
+
+    def is_open(thing: Thing) -> bool:
+        return any(one.covers(thing) for one in opened) and granted(thing, "break-glass")
+
+    return [thing for thing in THINGS if granted(thing, action) or is_open(thing)]
 
 
 async def token_with(
@@ -185,3 +187,10 @@ def client_of(server: Server, token: str) -> httpx.AsyncClient:
         trust_env=False,
         timeout=30,
     )
+
+
+async def open_override(server: Server, token: str, **asked: Any) -> int:
+    """The status with which an emergency override is opened, or not."""
+    async with client_of(server, token) as http:
+        answer = await http.post(f"{server.url}/overrides", json={"reason": "emergency"} | asked)
+    return answer.status_code

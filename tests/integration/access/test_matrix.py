@@ -38,6 +38,7 @@ RESTRICTED: dict[str, list[Given]] = {
     "renders": [Given(("render",))],
     "stores": [Given(("store",))],
     "shares": [Given((*READING, "share"), OF_OURS)],
+    "breaks the glass": [Given(("break-glass",))],
     "denied": [Given((*READING, "store")), Given((*READING, "store"), OF_OURS, denies=True)],
 }
 SCOPED: dict[str, tuple[str, ...]] = {
@@ -123,6 +124,15 @@ def share(ours: int, others: int) -> Expected:
     return expected(may | {"shares": ours} | dict.fromkeys(SHARERS_OF_NOTHING, others), 403)
 
 
+def override(ours: int) -> Expected:
+    """For who reads and is restricted: nobody but who has a grant may open anything."""
+    return expected(
+        dict.fromkeys((*_READERS, "reader elsewhere", "administrator elsewhere"), 409)
+        | {"breaks the glass": ours},
+        403,
+    )
+
+
 SHARERS_OF_NOTHING = tuple(name for name in RESTRICTED if name != "shares")
 
 
@@ -203,6 +213,11 @@ MATRIX: dict[tuple[str, str], Row] = (
         ("GET", "/shares"): Row(share(200, 200)),
         ("GET", "/shares/{share}"): Row(share(404, 404)),
         ("DELETE", "/shares/{share}"): Row(share(404, 404)),
+        ("POST", "/overrides"): Row(
+            override(404), {"study_instance_uid": "1.2.3.77", "reason": "emergency"}
+        ),
+        ("GET", "/overrides"): Row(SEARCH),
+        ("DELETE", "/overrides/{override}"): Row(expected(_NO_READERS, 404)),
         # A link asks nobody who they are, and this one leads nowhere.
         ("GET", "/share/{secret}"): Row(NOWHERE),
         ("POST", "/share/{secret}"): Row(NOWHERE),
@@ -237,6 +252,7 @@ SEGMENTS = {
     "version": "1",
     "token": "999999",
     "share": "999999",
+    "override": "999999",
     "secret": "x" * 43,
     "grant": "999999",
     "identity": "1-1",

@@ -16,6 +16,7 @@ from tests.integration.access.population import (
     Given,
     Thing,
     client_of,
+    open_override,
     token_with,
     visible,
 )
@@ -23,6 +24,7 @@ from tests.messages import parts_of
 
 NAMES = ("patient_id", "study_instance_uid", "modality", "institution", "sop_class_uid", "label")
 READING = ("search", "read", "render")
+BREAKING = ("break-glass",)
 
 
 def scopes() -> st.SearchStrategy[tuple[tuple[str, str], ...]]:
@@ -62,6 +64,62 @@ GRANTS = st.lists(
     ),
     max_size=5,
 )
+
+
+def denied(*names: tuple[str, str]) -> Given:
+    return Given(READING, names, denies=True)
+
+
+def opened() -> st.SearchStrategy[Given]:
+    """A study or a patient, with or without the issuer of its ID."""
+    studies = sorted({thing.study_instance_uid for thing in THINGS})
+    patients = sorted({(thing.patient_id, thing.issuer_of_patient_id) for thing in THINGS}, key=str)
+    return st.one_of(
+        st.sampled_from(studies).map(lambda uid: Given((), (("study_instance_uid", uid),))),
+        st.sampled_from(patients).map(lambda of: Given((), (("patient_id", of[0]),))),
+        st.sampled_from([of for of in patients if of[1]]).map(
+            lambda of: Given((), (("patient_id", of[0]), ("issuer_of_patient_id", str(of[1]))))
+        ),
+    )
+
+
+BREAKERS = st.lists(
+    st.builds(Given, st.just(BREAKING), scopes(), st.sampled_from([False, False, True])),
+    min_size=1,
+    max_size=3,
+)
+OF_PATIENT = Given((), (("patient_id", "P1"), ("issuer_of_patient_id", "A")))
+OF_STUDY = Given((), (("study_instance_uid", THINGS[0].study_instance_uid),))
+
+
+@pytest.mark.timeout(600)
+@settings(
+    max_examples=5,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(grants=st.tuples(GRANTS, BREAKERS).map(lambda both: both[0] + both[1]), opened=opened())
+@example([Given(READING), denied(), Given(BREAKING)], OF_STUDY)
+@example([Given(READING, OF_STUDY.scope), Given(BREAKING, (("modality", "CT"),))], OF_PATIENT)
+@example(
+    [Given(BREAKING), Given(BREAKING, (("sop_class_uid", THINGS[1].sop_class_uid),), True)],
+    OF_STUDY,
+)
+async def test_nothing_is_shown_but_what_an_override_opens(
+    populated: Server, grants: list[Given], opened: Given
+) -> None:
+    token = await token_with(populated, grants)
+    status = await open_override(populated, token, **dict(opened.scope))
+    may_break = any(grant.actions == BREAKING and not grant.denies for grant in grants)
+    anything = any(opened.covers(thing) for thing in visible(grants, "break-glass"))
+    assert status == (403 if not may_break else 201 if anything else 404)
+    open_now = [opened] if status == 201 else []
+    async with client_of(populated, token) as http:
+        await assert_searches(http, visible(grants, "search", open_now))
+        await assert_retrieves(http, visible(grants, "read", open_now))
+        await assert_renders(http, visible(grants, "render", open_now))
 
 
 @pytest.mark.timeout(600)

@@ -1,0 +1,102 @@
+"""What the audit says of emergency overrides: that one began or ended, and what was seen by it.
+
+Beginning and end are records of their own, with the code for them as their type (PS3.16 CID 401),
+the reason, and the study or the patient. What was read or found while an override was open that
+covers it says which one.
+"""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from urllib.parse import urlencode
+
+from app.audit.event import Action, AuditEvent, EventId, Note, Outcome, identifier
+from app.dicom.uids import valid_uid
+from app.index.overrides import Override, StoredOverride
+
+STARTED, STOPPED = "110127", "110138"
+EXPIRED = "EXPIRE"
+"""In the place of an HTTP method: time has ended it."""
+ENDED = "END"
+"""It was ended by a command."""
+
+
+def note_asked(note: Note, reason: str, study: str | None, patient: str | None) -> None:
+    """Note what somebody wants to open, whether they may or not."""
+    note.subtype = STARTED
+    note.reason = reason.strip()
+    note.study_instance_uid = study if study is not None and valid_uid(study) else None
+    note.patient_id = identifier(patient) if patient is not None else None
+
+
+def note_override(note: Note, subtype: str, override: StoredOverride) -> None:
+    """Note which override a request begins or ends."""
+    note.subtype = subtype
+    note.reason = override.reason
+    note.study_instance_uid = override.study_instance_uid
+    note.patient_id = override.patient_id
+    note.issuer_of_patient_id = override.issuer_of_patient_id
+    note.override = override.id
+    note.told = _told(override)
+
+
+def end_of(override: StoredOverride, method: str, principal: str) -> AuditEvent:
+    """The record of the end of an override that no request has ended."""
+    return AuditEvent(
+        partition_id=override.partition_id,
+        at=datetime.now(UTC),
+        request_id=secrets.token_hex(8),
+        event=EventId.SECURITY_ALERT,
+        action=Action.DELETE,
+        outcome=Outcome.SUCCESS,
+        principal=principal,
+        client_address=None,
+        method=method,
+        path=f"/overrides/{override.id}",
+        query=_told(override),
+        status=200,
+        study_instance_uid=override.study_instance_uid,
+        series_instance_uid=None,
+        sop_instance_uid=None,
+        subtype=STOPPED,
+        patient_id=override.patient_id,
+        issuer_of_patient_id=override.issuer_of_patient_id,
+        reason=override.reason,
+        override=override.id,
+    )
+
+
+def _told(override: StoredOverride) -> str:
+    """Whose it is and until when, as a query says such things."""
+    until = f"{override.expires_at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return urlencode({"subject": override.subject, "until": until}, safe=":")
+
+
+_SEEING = frozenset({EventId.INSTANCES_ACCESSED, EventId.INSTANCES_TRANSFERRED, EventId.QUERY})
+
+
+def through(event: AuditEvent, opened: Sequence[Override]) -> AuditEvent:
+    """The record with the last of what is open to its caller that covers what was seen.
+
+    A search that is for no one study or patient is covered by each of them.
+    """
+    if event.outcome != Outcome.SUCCESS or event.event not in _SEEING:
+        return event
+    if event.action not in {Action.READ, Action.EXECUTE}:
+        return event
+    covering = [override.id for override in opened if _covers(override, event)]
+    return replace(event, override=covering[-1]) if covering else event
+
+
+def _covers(override: Override, event: AuditEvent) -> bool:
+    if override.study_instance_uid is not None:
+        return event.study_instance_uid in {override.study_instance_uid, None}
+    if event.patient_id is None:
+        return event.study_instance_uid is None
+    if event.patient_id != override.patient_id:
+        return False
+    if override.issuer_of_patient_id in {None, event.issuer_of_patient_id}:
+        return True
+    # A search that asks for no issuer may have found this one's.
+    return event.study_instance_uid is None and event.issuer_of_patient_id is None

@@ -1,0 +1,108 @@
+"""Emergency overrides over HTTP: who may break the glass opens what is closed to them.
+
+    /overrides               POST  GET
+    /overrides/{override}    DELETE
+
+An extension, in plain JSON. Everybody sees and ends the own ones, administrators all of the
+partition. No cookie and no token in an address is taken here.
+"""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Request
+from pydantic import BaseModel, ConfigDict
+from starlette.responses import JSONResponse, Response
+
+from app.access import overrides
+from app.access.overrides import Asked
+from app.audit.event import Note
+from app.audit.overrides import note_asked
+from app.index.overrides import StoredOverride
+from app.overrides import service
+from app.web.audit import event_of
+from app.web.dependencies import ArchiveOf, Reader
+
+router = APIRouter(prefix="/overrides", tags=["Emergency"])
+
+PAGE = 1000
+CREATED, NO_CONTENT = 201, 204
+
+
+class OverrideAsked(BaseModel):
+    """An emergency override to be opened: of one study, or of one patient."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    reason: str
+    """why; the audit keeps it"""
+    study_instance_uid: str | None = None
+    patient_id: str | None = None
+    issuer_of_patient_id: str | None = None
+    """without it, any"""
+    minutes: int | None = None
+    """how long; without it, as the settings say"""
+
+
+@router.post("", status_code=CREATED)
+async def open_override(
+    caller: Reader, archive: ArchiveOf, request: Request, asked: OverrideAsked
+) -> Response:
+    """Open what is closed to the caller, for the caller alone and a while; it is alerted of."""
+    note: Note = request.state.audit
+    wanted = Asked(**dict(asked))
+    note_asked(note, wanted.reason, wanted.study_instance_uid, wanted.patient_id)
+    opened = await service.open_override(
+        archive, caller, wanted, note, lambda: event_of(request, CREATED)
+    )
+    return _answer(_described(opened), CREATED)
+
+
+@router.get("")
+async def list_overrides(
+    caller: Reader,
+    archive: ArchiveOf,
+    after: Annotated[int, Query(ge=0, lt=2**63)] = 0,
+    limit: Annotated[int, Query(ge=1, le=PAGE)] = PAGE,
+) -> Response:
+    """What is open, by its ids; `after` goes on behind one."""
+    found = await overrides.list_overrides(
+        archive.database,
+        caller.partition_id,
+        overrides.whose(caller),
+        after=after,
+        limit=limit,
+    )
+    return _answer([_described(override) for override in found])
+
+
+@router.delete("/{override}", status_code=NO_CONTENT)
+async def end_override(
+    caller: Reader,
+    archive: ArchiveOf,
+    request: Request,
+    override: Annotated[int, Path(ge=1, lt=2**63)],
+) -> Response:
+    """Close it again, from the next request on."""
+    await service.end_override(
+        archive, caller, override, request.state.audit, lambda: event_of(request, NO_CONTENT)
+    )
+    return Response(status_code=NO_CONTENT)
+
+
+def _described(override: StoredOverride) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "id": override.id,
+        "subject": override.subject,
+        "opened_by": override.opened_by,
+        "reason": override.reason,
+        "study_instance_uid": override.study_instance_uid,
+        "patient_id": override.patient_id,
+        "issuer_of_patient_id": override.issuer_of_patient_id,
+        "opened_at": override.opened_at.isoformat(),
+        "expires_at": override.expires_at.isoformat(),
+    }
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def _answer(content: Any, status: int = 200) -> Response:
+    return JSONResponse(content, status, {"Cache-Control": "no-store"})
