@@ -75,6 +75,10 @@ class Limits(BaseModel):
     """one instance"""
     inflated_bytes: PositiveInt = 4 * GIB
     """a deflated data set, inflated"""
+    inflated_freely_bytes: PositiveInt = 768 * MIB
+    """the same, however small the instance is; an empty mask shrinks to a five-hundredth"""
+    inflated_ratio: PositiveInt = 100
+    """beyond these, inflated bytes for each byte of the instance"""
     metadata_bytes: PositiveInt = 4 * MIB
     """one data set that is stored as JSON or XML"""
     header_bytes: PositiveInt = 64 * MIB

@@ -68,8 +68,17 @@ class WalkLimits:
     items_per_sequence: int = 250_000
     inflated_bytes: int = 4 * GIB
     """Length of a deflated data set once it is inflated."""
+    inflated_freely_bytes: int = 768 * MIB
+    """The same, of an instance of any length."""
+    inflated_ratio: int = 100
+    """Inflated bytes for each byte of the instance, beyond those."""
     held_bytes: int = BULK
     """Of the longest binary value, text of unlimited length among them, that is in the JSON."""
+
+    def most_inflated(self, deflated_bytes: int) -> int:
+        """How long the data set of an instance of so many bytes may be once it is inflated."""
+        in_proportion = max(self.inflated_freely_bytes, self.inflated_ratio * deflated_bytes)
+        return min(self.inflated_bytes, in_proportion)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,7 @@
 """Deflated data sets (PS3.5 A.5), inflated as a stream into whatever can be written and read.
 
 The inflated file is the preamble and File Meta as they are, then the data set inflated; every span
-of a deflated instance counts in it. What is inflated is bounded by its length alone: an empty mask
-is honestly five hundred times smaller deflated, so a ratio would refuse good objects.
+of a deflated instance counts in it. How long the data set may become is the caller's to say.
 """
 
 import zlib
@@ -21,8 +20,10 @@ class Inflater:
     """Writes the inflated file as the bytes of the deflated one are fed to it."""
 
     def __init__(self, target: WritableSource, most: int) -> None:
+        """`most`: bytes of the inflated data set."""
         self._target = target
         self._most = most
+        self._inflated = 0
         self._head: bytes | None = b""
         self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)
 
@@ -51,14 +52,16 @@ class Inflater:
     def _write(self, data: bytes) -> None:
         while data and not self._inflate.eof:
             try:
-                self._target.write(self._inflate.decompress(data, PIECE))
+                piece = self._inflate.decompress(data, PIECE)
             except zlib.error as error:
                 raise Unreadable("the deflated data set is broken") from error
-            if self._target.size > self._most:
+            self._inflated += len(piece)
+            if self._inflated > self._most:
                 raise Unreadable(
                     f"inflated, it has more than {self._most} bytes",
                     reason=reasons.OUT_OF_RESOURCES,
                 )
+            self._target.write(piece)
             data = self._inflate.unconsumed_tail
 
 

@@ -65,7 +65,7 @@ def read_instance(
     if not syntax.deflated:
         return _read(source, meta, syntax, limits)
     with inflate_into() as inflated:
-        inflate(source, inflated, limits.inflated_bytes)
+        inflate(source, inflated, limits.most_inflated(source.size))
         return _read(inflated, meta, syntax, limits)
 
 

@@ -186,6 +186,8 @@ def _walk_limits(limits: Limits) -> WalkLimits:
         fragments=limits.fragments,
         items_per_sequence=limits.items_per_sequence,
         inflated_bytes=limits.inflated_bytes,
+        inflated_freely_bytes=limits.inflated_freely_bytes,
+        inflated_ratio=limits.inflated_ratio,
     )
 
 

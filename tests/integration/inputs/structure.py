@@ -323,6 +323,7 @@ def deflation() -> Iterator[Row]:
         return file_of(bomb(b"".join(before.values()), size), file_meta(DEFLATED))
 
     yield Row(32, "600 MB from 600 KB", lambda: bombed(600), Kept(large=True))
+    yield Row(32, "3 GB from 3 MB", lambda: bombed(3072), Refused(TOO_MUCH))
     yield Row(32, "20 GB from 20 MB", lambda: bombed(20_000), Refused(TOO_MUCH))
     cannot = Refused(CANNOT_UNDERSTAND)
     good = deflated(b"".join(image().values()))

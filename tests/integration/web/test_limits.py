@@ -92,11 +92,10 @@ def filled(size: int, tag: int = 0x00091001) -> bytes:
 
 
 def inflating_to(size: int) -> bytes:
-    """A deflated instance that has so many bytes once it is inflated."""
-    meta = file_meta(DEFLATED)
-    rest = size - len(file_of(b"".join(image().values()), meta))
+    """A deflated instance whose data set has so many bytes once it is inflated."""
+    rest = size - len(b"".join(image().values()))
     data_set = b"".join(image({0x00091001: element(0x00091001, "OB", bytes(rest - 12))}).values())
-    return file_of(deflated(data_set), meta)
+    return file_of(deflated(data_set), file_meta(DEFLATED))
 
 
 def related(headers: bytes = b"Content-Type: application/dicom\r\n", parts: int = 1) -> bytes:
@@ -264,6 +263,8 @@ TABLE: dict[str, tuple[Ask, int, int]] = {
 """How to ask for so much, and what is answered at the limit and beyond it."""
 
 ELSEWHERE = {
+    "inflated_freely_bytes": "tests/unit/dicom/test_instance.py",
+    "inflated_ratio": "tests/unit/dicom/test_instance.py",
     "header_bytes": "test_the_header_of_an_instance_is_bounded",
     "search_results": "test_a_page_is_bounded",
     "spool_memory_bytes": "tests/unit/blobs/test_spool.py",

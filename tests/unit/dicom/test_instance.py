@@ -3,6 +3,8 @@
 import contextlib
 import json
 import struct
+import zlib
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -20,6 +22,7 @@ from app.dicom import reasons
 from app.dicom.dataset import Unreadable, WalkLimits
 from app.dicom.frames import join_fragments, native_span
 from app.dicom.instance import read_instance
+from app.dicom.part10 import read_file_meta
 from app.dicom.source import BytesSource
 from tests.factories import ct_dataset, part10
 
@@ -185,6 +188,37 @@ def test_a_deflated_file_that_grows_too_large_is_refused() -> None:
         read_instance(BytesSource(file), WalkLimits(inflated_bytes=50_000))
     with pytest.raises(Unreadable, match="deflated"):
         read_instance(BytesSource(file[:-40]))
+
+
+@pytest.mark.parametrize(
+    ("limits", "name"),
+    [
+        (lambda most: WalkLimits(inflated_bytes=most), "the length"),
+        (
+            lambda most: WalkLimits(inflated_freely_bytes=most, inflated_ratio=1),
+            "the length that is free",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_the_inflated_data_set_is_bounded_to_the_byte(
+    limits: Callable[[int], WalkLimits], name: str
+) -> None:
+    pixels = bytes(100_000)
+    file = part10(ct_dataset(PixelData=pixels), DeflatedExplicitVRLittleEndian)
+    meta = read_file_meta(BytesSource(file)).end
+    length = len(zlib.decompress(file[meta:], wbits=-zlib.MAX_WBITS))
+    assert length > 50 * len(file)
+    for most in (length, length + 1):
+        read_instance(BytesSource(file), limits(most))
+    with pytest.raises(Unreadable, match=f"inflated, it has more than {length - 1} bytes"):
+        read_instance(BytesSource(file), limits(length - 1))
+
+
+def test_a_longer_instance_may_inflate_to_more() -> None:
+    limits = WalkLimits(inflated_bytes=10_000, inflated_freely_bytes=1000, inflated_ratio=3)
+    given = {10: 1000, 333: 1000, 334: 1002, 3333: 9999, 3334: 10_000, 9000: 10_000}
+    assert {size: limits.most_inflated(size) for size in given} == given
 
 
 @pytest.mark.parametrize("offset", [7, 21, 2**63, 2**64 - 1])
