@@ -10,6 +10,8 @@ patients    studies grouped by whose they are
 values      what goes in and what comes out
 """
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
 import asyncpg
@@ -27,7 +29,7 @@ from app.index.search.patients import (
     known_patients,
     search_for_patients,
 )
-from app.index.search.plan import Plan, has_terms, plan_of
+from app.index.search.plan import Plan, has_terms, leaves_little, plan_of
 from app.index.search.statements import Shape
 from app.index.search.values import (
     Found,
@@ -69,16 +71,32 @@ async def search(
     `InvalidParameter` if the query goes on from what is no place in its order.
     """
     try:
-        if not has_terms(query):
-            plan = await plan_of(connection, visibility, query)
+        if has_terms(query):
+            async with connection.transaction(isolation="repeatable_read", readonly=True):
+                plan = await plan_of(connection, visibility, query)
+                if plan.looked_at:
+                    return await look_through(connection, visibility, wanted, plan)
+                return await _page(connection, visibility, wanted, plan, totals)
+        plan = await plan_of(connection, visibility, query)
+        if leaves_little(query):
             return await _page(connection, visibility, wanted, plan, totals)
-        async with connection.transaction(isolation="repeatable_read", readonly=True):
-            plan = await plan_of(connection, visibility, query)
-            if plan.looked_at:
-                return await look_through(connection, visibility, wanted, plan)
+        async with _planned_by_values(connection):
             return await _page(connection, visibility, wanted, plan, totals)
     except asyncpg.QueryCanceledError as error:
         raise TooLarge("The search takes too long: narrow it down by more keys.") from error
+
+
+@asynccontextmanager
+async def _planned_by_values(connection: Connection) -> AsyncIterator[None]:
+    """PostgreSQL plans each statement for its values: what is right for SM, of which there are few,
+    reads all of an archive for CT."""
+    await connection.execute("SET plan_cache_mode = force_custom_plan")
+    try:
+        yield
+    finally:
+        # A transaction that has failed takes it back by itself.
+        with suppress(asyncpg.InFailedSQLTransactionError):
+            await connection.execute("RESET plan_cache_mode")
 
 
 async def _page(

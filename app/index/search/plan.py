@@ -37,6 +37,8 @@ MOST_UNINDEXED = 20_000
 _NARROW = {"0020000D", "0020000E", "00080018", "00100020", "00080050"}
 """Of attributes with these tags a value leaves a study or a few."""
 
+_ORDERING = {"00080020", "00080030"}
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -67,6 +69,14 @@ class Plan:
 def has_terms(query: Query) -> bool:
     """Whether a plan for the query reads what the index of terms knows."""
     return any(has_sound(key) or take_apart(key) is None for key in query.keys)
+
+
+def leaves_little(query: Query) -> bool:
+    """Whether one plan is right whatever the values of the keys are.
+
+    They leave a study or a few; or the newest are read one after the other, from a date on.
+    """
+    return _is_narrow(query) or all(key.tag in _ORDERING for key in query.keys)
 
 
 async def plan_of(connection: Connection, visibility: Visibility, query: Query) -> Plan:

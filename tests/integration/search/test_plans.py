@@ -4,7 +4,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from app.dicom.attributes import Level
+from app.dicom.query import Key, OneOf, Query
 from app.index.database import Connection, Database
+from app.index.search import Wanted, search
+from app.index.totals import Totals
 from app.index.visibility import Visibility
 from tests.benchmarks.population import Size, populate
 from tests.benchmarks.queries import COMMON, Common, examples, explained, nodes, scans
@@ -32,3 +36,18 @@ async def test_a_common_query_uses_an_index(populated: Connection, common: Commo
     assert plan["Actual Rows"] > 0
     touched = sum(node.get("Rows Removed by Filter", 0) for node in nodes(plan))
     assert touched < STUDIES / 2, read
+
+
+async def test_a_search_that_may_find_little_or_much_is_planned_each_time(
+    populated: Connection,
+) -> None:
+    asked = Query(Level.STUDY, (Key("00080061", OneOf(("SM",))),), limit=1)
+    for _ in range(10):
+        await search(populated, Visibility(1), asked, Wanted(frozenset()), Totals())
+    plans = await populated.fetchrow(
+        "SELECT sum(generic_plans), sum(custom_plans) FROM pg_prepared_statements"
+        " WHERE statement LIKE $1",
+        "SELECT %modalities &&%",
+    )
+    assert tuple(plans) == (0, 20), "of the page and of the total"
+    assert await populated.fetchval("SHOW plan_cache_mode") == "auto"
