@@ -15,14 +15,14 @@ Rules:
 import base64
 import struct
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from pydicom.charset import python_encoding
 
 from app.dicom import jsonmodel
-from app.dicom.dataset import Attributes, DataSet
+from app.dicom.dataset import Attributes, DataSet, WalkLimits
 from app.dicom.encoder import Piece
 from app.dicom.encoding import LEAST, LONG_VRS, Encoding
 from app.dicom.places import Place, places_up_to
@@ -37,6 +37,8 @@ CHARACTER_SET, ISSUER = 0x00080005, 0x00100021
 ORIGINAL_ATTRIBUTES = 0x04000561
 _HASH = 0x04011000
 _PATIENT_ID, _TRANSFER_SYNTAX = "00100020", "00020010"
+_ADDED_ELEMENTS, _ADDED_NESTING, _ADDED_BYTES = 16, 2, 4096
+"""At most, by all coercions: elements at all levels, sequences in sequences, JSON of them."""
 _GROUP_LENGTH = 4
 """Bytes of the value of a group length."""
 
@@ -59,6 +61,18 @@ class Change:
     vr: str
     value: str
     before: str | None
+
+
+def with_room(limits: WalkLimits) -> WalkLimits:
+    """The limits for what becomes of an instance that is within these ones."""
+    return replace(
+        limits,
+        header_bytes=2 * limits.header_bytes + _ADDED_BYTES,  # text may take more when understood
+        nesting=max(limits.nesting, _ADDED_NESTING),
+        elements_per_level=limits.elements_per_level + _ADDED_ELEMENTS,
+        elements=limits.elements + _ADDED_ELEMENTS,
+        items_per_sequence=limits.items_per_sequence + 1,
+    )
 
 
 def wanted(

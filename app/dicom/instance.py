@@ -22,6 +22,8 @@ _IDENTITY = {
 }
 
 
+_COUNTS = {"00280008": "NumberOfFrames", "00280010": "Rows", "00280011": "Columns"}
+_BITS_ALLOCATED = "00280100"
 _IMAGE = ("00280010", "00280011", "00280100")
 """Rows, Columns, Bits Allocated: what describes pixel data that follow."""
 
@@ -81,6 +83,8 @@ def _read(
         problems.append(Problem(pixels.tag, f"it is {how}, against the transfer syntax"))
     if pixels is None and all(tag in dataset.attributes for tag in _IMAGE):
         problems.append(Problem("7FE00010", "is not there; the file may have been cut before it"))
+    if pixels is not None:
+        problems += _impossible(dataset)
     if "00100020" not in dataset.attributes:
         problems.append(Problem("00100020", "PatientID is not there"))
     return SopInstance(
@@ -93,6 +97,23 @@ def _read(
         map_frames(source, dataset, encapsulated=syntax.encapsulated),
         tuple(problems),
     )
+
+
+def _impossible(dataset: DataSet) -> Iterator[Problem]:
+    """What is said of the pixel data that nothing can be (PS3.5 8.1.1, PS3.3 C.7.6.3)."""
+    for tag, name in _COUNTS.items():
+        number = _number(dataset, tag)
+        if number is not None and number < 1:
+            yield Problem(tag, f"{name} is {number}, with pixel data")
+    bits = _number(dataset, _BITS_ALLOCATED)
+    if bits is not None and bits != 1 and (bits < 1 or bits % 8):
+        yield Problem(_BITS_ALLOCATED, f"BitsAllocated is {bits}, neither 1 nor a multiple of 8")
+
+
+def _number(dataset: DataSet, tag: str) -> int | None:
+    """The first value, if it is a number; what is none was told by the walk."""
+    values = dataset.attributes.get(tag, {}).get("Value") or [None]
+    return values[0] if isinstance(values[0], int) else None
 
 
 def _uid(dataset: DataSet, tag: str) -> str:

@@ -2,7 +2,8 @@
 
 Rules:
 - Where nothing is to be changed the bytes stay those that came, and cost no more than a look.
-- What is changed is written anew, a piece at a time, and walked like what came.
+- What is changed is written anew, a piece at a time, and walked like what came. The limits are the
+  sender's: what is added here does not count.
 - A character set is declared only if all text can be understood by it.
 """
 

@@ -15,7 +15,7 @@ from typing import TypeVar
 from app.blobs.contract import BlobsFull
 from app.blobs.spool import Spool
 from app.dicom import reasons
-from app.dicom.coercion import Coercions
+from app.dicom.coercion import Coercions, with_room
 from app.dicom.dataset import Problem, Unreadable, WalkLimits
 from app.dicom.instance import SopInstance, read_instance
 from app.dicom.part10 import read_file_meta
@@ -150,13 +150,14 @@ def _read(
     study_instance_uid: str | None,
     coercions: Coercions | None,
 ) -> Intake | Refusal:
-    def walk(source: Spool) -> SopInstance:
-        return read_instance(source, _walk_limits(limits), spool.beside)
+    def walk_coerced(source: Spool) -> SopInstance:
+        return read_instance(source, with_room(allowed), spool.beside)
 
+    allowed = _walk_limits(limits)
     try:
-        sop, coerced = walk(spool), None
+        sop, coerced = read_instance(spool, allowed, spool.beside), None
         if coercions is not None:
-            sop, coerced = coerce(spool, sop, coercions, walk)
+            sop, coerced = coerce(spool, sop, coercions, walk_coerced)
     except Unreadable as error:
         return identified(Refusal(error.reason, str(error), attributes=at_fault(error)), spool)
     instance, unmatched = new_instance(

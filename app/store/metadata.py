@@ -31,6 +31,7 @@ from app.dicom.assembly import BulkPart, assemble, bulk_data_uris, first_text
 from app.dicom.dataset import Attributes, Unreadable
 from app.dicom.encoder import Piece
 from app.dicom.jsonarray import objects
+from app.dicom.jsonnames import refuse_repeated_names
 from app.dicom.mediatypes import current_name
 from app.dicom.source import Source
 from app.dicom.uids import valid_uid
@@ -80,11 +81,15 @@ class _DataSet:
     """The text of one data set, and how it is read."""
 
     text: bytes
-    loads: Callable[[bytes], Attributes]
+    form: "_Form"
 
     def attributes(self) -> Attributes:
         """Raises `Unreadable`."""
-        return self.loads(self.text)
+        return self.form.loads(self.text)
+
+    def check(self) -> None:
+        """Raise `Unreadable` if the text says more than its attributes do."""
+        self.form.check(self.text)
 
 
 class _Message:
@@ -159,6 +164,7 @@ class _Message:
         attributes: Attributes = {}
         try:
             attributes = data_set.attributes()
+            data_set.check()
             nesting = self._limits.nesting
             return assemble(attributes, self._bulk.find, self._spool, nesting=nesting)
         except Unreadable as error:
@@ -174,7 +180,7 @@ class _Message:
         form, most = FORMS[self._media_type], self._limits.metadata_bytes
         try:
             for text in form.texts(self._spool, span, most):
-                yield _DataSet(text, form.loads)
+                yield _DataSet(text, form)
                 first = False
         except TooLarge as error:
             yield Refusal(reasons.OUT_OF_RESOURCES, str(error))
@@ -203,6 +209,8 @@ class _Form:
     """The text of each data set of a part; the number is of the bytes of the longest one."""
     loads: Callable[[bytes], Attributes]
     """Raises `Unreadable`."""
+    check: Callable[[bytes], None] = lambda _: None
+    """Raises `Unreadable` for what `loads` passes over."""
 
 
 def _loads_json(text: bytes) -> Attributes:
@@ -221,7 +229,10 @@ def _one_document(source: Source, span: Span, most: int) -> Iterator[bytes]:
 
 FORMS = {
     "application/dicom+json": _Form(
-        frozenset({"application/dicom+json", "application/json"}), objects, _loads_json
+        frozenset({"application/dicom+json", "application/json"}),
+        objects,
+        _loads_json,
+        refuse_repeated_names,
     ),
     "application/dicom+xml": _Form(
         frozenset({"application/dicom+xml"}), _one_document, nativexml.loads

@@ -81,9 +81,9 @@ class Check:
         """
         for part in (
             self._instances(),
+            self._kept(),  # before a mend of its series makes it older than that
             self._parents(),
             self._counts(),
-            self._kept(),
             self._changes(),
             self._uploads(),
             unknown_blobs(self._archive, give_up=self._options.give_up_unknown),

@@ -42,6 +42,14 @@ EIGHT_BITS = {
 }
 
 
+IMPOSSIBLE = {
+    "Rows of 0",
+    *(f"Bits Allocated of {value}" for value in (0, 7, 65535)),
+    *(f"Number of Frames {text}" for text in ("-1", "0")),
+}
+"""Numbers of which the answer warns."""
+
+
 def numbers() -> Iterator[Row]:
     """27 and 28: pixel attributes that cannot be, and pixels that are too few or too many."""
     bad: dict[str, tuple[dict[int, bytes], int | None]] = {
@@ -80,7 +88,8 @@ def numbers() -> Iterator[Row]:
     for text in ("-1", "0", "2147483648", "1e9", "1000000000", "x", "1\\2", "9" * 12):
         bad[f"Number of Frames {text}"] = ({FRAMES: element(FRAMES, "IS", text)}, None)
     for what, (change, frame) in bad.items():
-        yield Row(27, what, partial(instance, change), Kept(frame=frame))
+        warned = what in IMPOSSIBLE or None
+        yield Row(27, what, partial(instance, change), Kept(warned=warned, frame=frame))
     three = element(FRAMES, "IS", "3")
     for what, size, absent in (
         ("a byte too few", 31, 1),

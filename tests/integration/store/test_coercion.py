@@ -67,6 +67,30 @@ async def test_what_is_changed_is_said_in_the_answer_and_in_what_is_stored(
     assert len(found) == 1
 
 
+async def test_what_is_added_does_not_count_against_the_sender(settings: Settings) -> None:
+    sent = in_utf8()
+    elements = len(dcmread(io.BytesIO(sent)))
+    limits = settings.limits.model_copy(
+        update={
+            "instance_bytes": len(sent),
+            "nesting": 1,
+            "elements": elements,
+            "elements_per_level": elements,
+            "items_per_sequence": 1,
+        }
+    )
+    with serving(settings.model_copy(update={**CHANGED, "limits": limits})) as running:
+        async with running.client("store", "read") as http:
+            client = Modality(http)
+            answer = await client.store(sent)
+            assert answer.status == 202, answer.module
+            (item,) = answer.module["00081199"]["Value"]
+            assert value(item, "00081196") == 0xB000
+            assert dcmread(io.BytesIO(await retrieved(client, answer))).IssuerOfPatientID
+            more = await client.store(in_utf8(InstitutionName="x"))
+            assert more.status == 409
+
+
 async def test_the_answer_in_xml_tells_it_too(client: Modality) -> None:
     answer = await client.store(in_utf8(), Accept="application/dicom+xml")
     (item,) = nativexml.loads(answer.http.content)["00081199"]["Value"]

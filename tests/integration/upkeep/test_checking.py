@@ -162,6 +162,11 @@ TORN: dict[str, tuple[Tear, set[Fault], bool]] = {
         {Fault.KEPT_METADATA},
         True,
     ),
+    "kept of a series that is wrong": (
+        sql("UPDATE series SET series_number = 9", "UPDATE series_metadata SET crc32 = 0"),
+        {Fault.KEPT_METADATA, Fault.COLUMNS},
+        True,
+    ),
     "not told": (
         sql("DELETE FROM change WHERE sequence = (SELECT min(sequence) FROM change)"),
         {Fault.CHANGE_MISSING},

@@ -215,6 +215,27 @@ def test_the_inflated_data_set_is_bounded_to_the_byte(
         read_instance(BytesSource(file), limits(length - 1))
 
 
+@pytest.mark.parametrize(
+    ("keyword", "tag", "bad", "good"),
+    [
+        ("NumberOfFrames", "00280008", (-1, 0), (1, 2)),
+        ("Rows", "00280010", (0,), (1, 65535)),
+        ("Columns", "00280011", (0,), (1, 65535)),
+        ("BitsAllocated", "00280100", (0, 7, 12, 65535), (1, 8, 16, 24, 32, 64)),
+    ],
+)
+def test_what_no_pixel_data_can_be_is_told(
+    keyword: str, tag: str, bad: tuple[int, ...], good: tuple[int, ...]
+) -> None:
+    def told(value: int, **more: object) -> list[str]:
+        file = part10(ct_dataset(**{keyword: value}, **more))
+        return [problem.tag for problem in read_instance(BytesSource(file)).problems]
+
+    assert all(told(value) == [tag] for value in bad)
+    assert all(told(value) == [] for value in good)
+    assert told(bad[0], PixelData=None) in ([], ["7FE00010"])
+
+
 def test_a_longer_instance_may_inflate_to_more() -> None:
     limits = WalkLimits(inflated_bytes=10_000, inflated_freely_bytes=1000, inflated_ratio=3)
     given = {10: 1000, 333: 1000, 334: 1002, 3333: 9999, 3334: 10_000, 9000: 10_000}

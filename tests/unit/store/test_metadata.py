@@ -161,6 +161,30 @@ async def test_the_bulk_data_of_a_refused_instance_are_not_refused_again(spools:
     assert documents(await made(spools, body)) == [("1.1", 0x0106), ("1.2", b"%PDF")]
 
 
+@pytest.mark.parametrize(
+    ("twice", "told"),
+    [
+        (b'"00100010":{"vr":"PN"},"00100010":{"vr":"PN","Value":[]}', "(0010,0010) the element"),
+        (b'"0040A043":{"vr":"SQ","Value":[{"00080100":{},"00080100":{}}]}', "(0008,0100)"),
+        (b'"00100020":{"vr":"LO","Value":["a"],"Value":["b"]}', "'Value' is there twice"),
+    ],
+)
+async def test_what_is_there_twice_is_refused_by_name(
+    spools: Path, twice: bytes, told: str
+) -> None:
+    text = orjson.dumps(document("1.1"))[:-1] + b"," + twice + b"}"
+    body = message((JSON, None, b"[" + text + b"," + orjson.dumps(document("1.2")) + b"]"))
+    body = body[: -len(b"--b--\r\n")] + message(bulk("1.1"), bulk("1.2"))
+    refusal, other = await made(spools, body)
+    assert isinstance(refusal, Refusal)
+    assert (refusal.reason, refusal.sop_instance_uid) == (0xA900, "1.1")
+    assert told in refusal.comment
+    assert [one.tag for one in refusal.attributes] == (
+        [told[1:5] + told[6:10]] if told[0] == "(" else []
+    )
+    assert isinstance(other, Dataset)
+
+
 async def test_several_instances_may_share_bulk_data(spools: Path) -> None:
     shared = {"00420011": {"vr": "OB", "BulkDataURI": "shared"}}
     data_sets = [document("1.1", **shared), document("1.2", **shared)]
