@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import aclosing
 from dataclasses import replace
 from email.utils import format_datetime
-from itertools import chain, islice
+from itertools import islice
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -39,11 +39,15 @@ from app.web.ranges import content_range, parse_range
 from app.web.responses import (
     REVALIDATE,
     VARY,
+    ResponseOfPieces,
     StreamingResponse,
     not_modified,
     strong_etag,
     warning,
 )
+
+LARGE_BYTES = 256 * 1024
+"""From here on, to copy bytes takes longer than to send them by themselves."""
 
 
 async def plan_response(
@@ -109,8 +113,8 @@ async def _multipart(
     if not others and is_small(first[0].content):
         async with reader_of(archive, plan) as reader:
             read = await read_small([part.content for part in first], reader)
-        body = _joined(heads, read) + end
-        return Response(body, _status(plan), headers, writer.content_type)
+        body = list(_gathered(heads, read, end))
+        return ResponseOfPieces(body, _status(plan), headers, writer.content_type)
     if len(plan.parts) == 1:
         content = await settled(plan.parts[0].content, archive.blobs)
         plan = replace(plan, parts=(replace(plan.parts[0], content=content),))
@@ -174,7 +178,8 @@ async def _message(
     async with reader_of(archive, plan) as reader:
         async for run, read in read_runs(plan.parts, reader):
             if read is not None:
-                yield _joined(heads, read)
+                for piece in _gathered(heads, read):
+                    yield piece
             else:
                 pieces = content_pieces(archive, run[0].content, reader)
                 first = await anext(pieces, b"")  # what cannot be begun can still be told
@@ -185,8 +190,22 @@ async def _message(
     yield end
 
 
-def _joined(heads: Iterator[bytes], read: Iterable[bytes]) -> bytes:
-    return b"".join(chain.from_iterable((next(heads), data) for data in read))
+def _gathered(heads: Iterator[bytes], read: Iterable[bytes], end: bytes = b"") -> Iterator[bytes]:
+    """Parts, each behind its head, and the end of the message if it comes now.
+
+    In few pieces: what is small is joined, what is large is not copied for that.
+    """
+    small: list[bytes] = []
+    for data in read:
+        small.append(next(heads))
+        if len(data) < LARGE_BYTES:
+            small.append(data)
+        else:
+            yield b"".join(small)
+            yield data
+            small = []
+    if small or end:
+        yield b"".join([*small, end])
 
 
 async def _single_part(

@@ -95,6 +95,29 @@ async def _gzipped(body: bytes) -> bytes:
     return work() if len(body) < GZIP_IN_THREAD_FROM_BYTES else await asyncio.to_thread(work)
 
 
+class ResponseOfPieces(Response):
+    """An answer that is in memory in pieces, at least one, which are not copied to be joined."""
+
+    def __init__(
+        self, body: Sequence[bytes], status: int, headers: Mapping[str, str], media_type: str
+    ) -> None:
+        super().__init__(None, status, headers, media_type)
+        self.headers["Content-Length"] = str(sum(map(len, body)))
+        self._pieces = body
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        start = {
+            "type": "http.response.start",
+            "status": self.status_code,
+            "headers": self.raw_headers,
+        }
+        await send(start)
+        last = len(self._pieces) - 1
+        for number, piece in enumerate(self._pieces):
+            more = number < last
+            await send({"type": "http.response.body", "body": piece, "more_body": more})
+
+
 class StreamingResponse(Response):
     """An answer whose body is made while it is sent; what is small and at hand is a `Response`.
 
