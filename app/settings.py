@@ -20,6 +20,7 @@ from pydantic import (
     PositiveInt,
     SecretStr,
     field_validator,
+    model_validator,
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -50,6 +51,14 @@ class ForwardedHeaders(StrEnum):
 
     X_FORWARDED = "x-forwarded"
     FORWARDED = "forwarded"
+
+
+class CertificateForm(StrEnum):
+    """How a proxy tells of the certificate that a caller came with."""
+
+    CLIENT_CERT = "client-cert"
+    XFCC = "xfcc"
+    PEM = "pem"
 
 
 class Limits(BaseModel):
@@ -194,6 +203,23 @@ class Oidc(BaseModel):
     """What decides who is let in comes over TLS, or from this very machine."""
 
 
+class ClientCertificates(BaseModel):
+    """Certificates that callers have, as the trusted proxies tell of them (mutual TLS)."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    form: CertificateForm
+    """`client-cert` (RFC 9440), `xfcc` (Envoy) or `pem` (percent-encoded, as of nginx)"""
+    header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")] | None = None
+    """that has it; by form Client-Cert, X-Forwarded-Client-Cert or X-SSL-Client-Cert"""
+    alone: bool = False
+    """whether who has a certificate and no token is let in, to what grants of `cert:…` allow"""
+    partition: str = "default"
+    """the tenant that they work in"""
+    roles: list[str] = []
+    """that they all have"""
+
+
 class Sharing(BaseModel):
     """Links by which studies are shared with people who have no token."""
 
@@ -305,6 +331,8 @@ class Settings(BaseSettings):
     """for which a browser may look with a cookie that was had for a token"""
     oidc: Oidc | None = None
     """see `Oidc`"""
+    client_certificates: ClientCertificates | None = None
+    """see `ClientCertificates`"""
     audit: Audit = Audit()
     """see `Audit`"""
     sharing: Sharing = Sharing()
@@ -314,6 +342,12 @@ class Settings(BaseSettings):
     limits: Limits = Limits()
     """see `Limits`"""
 
+    @model_validator(mode="after")
+    def _certificates_come_by_proxies(self) -> "Settings":
+        if self.client_certificates is not None and not self.trusted_proxies:
+            raise ValueError("HILUM_CLIENT_CERTIFICATES needs HILUM_TRUSTED_PROXIES")
+        return self
+
     @property
     def processes(self) -> int:
         """How many processes serve. Blobs in memory are those of one."""
@@ -322,3 +356,14 @@ class Settings(BaseSettings):
         if self.blobs_url == MEMORY:
             return 1
         return min(len(os.sched_getaffinity(0)), MOST_WORKERS)
+
+
+GROUPS: dict[str, type[BaseModel]] = {
+    "oidc": Oidc,
+    "client_certificates": ClientCertificates,
+    "audit": Audit,
+    "sharing": Sharing,
+    "emergency": Emergency,
+    "limits": Limits,
+}
+"""Settings that are a group of their own, each with a name of two parts."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from app.settings import GIB, MIB, Audit, Emergency, Limits, Oidc, Settings, Sharing
+from app.settings import GIB, GROUPS, MIB, Settings
 
 HEAD = """\
 # Settings
@@ -25,6 +25,16 @@ OIDC = """
 
 Access tokens of an OpenID Connect or OAuth 2.0 provider, besides the archive's own
 ([how](../how-to/sign-in-with-a-provider.md)).
+
+| variable | default | meaning |
+| --- | --- | --- |
+"""
+
+CLIENT_CERTIFICATES = """
+## Client certificates
+
+Certificates of callers, as the trusted proxies tell of them
+([how](../how-to/let-machines-in-by-certificate.md)).
 
 | variable | default | meaning |
 | --- | --- | --- |
@@ -68,19 +78,27 @@ What one request may cost at most. Sizes are in bytes, times in seconds. The
 """
 
 
+HEADS = {
+    "oidc": OIDC,
+    "client_certificates": CLIENT_CERTIFICATES,
+    "audit": AUDIT,
+    "sharing": SHARING,
+    "emergency": EMERGENCY,
+    "limits": LIMITS,
+}
+
+
 def render() -> str:
     """The page as Markdown."""
-    settings = "".join(_rows("HILUM_", Settings))
-    settings += OIDC + "".join(_rows("HILUM_OIDC__", Oidc))
-    settings += AUDIT + "".join(_rows("HILUM_AUDIT__", Audit))
-    settings += SHARING + "".join(_rows("HILUM_SHARING__", Sharing))
-    settings += EMERGENCY + "".join(_rows("HILUM_EMERGENCY__", Emergency))
-    return HEAD + settings + LIMITS + "".join(_rows("HILUM_LIMITS__", Limits))
+    settings = HEAD + "".join(_rows("HILUM_", Settings))
+    for group, head in HEADS.items():
+        settings += head + "".join(_rows(f"HILUM_{group.upper()}__", GROUPS[group]))
+    return settings
 
 
 def _rows(prefix: str, model: type[BaseModel]) -> Iterator[str]:
     for name, field in model.model_fields.items():
-        if name not in {"audit", "emergency", "limits", "oidc", "sharing"}:
+        if name not in GROUPS:
             default = _default(field)
             yield f"| `{prefix}{name.upper()}` | {default} | {field.description} |\n"
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from app.access import development
+from app.access.certificates import Certificate
 from app.access.credentials import GUEST_PREFIX, hash_of, token_in
 from app.access.grants import READING, subject_of_role, subject_of_token
 from app.access.oidc.provider import Known, Provider
@@ -23,6 +24,7 @@ from app.access.sessions import principal_of as principal_of_stored
 from app.archive import Archive
 from app.errors import Unauthenticated
 from app.index import grants, overrides, partitions, shares, tokens
+from app.index.database import Connection
 from app.index.grants import Held
 from app.index.restriction import Action, Depth, Patient
 from app.index.shares import Session, StoredShare, subject_of_share
@@ -54,7 +56,7 @@ class Authenticator:
         self._held: dict[tuple[int, tuple[str, ...]], tuple[float, Held]] = {}
         oidc, destinations = archive.settings.oidc, Destinations.of(archive.settings)
         self._provider = Provider(oidc, destinations) if oidc is not None else None
-        self._partition_id: int | None = None
+        self._partitions: dict[str, int] = {}
         self._developer: Principal | None = None
 
     async def close(self) -> None:
@@ -62,15 +64,44 @@ class Authenticator:
         if self._provider is not None:
             await self._provider.close()
 
-    async def principal_of(self, authorization: str) -> Principal:
-        """Who sent this header. Raises `Unauthenticated`, whatever is wrong with it.
+    async def principal_of(
+        self, authorization: str, certificate: Certificate | None = None
+    ) -> Principal:
+        """Who sent this header, and came with this certificate.
 
-        Raises `ProviderUnavailable` if only an identity provider could tell, and does not.
+        The token tells who it is; the certificate has to be there if the token is bound to it.
+        Raises `Unauthenticated`, whatever is wrong, and `ProviderUnavailable` if only an identity
+        provider could tell, and does not.
         """
         presented = token_in(authorization)
         if presented is None:
             raise Unauthenticated
-        return await self.principal_with(presented)
+        principal = await self.principal_with(presented)
+        if principal.bound_to is not None and (
+            certificate is None or certificate.sha256 != principal.bound_to
+        ):
+            raise Unauthenticated
+        return principal
+
+    async def principal_of_certificate(self, certificate: Certificate) -> Principal:
+        """Who came with this certificate and nothing else. Raises `Unauthenticated`."""
+        settings = self._archive.settings.client_certificates
+        if settings is None or not settings.alone:
+            raise Unauthenticated
+        async with self._archive.reading() as connection:
+            partition_id = await self._partition_named(connection, settings.partition)
+        subjects = (*certificate.subjects, *map(subject_of_role, settings.roles))
+        held = await self._held_by(partition_id, subjects)
+        held = await self._opened(partition_id, subjects[0], held)
+        return Principal(
+            None,
+            certificate.name,
+            partition_id,
+            frozenset(SCOPE_OF.values()),
+            Holder(subjects, held),
+            certificate.ends_at,
+            bound_to=certificate.sha256,
+        )
 
     async def principal_with(self, presented: str) -> Principal:
         """As `principal_of`, for a token by itself."""
@@ -185,17 +216,25 @@ class Authenticator:
         oidc = self._archive.settings.oidc
         assert oidc is not None
         async with self._archive.reading() as connection:
-            if self._partition_id is None:
-                self._partition_id = await partitions.find(connection, oidc.partition)
-            if self._partition_id is None:
-                raise Unauthenticated
-            held = await grants.held(connection, self._partition_id, known.subjects)
+            partition_id = await self._partition_named(connection, oidc.partition)
+            held = await grants.held(connection, partition_id, known.subjects)
         holder = holder_of(known, held, oidc.patient_issuer)
         scopes = frozenset(SCOPE_OF[action] for action in holder.actions if action in SCOPE_OF)
         until = datetime.fromtimestamp(min(known.expires_at, _FAR), UTC)
-        principal = Principal(None, known.name, self._partition_id, scopes, holder, until)
+        principal = Principal(
+            None, known.name, partition_id, scopes, holder, until, bound_to=known.bound_to
+        )
         seconds = known.expires_at - time.time()
         return min(max(seconds, 0.0), REMEMBERED_SECONDS), principal
+
+    async def _partition_named(self, connection: Connection, name: str) -> int:
+        """The partition of a setting. Raises `Unauthenticated` as long as there is none."""
+        if name not in self._partitions:
+            partition_id = await partitions.find(connection, name)
+            if partition_id is None:
+                raise Unauthenticated
+            self._partitions[name] = partition_id
+        return self._partitions[name]
 
     async def _holder(self, token: Token) -> Holder:
         subjects = (subject_of_token(token.id), *map(subject_of_role, token.roles))

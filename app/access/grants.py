@@ -1,8 +1,9 @@
 """Making, listing and ending grants: what `hilum grant` and the administrators' API do.
 
 A grant lets a subject do something (or, if it denies, never do it) with what it covers. Subjects
-are tokens that are restricted (`token:12`), users of an identity provider (`user:f3a0`), and roles
-that either of them have (`role:radiologist`).
+are tokens that are restricted (`token:12`), users of an identity provider (`user:f3a0`), holders of
+client certificates (`cert:dns:ct2.example.org`, see `app.access.certificates`), and roles that any
+of them have (`role:radiologist`).
 """
 
 import re
@@ -21,7 +22,13 @@ READING = (Action.SEARCH, Action.READ, Action.RENDER)
 """What somebody needs who looks at images."""
 
 NAME = re.compile(r"[^\s:\x00-\x1f\x7f]{1,100}")
-SUBJECT = re.compile(rf"token:[0-9]{{1,18}}|role:{NAME.pattern}|user:[!-~]{{1,255}}")
+SUBJECT = re.compile(
+    rf"token:[0-9]{{1,18}}|role:{NAME.pattern}|user:[!-~]{{1,255}}"
+    r"|cert:sha256:[0-9a-f]{64}|cert:dns:[!-@\[-~]{1,255}|cert:(?:uri|email):[!-~]{1,255}"
+    r"|cert:dn:[^\x00-\x1f\x7f-\x9f\u2028\u2029]{1,255}"
+)
+SUBJECTS = "token:NUMBER, user:ID, cert:KIND:NAME or role:NAME"
+"""How they are written, for people."""
 TEXT_CHARACTERS = 64
 
 
@@ -64,7 +71,7 @@ async def create_grant(index: Database, partition_id: int, grant: NewGrant) -> i
     """Make a grant and return its id. It holds from the next request on, a denial that looks deeper
     than the subject's other grants within half a minute. Raises `InvalidParameter`."""
     if not SUBJECT.fullmatch(grant.subject):
-        raise InvalidParameter("subject", grant.subject, "is no token:NUMBER, user:ID or role:NAME")
+        raise InvalidParameter("subject", grant.subject, f"is no {SUBJECTS}")
     if not grant.actions:
         raise InvalidParameter("actions", "", "at least one is needed")
     for action in grant.actions:

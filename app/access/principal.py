@@ -53,7 +53,7 @@ class Principal:
     """The holder of a valid token. `partition_id` is the only partition it ever works in."""
 
     token_id: int | None
-    """None for whom an identity provider vouches."""
+    """None for whom an identity provider or a certificate vouches."""
     name: str
     partition_id: int
     scopes: frozenset[Scope]
@@ -63,6 +63,8 @@ class Principal:
     """When what the caller came with ends by itself."""
     deidentified: Deidentified | None = None
     """Who has this has no scope, so that every other way to data is closed."""
+    bound_to: bytes | None = None
+    """SHA-256 of the certificate that has to come with every request."""
 
     @property
     def subject(self) -> str:

@@ -19,6 +19,7 @@ from datetime import UTC, datetime, timedelta
 from app.access.credentials import SESSION_PREFIX, hash_of, new_secret
 from app.access.grants import READING
 from app.access.principal import Holder, Principal, Scope
+from app.errors import Forbidden
 from app.index import sessions
 from app.index.database import Database
 from app.index.grants import Held
@@ -49,9 +50,12 @@ async def open_session(
 ) -> Opened:
     """Make a session for a caller, for so long or until what the caller came with ends.
 
-    `study_instance_uid`: the one study that it opens. Raises `Forbidden` for who may not read.
+    `study_instance_uid`: the one study that it opens. Raises `Forbidden` for who may not read, or
+    has to show a certificate with every request.
     """
     principal.demand(Scope.READ)
+    if principal.bound_to is not None:
+        raise Forbidden("What is bound to a certificate is not exchanged for what is not.")
     expires_at = datetime.now(UTC) + timedelta(seconds=seconds)
     if principal.expires_at is not None:
         expires_at = min(expires_at, principal.expires_at)

@@ -55,7 +55,7 @@ class GrantAsked(BaseModel):
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     subject: str
-    """`token:NUMBER`, `user:ID` or `role:NAME`"""
+    """`token:NUMBER`, `user:ID`, `cert:KIND:NAME` or `role:NAME`"""
     actions: Annotated[list[Action], Field(min_length=1)]
     denies: bool = False
     """whether it forbids, which always wins, instead of allowing"""

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from app.errors import ArchiveError
 from app.index.embedded import EmbeddedPostgres, running_url
-from app.settings import Audit, Oidc, Settings, Sharing
+from app.settings import GROUPS, Settings
 
 
 class BadSettings(ArchiveError):
@@ -75,8 +75,6 @@ def own_database(settings: Settings) -> Iterator[str]:
 def _unknown_variables() -> Iterator[str]:
     """Variables that look like settings and are none: most often a slip of the pen."""
     known = {f"HILUM_{name}".upper() for name in Settings.model_fields}
-    limits = {f"HILUM_LIMITS__{name}".upper() for name in type(Settings().limits).model_fields}
-    known |= limits | {f"HILUM_OIDC__{name}".upper() for name in Oidc.model_fields}
-    known |= {f"HILUM_AUDIT__{name}".upper() for name in Audit.model_fields}
-    known |= {f"HILUM_SHARING__{name}".upper() for name in Sharing.model_fields}
+    for group, model in GROUPS.items():
+        known |= {f"HILUM_{group}__{name}".upper() for name in model.model_fields}
     return (name for name in os.environ if name.startswith("HILUM_") and name not in known)

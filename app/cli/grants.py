@@ -1,13 +1,18 @@
 """`hilum grant`: what restricted tokens may see and do."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Annotated
 
 import typer
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from app.access import grants
+from app.access.certificates import certificate_of
 from app.cli.environment import database, read_settings
 from app.cli.tokens import partition_named, with_index
+from app.errors import InvalidParameter
 from app.index.database import Database
 from app.index.grants import SCOPE, NewGrant, StoredGrant
 from app.index.partitions import DEFAULT
@@ -20,7 +25,7 @@ _Text = Annotated[str | None, typer.Option()]
 
 @commands.command("add")
 def add(
-    subject: Annotated[str, typer.Argument(help="token:NUMBER, user:ID or role:NAME.")],
+    subject: Annotated[str, typer.Argument(help=f"{grants.SUBJECTS}.")],
     action: Annotated[
         list[Action] | None, typer.Option(help="Default search, read, render; repeatable.")
     ] = None,
@@ -71,9 +76,7 @@ def add(
 
 @commands.command("list")
 def list_all(
-    subject: Annotated[
-        str | None, typer.Argument(help="token:NUMBER, user:ID or role:NAME.")
-    ] = None,
+    subject: Annotated[str | None, typer.Argument(help=f"{grants.SUBJECTS}.")] = None,
     partition: Annotated[str, typer.Option(help="The tenant that they are of.")] = DEFAULT,
 ) -> None:
     """Show the grants of everybody, or of one subject."""
@@ -104,6 +107,18 @@ def end(
 
     with database(read_settings()) as url:
         with_index(url, do)
+
+
+@commands.command("subjects")
+def subjects(
+    certificate: Annotated[Path, typer.Argument(help="A file with a certificate in PEM.")],
+) -> None:
+    """Show what grants call the holder of a certificate."""
+    try:
+        read = x509.load_pem_x509_certificate(certificate.read_bytes())
+        print(*certificate_of(read.public_bytes(Encoding.DER)).subjects, sep="\n")
+    except (OSError, ValueError) as error:
+        raise InvalidParameter("certificate", str(certificate), "cannot be read") from error
 
 
 def _line(grant: StoredGrant) -> str:

@@ -1,9 +1,10 @@
 """`Authentication`: no request reaches a route, known or not, without a caller who is known.
 
 Who is asking is told by, and in this order, the Authorization header, a token of one study in the
-address, or the cookie of a session. The cookie is good for looking alone (GET and HEAD below the
-DICOMweb path), and for ending its session. Two at once are refused, but for the cookie, which a
-browser adds by itself. In development mode, who works on this machine needs none of them.
+address, the cookie of a session, or a certificate (where the settings let it say so). The cookie is
+good for looking alone (GET and HEAD below the DICOMweb path), and for ending its session. Two at
+once are refused, but for cookie and certificate, which a browser adds by itself: by these, nothing
+is done for pages of other sites. In development mode, who works on this machine needs none of them.
 
 Only what tells nothing of the archive is open to everybody; see `OPEN_PATHS`. A link of a share is
 open too, and asks for itself who comes: see `app.shares.opening`.
@@ -18,6 +19,7 @@ from app.access.authenticator import Authenticator
 from app.access.credentials import GUEST_PREFIX
 from app.access.principal import Principal
 from app.errors import Unauthenticated
+from app.web.client_certificates import certificate_in
 from app.web.cookies import SHARE_COOKIE, Cookie, is_of_our_site
 from app.web.dependencies import DICOMWEB, base_of
 from app.web.development import comes_from_here
@@ -55,22 +57,26 @@ def _asks_who(path: str) -> bool:
 
 async def _principal_of(scope: Scope, in_address: Sequence[str]) -> Principal:
     authenticator: Authenticator = scope["app"].state.authenticator
+    certificate = certificate_in(scope, scope["app"].state.archive.settings.client_certificates)
     told = [value for name, value in scope["headers"] if name == b"authorization"]
     if len(told) + len(in_address) > 1:
         # Of two, a proxy before us may have looked at the other.
         raise Unauthenticated
     if told:
-        return await authenticator.principal_of(told[0].decode("latin-1"))
+        return await authenticator.principal_of(told[0].decode("latin-1"), certificate)
     if in_address:
         study = study_asked_for(scope)
         if study is None:
             raise Unauthenticated
         return await authenticator.principal_of_session(in_address[0], study)
     cookies, of_share = _cookies_of(scope)
-    if not cookies and not of_share and comes_from_here(scope):
-        return await authenticator.principal_without_token()
-    if _may_come_by_cookie(scope["method"], scope["path"]):
+    has_cookies = bool(cookies or of_share)
+    if has_cookies and _may_come_by_cookie(scope["method"], scope["path"]):
         return await _by_cookie(scope, authenticator, cookies, of_share)
+    if certificate is not None and is_of_our_site(scope["headers"], base_of(scope)):
+        return await authenticator.principal_of_certificate(certificate)
+    if not has_cookies and comes_from_here(scope):
+        return await authenticator.principal_without_token()
     raise Unauthenticated
 
 

@@ -27,6 +27,8 @@ Hop = Mapping[str, str]
 
 ORIGIN = "public_origin"
 """In the state of a request: scheme, host and prefix of the address that the caller used."""
+BY_PROXY = "by_proxy"
+"""In the state of a request: true if it came straight from a trusted proxy."""
 
 _HOST = re.compile(r"(?:[0-9A-Za-z._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 _PREFIX = re.compile(r"(?:/[0-9A-Za-z._~-]+)*")
@@ -59,11 +61,13 @@ class TrustedProxies:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         peer = scope.get("client")
         if scope["type"] == "http" and peer is not None and self._is_trusted(peer[0]):
+            state = scope.setdefault("state", {})
+            state[BY_PROXY] = True
             caller = self._caller(scope["headers"])
             if caller.address is not None:
                 scope["client"] = (caller.address, 0)
             if caller.origin is not None:
-                scope.setdefault("state", {})[ORIGIN] = caller.origin
+                state[ORIGIN] = caller.origin
         await self._app(scope, receive, send)
 
     def _caller(self, headers: Headers) -> Caller:

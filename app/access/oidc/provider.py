@@ -11,6 +11,7 @@ from typing import Any
 
 from app.access.grants import NAME, SUBJECT, subject_of_role
 from app.access.oidc.asking import asked
+from app.access.oidc.binding import bound_to
 from app.access.oidc.keys import FETCH_SECONDS, Keys
 from app.access.oidc.smart import Allowed, allowed_by
 from app.access.oidc.tokens import looks_signed, verified
@@ -35,6 +36,8 @@ class Known:
     purpose: str | None
     expires_at: float
     """Seconds since 1970."""
+    bound_to: bytes | None
+    """SHA-256 of the certificate that has to come with the token, if one has."""
 
 
 class Provider:
@@ -73,6 +76,7 @@ class Provider:
             normal.text(patient) if isinstance(patient, str) else None,
             purpose if isinstance(purpose, str) else None,
             float(claims["exp"]),
+            bound_to(claims),
         )
 
     async def close(self) -> None:

@@ -168,15 +168,20 @@ async def token_with(
     async with index_of(server) as index:
         wanted = [Scope(scope) for scope in scopes]
         issued = await issue_token(index, "restricted", wanted, restricted=True, **more)
-        for grant in grants:
-            new = NewGrant(
-                subject=subject_of_token(issued.id),
-                actions=grant.actions,
-                denies=grant.denies,
-                scope=scope_of(dict(grant.scope)),
-            )
-            await create_grant(index, 1, new)
+        await give(index, subject_of_token(issued.id), grants)
     return issued.token
+
+
+async def give(index: Database, subject: str, grants: Iterable[Given]) -> None:
+    """Make the grants, for this subject."""
+    for grant in grants:
+        new = NewGrant(
+            subject=subject,
+            actions=grant.actions,
+            denies=grant.denies,
+            scope=scope_of(dict(grant.scope)),
+        )
+        await create_grant(index, 1, new)
 
 
 def client_of(server: Server, token: str) -> httpx.AsyncClient:

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+from cryptography import x509
 from typer.testing import CliRunner
 
+from app.access.certificates import certificate_of
 from app.cli import commands
+from tests.fixtures.authority import Authority
 from tests.fixtures.server import Server
 from tests.integration.access.population import THINGS, client_of
 from tests.integration.web.conftest import execute, records
@@ -194,3 +197,33 @@ async def test_the_command_line_makes_and_ends_grants(
     assert "role:ward" not in await hilum("grant", "list")
     await hilum("grant", "end", "1", code=1)
     await hilum("grant", "list", "--partition", "nowhere", code=1)
+
+
+async def test_the_command_line_tells_what_grants_call_a_certificate(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HILUM_DATABASE_URL", database_url)
+    signed = Authority().sign("CT 2", x509.DNSName("CT2.example.org"))
+    signed.write(tmp_path / "ct2.pem")
+
+    def hilum(*arguments: str) -> tuple[int, str]:
+        ran = CliRunner().invoke(commands, ["grant", *arguments])
+        return ran.exit_code, ran.output
+
+    code, told = await asyncio.to_thread(hilum, "subjects", "ct2.pem")
+    subjects = told.splitlines()
+    assert (code, subjects) == (0, list(certificate_of(signed.der).subjects))
+    for subject in subjects:
+        assert (await asyncio.to_thread(hilum, "add", subject))[0] == 0
+    listed = (await asyncio.to_thread(hilum, "list"))[1]
+    assert all(subject in listed for subject in subjects)
+    (tmp_path / "none.pem").write_text("nothing")
+    for wrong in (
+        ("subjects", "none.pem"),
+        ("subjects", "missing.pem"),
+        ("add", "cert:sha256:AB"),
+        ("add", "cert:dns:CT2.example.org"),
+        ("add", "cert:CN=CT 2"),
+    ):
+        assert (await asyncio.to_thread(hilum, *wrong))[0] == 1, wrong

@@ -3,20 +3,31 @@
 It is made from the routes of the application: one that has no row here fails.
 """
 
-from collections.abc import AsyncIterator
+import base64
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
+from cryptography import x509
 
 from app.access.principal import Scope
 from app.access.tokens import issue_token, list_tokens, revoke_token
 from app.main import create_app
 from app.settings import Settings
+from tests.fixtures.authority import Authority
 from tests.fixtures.server import FixedSettings, Server, serving
-from tests.integration.access.population import THINGS, Given, file_of, index_of, token_with
+from tests.fixtures.tls_proxy import ADDRESS
+from tests.integration.access.population import (
+    THINGS,
+    Given,
+    file_of,
+    give,
+    index_of,
+    token_with,
+)
 
 OURS = THINGS[0]
 READING = ("search", "read", "render")
@@ -346,6 +357,59 @@ async def test_in_development_mode_nobody_administrates_and_all_others_are_who_t
     found = await answers_to(http_in_development, tokens, caller)
     taken_for = "administrator" if caller == "nobody" else caller
     assert found == {route: row.expected[taken_for] for route, row in MATRIX.items()}
+
+
+CERTIFIED = ("without grants", "study", "another study", "stores", "shares", "denied")
+EXCHANGES = (("POST", "/dicomweb/session"), ("POST", "/dicomweb/studies/{study}/token"))
+
+
+@pytest.fixture(scope="module")
+async def http_with_certificate(
+    populated: Server,
+) -> AsyncIterator[Callable[[str], httpx.AsyncClient]]:
+    """The same archive behind a proxy that has seen the certificate of a host of this name."""
+    values = {
+        "database_url": populated.database_url,
+        "data_dir": populated.data_dir,
+        "trusted_proxies": [ADDRESS],
+        "client_certificates": {"form": "client-cert", "alone": True},
+    }
+    authority = Authority()
+
+    def client(name: str) -> httpx.AsyncClient:
+        der = authority.sign(name, x509.DNSName(host_of(name))).der
+        return httpx.AsyncClient(
+            transport=httpx.AsyncHTTPTransport(local_address=ADDRESS),
+            base_url=server.url,
+            headers={"Client-Cert": f":{base64.b64encode(der).decode()}:"},
+            timeout=30,
+        )
+
+    async with index_of(populated) as index:
+        for name in CERTIFIED:
+            await give(index, f"cert:dns:{host_of(name)}", RESTRICTED[name])
+    with serving(FixedSettings.model_validate(values)) as server:
+        yield client
+
+
+def host_of(name: str) -> str:
+    return name.replace(" ", "-") + ".example"
+
+
+@pytest.mark.parametrize("caller", CERTIFIED)
+async def test_who_has_a_certificate_is_answered_as_who_has_a_restricted_token(
+    http_with_certificate: Callable[[str], httpx.AsyncClient],
+    tokens: dict[str, str],
+    caller: str,
+) -> None:
+    """But for that it is exchanged for nothing that would be good without it."""
+    async with http_with_certificate(caller) as http:
+        found = await answers_to(http, tokens, "nobody")
+    for route in EXCHANGES:
+        assert found.pop(route) in {403, 404}
+    assert found == {
+        route: row.expected[caller] for route, row in MATRIX.items() if route not in EXCHANGES
+    }
 
 
 async def answers_to(
