@@ -2,7 +2,7 @@
 
 Rules:
 - Which attribute goes into which column is a matter of `app.dicom.attributes` alone.
-- Of several values the first is matched.
+- A column holds the first value that can be matched. Of texts and names the others are kept beside.
 - A value that has no normal form (a date of 99999999) is not matched.
 """
 
@@ -16,6 +16,10 @@ from app.dicom.dataset import Problem
 Json = Mapping[str, Any]
 """A data set in the DICOM JSON model: elements by tag."""
 
+SEVERAL = frozenset(["AE", "CS", "LO", "SH", "PN"])
+"""The VRs of which every value is matched. All columns are of attributes of one value by PS3.6, but
+texts come with more: as soon as there is a backslash in them."""
+
 _SMALLEST, _LARGEST = -(2**31), 2**31 - 1
 
 
@@ -26,17 +30,29 @@ def level_columns(attributes: Json, level: Level) -> tuple[dict[str, Any], list[
     """
     columns: dict[str, Any] = {}
     problems: list[Problem] = []
+    further: dict[str, list[str]] = {}
     for attribute in _MATCHED[level]:
         assert attribute.column is not None
+        element = attributes.get(attribute.tag)
         if attribute.vr == "SQ":
-            columns[attribute.column] = request_attributes(attributes.get(attribute.tag))
+            columns[attribute.column] = request_attributes(element)
             continue
-        value = first_value(attributes.get(attribute.tag))
-        form = None if value is None else _NORMAL[attribute.vr](value)
-        columns[attribute.column] = form
-        if form is None and value not in (None, ""):
+        forms = _forms(attribute.vr, element)
+        columns[attribute.column] = next(iter(forms), None)
+        if attribute.vr in SEVERAL and len(forms) > 1:
+            further[attribute.column] = forms[1:]
+        if not forms and first_value(element) not in (None, ""):
             problems.append(Problem(attribute.tag, f"no {attribute.vr} that can be searched for"))
+    if level is not Level.INSTANCE:
+        columns["further_values"] = further or None
     return columns, problems
+
+
+def _forms(vr: str, element: Mapping[str, Any] | None) -> list[Any]:
+    """The normal forms of the values of an element, each once."""
+    values = (element or {}).get("Value") or []
+    forms = (_NORMAL[vr](value) for value in values if value is not None)
+    return list(dict.fromkeys(form for form in forms if form is not None))
 
 
 def first_value(element: Mapping[str, Any] | None) -> Any:

@@ -86,6 +86,9 @@ MATCHED = Text(collation="C")
 PATTERN_MATCHED = ("patient_name", "patient_id", "accession_number", "study_description")
 """Columns of studies in which viewers look for a text anywhere within."""
 
+FURTHER = "further_values IS NOT NULL"
+"""Of the few rows in which an attribute has several values."""
+
 CHANGE_ORDER = Sequence("change_order", data_type=BigInteger, metadata=SQLModel.metadata)
 """Gives each change its place in the log."""
 
@@ -119,6 +122,7 @@ class Study(SQLModel, table=True):
             postgresql_ops=dict.fromkeys(PATTERN_MATCHED, "gin_trgm_ops"),
         ),
         Index("study_modalities", "modalities", postgresql_using="gin"),
+        Index("study_further", "partition_id", postgresql_where=text(FURTHER)),
         {"postgresql_with": ROOM_FOR_COUNTS},
     )
 
@@ -136,6 +140,8 @@ class Study(SQLModel, table=True):
     study_id: str | None = Field(default=None, sa_type=MATCHED)
     study_description: str | None = Field(default=None, sa_type=MATCHED)
     referring_physician_name: str | None = Field(default=None, sa_type=MATCHED)
+    further_values: dict[str, list[str]] | None = Field(default=None, sa_type=JSONB)
+    """By column, the normal forms of values beyond the first; null, as a rule, for none."""
     labels: list[str] = texts()
     """What administrators have put on it, for grants to name."""
     modalities: list[str] = texts()
@@ -158,6 +164,7 @@ class Series(SQLModel, table=True):
         UniqueConstraint("study_id", "id"),
         Index("series_uid", "partition_id", "series_instance_uid"),
         Index("series_modality", "partition_id", "modality"),
+        Index("series_further", "partition_id", postgresql_where=text(FURTHER)),
         Index(
             "series_requests",
             "request_attributes",
@@ -182,6 +189,8 @@ class Series(SQLModel, table=True):
         sa_type=JSONB, sa_column_kwargs={"server_default": "[]", "nullable": False}
     )
     """Of each item of Request Attributes Sequence, the matched values by tag."""
+    further_values: dict[str, list[str]] | None = Field(default=None, sa_type=JSONB)
+    """By column, the normal forms of values beyond the first; null, as a rule, for none."""
     number_of_instances: int = number(0)
     attributes: bytes = Field(sa_type=LargeBinary)
     """DICOM JSON of the series' attributes, one object, not compressed."""

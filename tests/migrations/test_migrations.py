@@ -142,3 +142,29 @@ async def test_names_are_mended_in_batches(empty_database_url: str) -> None:
     migrate.upgrade(empty_database_url)
     names = "SELECT DISTINCT patient_name FROM study"
     assert await fetch(empty_database_url, names) == ["=ore="]
+
+
+async def test_further_values_of_before_are_found(empty_database_url: str) -> None:
+    migrate.upgrade(empty_database_url, "0016")
+    texts = [
+        '{"00081030":{"vr":"LO","Value":["HEAD","NECK"]},"00100010":{"vr":"PN","Value":'
+        '[{"Alphabetic":"Doe"},{"Alphabetic":"Roe"}]}}',
+        '{"00081030":{"vr":"LO","Value":[null,"NECK","CHEST"]}}',
+        '{"00081030":{"vr":"LO","Value":["one, not two"]},"00100010":{"vr":"PN"}}',
+    ]
+    connection = await asyncpg.connect(empty_database_url)
+    await connection.executemany(
+        "INSERT INTO study (partition_id, study_instance_uid, patient_name, study_description,"
+        " attributes) VALUES (1, $1, '=doe=', 'as it was', $2)",
+        [(f"1.2.{number}", text.encode()) for number, text in enumerate(texts)],
+    )
+    await connection.close()
+    migrate.upgrade(empty_database_url)
+    further = "SELECT further_values::text FROM study ORDER BY study_instance_uid"
+    assert await fetch(empty_database_url, further) == [
+        '{"patient_name": ["=roe="], "study_description": ["NECK"]}',
+        '{"study_description": ["CHEST"]}',
+        None,
+    ]
+    described = "SELECT study_description FROM study ORDER BY study_instance_uid"
+    assert await fetch(empty_database_url, described) == ["HEAD", "NECK", "as it was"]

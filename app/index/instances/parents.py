@@ -93,7 +93,7 @@ async def _studies(
     for instance in instances:
         uid = instance.study_instance_uid
         own = {"partition_id": partition_id, "study_instance_uid": uid}
-        rows.setdefault(uid, {**instance.study, **own})
+        rows.setdefault(uid, {**instance.study, **own, **_as_text(instance.study)})
 
     async def find(uids: Collection[str]) -> dict[str, int]:
         found = await _FIND_STUDIES.fetch(connection, partition_id=partition_id, uids=list(uids))
@@ -130,6 +130,7 @@ async def _series(
         study_id, uid = studies[instance.study_instance_uid], instance.series_instance_uid
         rows[study_id, uid] = {
             **instance.series,
+            **_as_text(instance.series),
             "partition_id": partition_id,
             "study_id": study_id,
             "series_instance_uid": uid,
@@ -148,6 +149,12 @@ async def _series(
     found, made = await find_or_make(rows, find, make)
     ids = {key: row["id"] for key, row in (found | made).items()}
     return ids, {key: row["modality"] for key, row in made.items()}
+
+
+def _as_text(columns: Mapping[str, Any]) -> dict[str, str | None]:
+    """The further values as `rows_into` takes JSON."""
+    further = columns.get("further_values")
+    return {"further_values": None if further is None else dumps(further).decode()}
 
 
 def united(column: ColumnElement[Any], more: ColumnElement[Any]) -> ColumnElement[Any]:

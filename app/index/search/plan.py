@@ -23,7 +23,8 @@ from app.dicom.query import Key, OneOf, Query
 from app.errors import BadRequest, Unavailable
 from app.index.search.by_sound import by_sound, has_sound
 from app.index.search.by_terms import by_terms
-from app.index.search.matching import Form, take_apart
+from app.index.search.further import or_further
+from app.index.search.matching import Form, Parts, take_apart
 from app.index.search.ordering import LEVELS, Rank, checked, order_of
 from app.index.search.statements import Shape
 from app.index.search.values import Wanted
@@ -94,13 +95,16 @@ async def plan_of(connection: Connection, visibility: Visibility, query: Query) 
     unknown = None
     if below or (without_column and not _is_narrow(query)) or any(map(has_sound, query.keys)):
         unknown = await unindexed(connection, visibility, most=MOST_UNINDEXED)
+    in_columns: list[tuple[Key, Parts]] = []
     for key in sorted(query.keys, key=lambda key: key.tag):
         parts = take_apart(key)
         if parts is not None and unknown is not None and has_sound(key):
             parts = await by_sound(connection, visibility, key, unknown)
         if parts is not None:
-            forms.append((level_of(key.tag), parts[0]))
-            values += parts[1]
+            in_columns.append((key, parts))
+    for key, (form, given) in await or_further(connection, visibility, in_columns):
+        forms.append((level_of(key.tag), form))
+        values += given
     looked_at: dict[Level, Sequence[Key]] = {}
     for level, keys in without_column.items():
         decided = False

@@ -57,7 +57,8 @@ POOLS: dict[str, dict[str, Sequence[object]]] = {
         "PatientID": ["P1", "P2", "P12"],
         "StudyDate": DAYS,
         "StudyTime": TIMES,
-        "StudyDescription": TEXTS,
+        "StudyDescription": [*TEXTS, ["C*", "Head"]],
+        "ReferringPhysicianName": ["Dowe^Jan", "Doe^Jane", ["Muller", "Doe^Jane"]],
         "OtherPatientIDs": [["X1", "X2"], "X1", "X3"],
         "PatientWeight": ["70", "70.0", "71.5"],
         "PatientComments": TEXTS,
@@ -73,7 +74,7 @@ POOLS: dict[str, dict[str, Sequence[object]]] = {
         "SeriesTime": TIMES,
         "OperatorsName": NAMES,
         "FrameOfReferenceUID": UIDS,
-        "BodyPartExamined": ["CHEST", "HEAD"],
+        "BodyPartExamined": ["CHEST", "HEAD", ["HEAD", "CHEST"], ["", "HEAD"]],
     },
     "instances": {
         "InstanceNumber": ["1", "2", "10"],
@@ -253,6 +254,7 @@ def query(dice: random.Random) -> tuple[str, list[Asked], Options]:
         name, values = dice.choice(
             [("OtherPatientIDs", ["X1", "X2", "X3"])]
             + [("PatientName", ["Yamada^Tarou", "山田^太郎", "やまだ^たろう"])]
+            + [("BodyPartExamined", ["CHEST", "HEAD", "NECK"])] * (level != "studies")
             + [("ImageType", ["ORIGINAL", "PRIMARY", "OTHER"])] * (level == "instances")
         )
         both = Asked((name,), "\\".join(dice.sample(values, 2)))

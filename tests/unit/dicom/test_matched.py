@@ -67,9 +67,16 @@ def test_an_empty_value_is_no_problem(empty: dict[str, Any]) -> None:
     assert problems == []
 
 
-def test_of_several_values_the_first_is_matched() -> None:
-    columns, _ = level_columns({"00080060": element("CS", "CT", "MR")}, Level.SERIES)
-    assert columns["modality"] == "CT"
+def test_of_several_values_the_first_has_the_column_and_further_texts_are_kept() -> None:
+    several = {
+        "00080060": element("CS", None, "CT", "MR", "CT", "", "SR"),
+        "00200011": element("IS", 1, 2),
+        "0008103E": element("LO", "one", "one"),
+    }
+    columns, _ = level_columns(several, Level.SERIES)
+    assert (columns["modality"], columns["series_number"]) == ("CT", 1)
+    assert columns["further_values"] == {"modality": ["MR", "SR"]}
+    assert level_columns({}, Level.STUDY)[0]["further_values"] is None
 
 
 def test_of_request_attributes_the_matched_ones_are_kept_by_item() -> None:
