@@ -5,10 +5,11 @@ Built once where the program starts and passed in from there; there is no global
 """
 
 import os
+from base64 import b64decode
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -171,6 +172,15 @@ def _safe(address: str | None) -> str | None:
     return address
 
 
+def webhook_key(secret: SecretStr) -> bytes:
+    """The bytes that a secret of Standard Webhooks stands for; none if it is no such secret."""
+    prefix, _, key = secret.get_secret_value().partition("_")
+    try:
+        return b64decode(key, validate=True) if prefix == "whsec" else b""
+    except ValueError:
+        return b""
+
+
 class Oidc(BaseModel):
     """An identity provider whose access tokens are taken besides the archive's own."""
 
@@ -246,6 +256,25 @@ class Emergency(BaseModel):
     """how long one may hold"""
     overrides_per_hour: PositiveInt = 20
     """that one caller may open"""
+    webhook: str | None = None
+    """where it is alerted of each that is opened or ends, by POST"""
+    webhook_secret: SecretStr | None = None
+    """by which that is signed: `whsec_` and 24 to 64 bytes in Base64"""
+
+    _is_private = field_validator("webhook")(_safe)
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _is_secret(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is not None and not 24 <= len(webhook_key(secret)) <= 64:
+            raise ValueError("has to be whsec_ and 24 to 64 bytes in Base64")
+        return secret
+
+    @model_validator(mode="after")
+    def _is_signed(self) -> Self:
+        if self.webhook is not None and self.webhook_secret is None:
+            raise ValueError("webhook needs webhook_secret")
+        return self
 
 
 class Audit(BaseModel):

@@ -14,6 +14,7 @@ REST = "http://terminology.hl7.org/CodeSystem/audit-event-type"
 INTERACTION = "http://hl7.org/fhir/restful-interaction"
 LIFECYCLE = "http://terminology.hl7.org/CodeSystem/iso-21089-lifecycle"
 PARTICIPATION = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
+ACT_REASON = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
 CUSTODIAN = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
 
 
@@ -59,6 +60,8 @@ def dicom(code: str) -> Code:
     return Code(DCM, code, MEANINGS.get(code, code))
 
 
+BREAK_THE_GLASS = Code(ACT_REASON, "BTG", "break the glass")
+"""The purpose of use of what is done through an emergency override."""
 SOURCE, DESTINATION = dicom("110153"), dicom("110152")
 RECIPIENT = Code(PARTICIPATION, "IRCP", "information recipient")
 AUTHOR = Code(PARTICIPATION, "AUT", "author (originator)")

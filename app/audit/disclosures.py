@@ -45,6 +45,8 @@ class Disclosure:
     sop_instance_uid: str | None
     purpose: str | None
     reason: str | None
+    override: str | None
+    """The emergency override through which it was."""
     request: str
     record: str
     """The id of the record in the audit."""
@@ -103,6 +105,7 @@ def _disclosure(record: StoredRecord) -> Disclosure:
         sop_instance_uid=record.sop_instance_uid,
         purpose=record.purpose,
         reason=record.reason,
+        override=None if record.override is None else str(record.override),
         request=request_line(record),
         record=id_of(record),
     )

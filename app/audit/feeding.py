@@ -14,7 +14,8 @@ from collections.abc import Sequence
 import structlog
 
 from app.archive import Archive
-from app.audit.receivers import FhirReceiver, Receiver
+from app.audit.alerts import ALERTS, alert_receiver
+from app.audit.receivers import Receiver, fhir_receiver
 from app.audit.syslog import SyslogReceiver
 from app.index import audit_feeds
 from app.index.audits import StoredRecord
@@ -32,10 +33,17 @@ log = structlog.get_logger()
 class Feed:
     """One feed, in one process."""
 
-    def __init__(self, archive: Archive, name: str, receiver: Receiver) -> None:
+    def __init__(
+        self,
+        archive: Archive,
+        name: str,
+        receiver: Receiver,
+        subtypes: Sequence[str] | None = None,
+    ) -> None:
         self._archive = archive
         self._name = name
         self._receiver = receiver
+        self._subtypes = subtypes
         self._holder = secrets.token_hex(8)
         self._failures = 0
         self._task = asyncio.create_task(self._run())
@@ -63,10 +71,12 @@ class Feed:
     async def _turn(self) -> float:
         """Send a batch, if it is ours to send and there is one; seconds to wait then."""
         async with self._archive.writing() as connection:
-            if not await audit_feeds.hold(connection, self._name, self._holder, LEASE_SECONDS):
+            if not await audit_feeds.hold(
+                connection, self._name, self._holder, LEASE_SECONDS, self._subtypes
+            ):
                 self._failures = 0
                 return IDLE_SECONDS
-            records = await audit_feeds.unsent(connection, self._name, EACH)
+            records = await audit_feeds.unsent(connection, self._name, EACH, self._subtypes)
         if not records:
             return IDLE_SECONDS
         sent = await self._receiver.send(records)
@@ -90,12 +100,19 @@ def feeds(archive: Archive) -> list[Feed]:
     """Those of the settings, begun."""
     settings, source = archive.settings.audit, archive.settings.audit_source
     destinations = Destinations.of(archive.settings)
-    receivers: dict[str, Receiver] = {}
+    emergency = archive.settings.emergency
+    begun = []
     if settings.syslog is not None:
-        receivers["syslog"] = SyslogReceiver(settings.syslog, settings, source, destinations)
+        syslog = SyslogReceiver(settings.syslog, settings, source, destinations)
+        begun.append(Feed(archive, "syslog", syslog))
     if settings.fhir is not None:
-        receivers["fhir"] = FhirReceiver(settings.fhir, settings, source, destinations)
-    return [Feed(archive, name, receiver) for name, receiver in receivers.items()]
+        fhir = fhir_receiver(settings.fhir, settings, source, destinations)
+        begun.append(Feed(archive, "fhir", fhir))
+    if emergency.webhook is not None and emergency.webhook_secret is not None:
+        secret = emergency.webhook_secret
+        alerts = alert_receiver(emergency.webhook, secret, settings, source, destinations)
+        begun.append(Feed(archive, "alerts", alerts, tuple(ALERTS)))
+    return begun
 
 
 def _reached(records: Sequence[StoredRecord]) -> dict[int, int]:

@@ -14,6 +14,7 @@ from base64 import b64encode
 from typing import Any
 
 from app.audit.codes import (
+    BREAK_THE_GLASS,
     DESTINATION,
     OUTCOMES,
     PATTERNS,
@@ -61,8 +62,8 @@ def audit_event_of(record: StoredRecord, source: str) -> Json:
         "outcome": str(record.outcome),
         "outcomeDesc": f"{OUTCOMES.get(record.outcome, '')}: HTTP status {record.status}",
     }
-    if record.purpose or record.reason:
-        event["purposeOfEvent"] = [_purpose(record)]
+    if purpose := _purpose(record):
+        event["purposeOfEvent"] = [purpose]
     event["agent"] = _agents(record, source)
     event["source"] = {
         "observer": _observer(source),
@@ -93,8 +94,10 @@ def _concept(code: Code) -> Json:
 
 
 def _purpose(record: StoredRecord) -> Json:
+    """What the caller was there for, and why; nothing if neither is known."""
+    purpose = {} if record.override is None else _concept(BREAK_THE_GLASS)
     told = [text for text in (record.purpose, record.reason) if text]
-    return {"text": ": ".join(told)}
+    return purpose | {"text": ": ".join(told)} if told else purpose
 
 
 def _observer(source: str) -> Json:
@@ -127,8 +130,11 @@ def _agents(record: StoredRecord, source: str) -> list[Json]:
             "who": {"identifier": {"value": record.principal}},
             "requestor": True,
         }
-        if record.purpose:
-            told["purposeOfUse"] = [{"text": record.purpose}]
+        purposes = [{"text": record.purpose}] if record.purpose else []
+        if record.override is not None:
+            purposes.append(_concept(BREAK_THE_GLASS))
+        if purposes:
+            told["purposeOfUse"] = purposes
         agents.append(told)
     return agents
 
@@ -140,6 +146,9 @@ def _entities(record: StoredRecord) -> list[Json]:
         entities.append(_entity("2", "System Object", "24", "Query") | _query(record))
     elif data := _data(record):
         entities.append(data)
+    if record.override is not None:
+        detail = {"type": "Emergency Override", "valueString": str(record.override)}
+        entities[0].setdefault("detail", []).append(detail)
     if record.patient_id is not None:
         patient = {"type": "Patient", "identifier": patient_identifier(record)}
         entities.append(_entity("1", "Person", "1", "Patient") | {"what": patient})

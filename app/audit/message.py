@@ -7,7 +7,7 @@ series asked for in its detail, the patient by ID, and the query. There are no n
 from base64 import b64encode
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-from app.audit.codes import DCM, DESTINATION, MEANINGS, OUTCOMES, PATTERNS, SOURCE
+from app.audit.codes import BREAK_THE_GLASS, DCM, DESTINATION, MEANINGS, OUTCOMES, PATTERNS, SOURCE
 from app.audit.event import EventId
 from app.audit.telling import id_of, instant, request_line
 from app.index.audits import StoredRecord
@@ -32,7 +32,9 @@ def message_of(record: StoredRecord, source: str) -> bytes:
     elif record.study_instance_uid is not None:
         _study(message, record)
     if record.patient_id is not None:
-        _patient(message, record)
+        patient = _patient(message, record)
+        if record.override is not None and record.study_instance_uid is None:
+            _details(patient, record)
     text: bytes = tostring(message, encoding="utf-8", xml_declaration=True)
     return text
 
@@ -97,20 +99,24 @@ def _query(message: Element, record: StoredRecord) -> None:
     _details(query, record)
 
 
-def _patient(message: Element, record: StoredRecord) -> None:
+def _patient(message: Element, record: StoredRecord) -> Element:
     issuer = f"^^^{record.issuer_of_patient_id}" if record.issuer_of_patient_id else ""
     patient = _object(message, f"{record.patient_id}{issuer}", PERSON, PATIENT)
     _code(patient, "ParticipantObjectIDTypeCode", "2")
     SubElement(patient, "ParticipantObjectName").text = ""
+    return patient
 
 
 def _details(thing: Element, record: StoredRecord) -> None:
+    overrides = record.override is not None
+    purposes = [record.purpose, BREAK_THE_GLASS.code if overrides else None]
     told = {
         "Series Instance UID": record.series_instance_uid,
         "SOP Instance UID": record.sop_instance_uid,
         "Request ID": record.request_id,
         "Record": id_of(record),
-        "Purpose of Use": record.purpose,
+        "Purpose of Use": ", ".join(purpose for purpose in purposes if purpose),
+        "Emergency Override": str(record.override) if overrides else None,
     }
     for name, value in told.items():
         if value:

@@ -6,7 +6,7 @@ does not tell of is sent again, so that it may come twice, and is never lost or 
 
 import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -41,6 +41,10 @@ class Receiver(Protocol):
         """Let go of connections."""
 
 
+Form = Callable[[StoredRecord], tuple[bytes, Mapping[str, str]]]
+"""Makes of a record the body and the headers of a request."""
+
+
 def tls_of(settings: Audit) -> ssl.SSLContext:
     """Whom we believe, and who we are."""
     context = ssl.create_default_context(cafile=settings.authorities)
@@ -50,20 +54,13 @@ def tls_of(settings: Audit) -> ssl.SSLContext:
     return context
 
 
-class FhirReceiver:
-    """A FHIR server, to which each record is posted as an AuditEvent (ITI-20, RESTful)."""
+class HttpReceiver:
+    """A server to which each record is posted by itself, in a form of its own."""
 
-    def __init__(self, base: str, settings: Audit, source: str, destinations: Destinations) -> None:
-        token = settings.fhir_token
-        bearer = {"Authorization": f"Bearer {token.get_secret_value()}"} if token else {}
-        self._address = base.rstrip("/") + "/AuditEvent"
-        self._source = source
-        self._http = client(
-            destinations,
-            seconds=SEND_SECONDS * 2,
-            tls=tls_of(settings),
-            headers=bearer | {"Content-Type": MEDIA_TYPE, "Prefer": "return=minimal"},
-        )
+    def __init__(self, http: httpx.AsyncClient, address: str, form: Form) -> None:
+        self._http = http
+        self._address = address
+        self._form = form
 
     async def send(self, records: Sequence[StoredRecord]) -> Sent:
         """One request each; another answer than success stops it."""
@@ -71,10 +68,10 @@ class FhirReceiver:
         for number, record in enumerate(records):
             if number and time.monotonic() > until:
                 return Sent(number)
-            event = audit_event_of(record, self._source)
+            content, headers = self._form(record)
             try:
                 async with self._http.stream(
-                    "POST", self._address, content=orjson.dumps(event)
+                    "POST", self._address, content=content, headers=headers
                 ) as answer:
                     if not answer.is_success:
                         return Sent(number, f"answered with HTTP status {answer.status_code}")
@@ -87,3 +84,22 @@ class FhirReceiver:
     async def close(self) -> None:
         """Close the connections."""
         await self._http.aclose()
+
+
+def fhir_receiver(
+    base: str, settings: Audit, source: str, destinations: Destinations
+) -> HttpReceiver:
+    """A FHIR server, to which each record is posted as an AuditEvent (ITI-20, RESTful)."""
+    token = settings.fhir_token
+    bearer = {"Authorization": f"Bearer {token.get_secret_value()}"} if token else {}
+    http = client(
+        destinations,
+        seconds=SEND_SECONDS * 2,
+        tls=tls_of(settings),
+        headers=bearer | {"Content-Type": MEDIA_TYPE, "Prefer": "return=minimal"},
+    )
+
+    def form(record: StoredRecord) -> tuple[bytes, Mapping[str, str]]:
+        return orjson.dumps(audit_event_of(record, source)), {}
+
+    return HttpReceiver(http, base.rstrip("/") + "/AuditEvent", form)

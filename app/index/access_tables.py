@@ -21,6 +21,11 @@ class Audit(SQLModel, table=True):
         _found_by("principal"),
         _found_by("patient_id"),
         _found_by("study_instance_uid"),
+        Index(
+            "audit_subtype",
+            *("partition_id", "subtype", "sequence"),
+            postgresql_where=text("subtype IS NOT NULL"),
+        ),
     )
 
     partition_id: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})

@@ -3,9 +3,11 @@
 The audit is its own outbox. The records of a partition are committed in the order of their numbers
 (see `app.index.audits`), so that one number tells what has been sent of it. One process at a time
 holds a feed, by a lease on the clock of the database; only it moves the numbers, and never back.
+
+A feed sends all there is, or what has gone well of some subtypes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -16,14 +18,16 @@ _PARTITIONS = 8
 """Whose records are sent together; those that have waited longest come first."""
 
 _HOLD = """
-INSERT INTO audit_feed AS feed (name, holder, held_until)
-VALUES ($1, $2, now() + make_interval(secs => $3))
-ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, held_until = excluded.held_until
+INSERT INTO audit_feed AS feed (name, holder, held_until, subtypes)
+VALUES ($1, $2, now() + make_interval(secs => $3), $4)
+ON CONFLICT (name) DO UPDATE SET
+    holder = excluded.holder, held_until = excluded.held_until, subtypes = excluded.subtypes
 WHERE feed.holder = excluded.holder OR feed.held_until IS NULL OR feed.held_until < now()
 RETURNING true
 """
+_RECORD = ", ".join(f"audit.{name.strip()}" for name in STORED.split(","))
 _UNSENT = f"""
-SELECT {", ".join(f"audit.{name.strip()}" for name in STORED.split(","))}
+SELECT {_RECORD}
 FROM (
     SELECT partition_id, coalesce(place.sequence, 0) AS sequence
     FROM audit_chain
@@ -33,6 +37,18 @@ FROM (
 ) AS behind CROSS JOIN LATERAL (
     SELECT * FROM audit
     WHERE partition_id = behind.partition_id AND sequence > behind.sequence
+    ORDER BY sequence LIMIT $2
+) AS audit
+ORDER BY audit.partition_id, audit.sequence
+"""
+_UNSENT_OF_SUBTYPES = f"""
+SELECT {_RECORD}
+FROM audit_chain
+LEFT JOIN (SELECT * FROM audit_feed_place WHERE feed = $1) AS place USING (partition_id)
+CROSS JOIN LATERAL (
+    SELECT * FROM audit
+    WHERE partition_id = audit_chain.partition_id AND subtype = ANY ($3::text[]) AND outcome = 0
+        AND sequence > coalesce(place.sequence, 0)
     ORDER BY sequence LIMIT $2
 ) AS audit
 ORDER BY audit.partition_id, audit.sequence
@@ -64,6 +80,13 @@ FROM audit_feed AS feed LEFT JOIN LATERAL (
         ), 0)
         ORDER BY sequence LIMIT 1
     ) AS first
+    WHERE feed.subtypes IS NULL
+  UNION ALL
+    SELECT count(*), min(audit.at)
+    FROM audit
+    LEFT JOIN (SELECT * FROM audit_feed_place WHERE feed = feed.name) AS place USING (partition_id)
+    WHERE audit.subtype = ANY (feed.subtypes) AND audit.outcome = 0
+        AND audit.sequence > coalesce(place.sequence, 0)
 ) AS behind ON true
 GROUP BY feed.name ORDER BY feed.name
 """
@@ -84,9 +107,18 @@ class Lag:
     """When the oldest of them was written."""
 
 
-async def hold(connection: Connection, feed: str, holder: str, seconds: float) -> bool:
-    """Whether the feed is the holder's for so many seconds: nobody else holds it."""
-    return bool(await connection.fetchval(_HOLD, feed, holder, seconds))
+async def hold(
+    connection: Connection,
+    feed: str,
+    holder: str,
+    seconds: float,
+    subtypes: Sequence[str] | None = None,
+) -> bool:
+    """Whether the feed is the holder's for so many seconds: nobody else holds it.
+
+    `subtypes`: those that it sends; None for all records.
+    """
+    return bool(await connection.fetchval(_HOLD, feed, holder, seconds, subtypes))
 
 
 async def release(connection: Connection, feed: str, holder: str) -> None:
@@ -96,9 +128,15 @@ async def release(connection: Connection, feed: str, holder: str) -> None:
     )
 
 
-async def unsent(connection: Connection, feed: str, each: int) -> list[StoredRecord]:
+async def unsent(
+    connection: Connection, feed: str, each: int, subtypes: Sequence[str] | None = None
+) -> list[StoredRecord]:
     """What is to be sent next, so many of a partition at most, each partition's in its order."""
-    return [StoredRecord(*row) for row in await connection.fetch(_UNSENT, feed, each)]
+    if subtypes is None:
+        rows = await connection.fetch(_UNSENT, feed, each)
+    else:
+        rows = await connection.fetch(_UNSENT_OF_SUBTYPES, feed, each, subtypes)
+    return [StoredRecord(*row) for row in rows]
 
 
 async def advance(

@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from sqlalchemy import BigInteger, Text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import Field, SQLModel
 
 from app.index.columns import moment, now
@@ -20,6 +21,8 @@ class AuditFeed(SQLModel, table=True):
     sent_at: datetime | None = moment()
     failing_since: datetime | None = moment()
     failure: str | None = Field(default=None, sa_type=Text)
+    subtypes: list[str] | None = Field(default=None, sa_type=ARRAY(Text))
+    """Of what it sends, which are records of what went well; null for all there is."""
 
 
 class AuditFeedPlace(SQLModel, table=True):

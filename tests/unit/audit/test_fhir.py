@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from fhir.resources.R4B.auditevent import AuditEvent
 
-from app.audit.codes import PATTERNS
+from app.audit.codes import ACT_REASON, PATTERNS
 from app.audit.event import Action, EventId, Outcome
 from app.audit.fhir import audit_event_of
 from app.index.audits import StoredRecord
@@ -121,6 +121,21 @@ def test_security_events_keep_their_codes_of_dicom() -> None:
     assert (made["type"]["system"], made["type"]["code"]) == (DCM, "110113")
     assert made["subtype"][0]["display"] == "Emergency Override Started"
     assert made["purposeOfEvent"] == [{"text": "no pulse"}]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [{}, {"event": "110112", "action": "E"}, {"event": "110113", "study_instance_uid": None}],
+    ids=str,
+)
+def test_what_an_override_opened_is_told_from_the_rest(kind: dict[str, Any]) -> None:
+    code = {"system": ACT_REASON, "code": "BTG", "display": "break the glass"}
+    made = told(record(override=17, purpose="TREAT", **kind))
+    assert made["purposeOfEvent"] == [{"coding": [code], "text": "TREAT"}]
+    user = next(agent for agent in made["agent"] if "purposeOfUse" in agent)
+    assert user["purposeOfUse"] == [{"text": "TREAT"}, {"coding": [code]}]
+    assert {"type": "Emergency Override", "valueString": "17"} in made["entity"][0]["detail"]
+    assert "purposeOfEvent" not in told(record(**kind))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from base64 import b64decode
 from pathlib import Path
+from typing import Any
 
 import pytest
 from lxml import etree
@@ -43,6 +44,22 @@ def test_who_what_and_whose_are_told() -> None:
     assert message.xpath(f"{objects}/@ParticipantObjectID") == ["1.2.3", "P1^^^1.2.40"]
     (uid,) = message.xpath(f"{objects}/ParticipantObjectDetail[@type='SOP Instance UID']/@value")
     assert b64decode(uid) == b"1.2.3.4.5"
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [{}, {"event": "110112", "action": "E"}, {"event": "110113", "study_instance_uid": None}],
+    ids=str,
+)
+def test_what_an_override_opened_is_told_from_the_rest(kind: dict[str, Any]) -> None:
+    def detail(of: StoredRecord, name: str) -> list[bytes]:
+        return [b64decode(v) for v in told(of).xpath(f"//*[@type='{name}']/@value")]
+
+    through = record(override=17, **kind)
+    assert detail(through, "Emergency Override") == [b"17"]
+    assert detail(through, "Purpose of Use") == [b"BTG"]
+    assert detail(record(override=17, purpose="TREAT", **kind), "Purpose of Use") == [b"TREAT, BTG"]
+    assert detail(record(**kind), "Emergency Override") == []
 
 
 def test_a_query_is_told_as_it_was_recorded() -> None:
