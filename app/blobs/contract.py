@@ -13,7 +13,11 @@ from app.errors import ArchiveError, Unavailable
 from app.span import Span
 
 CHUNK = 1024 * 1024
-"""Bytes of one piece of a stream: large enough that the event loop is not the limit."""
+"""Bytes that are read at once."""
+
+PIECE = 256 * 1024
+"""Bytes of one piece of a stream: large enough that the event loop is not the limit, and no larger,
+since four of them wait where an answer is not being taken."""
 
 
 class BlobExists(ArchiveError):
@@ -74,7 +78,7 @@ class BlobStore(Protocol):
         ...
 
     def stream(self, key: str, span: Span) -> AsyncIterator[bytes]:
-        """The bytes of `span` in pieces of at most `CHUNK`, read as they are asked for.
+        """The bytes of `span` in pieces of at most `PIECE`, read as they are asked for.
 
         Raises as `read` does, at the first piece if the blob is missing; a stream that ends early
         raises instead of ending as if it were whole.

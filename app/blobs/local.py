@@ -26,6 +26,7 @@ from pathlib import Path
 
 from app.blobs.contract import (
     CHUNK,
+    PIECE,
     BlobExists,
     BlobInfo,
     BlobMissing,
@@ -70,8 +71,8 @@ class LocalBlobs:
 
     async def stream(self, key: str, span: Span) -> AsyncIterator[bytes]:
         file = self._open(key, span)
-        for offset in range(span.offset, span.end, CHUNK):
-            yield await _read(file, Span(offset, min(CHUNK, span.end - offset)))
+        for offset in range(span.offset, span.end, PIECE):
+            yield await _read(file, Span(offset, min(PIECE, span.end - offset)))
 
     async def size(self, key: str) -> int:
         with _errors_translated(key):

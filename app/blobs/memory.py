@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 
-from app.blobs.contract import CHUNK, BlobExists, BlobInfo, BlobMissing, Upload
+from app.blobs.contract import PIECE, BlobExists, BlobInfo, BlobMissing, Upload
 from app.blobs.keys import checked
 from app.span import Span
 
@@ -24,8 +24,8 @@ class MemoryBlobs:
 
     async def stream(self, key: str, span: Span) -> AsyncIterator[bytes]:
         data = memoryview(self._cut(key, span))
-        for start in range(0, len(data), CHUNK):
-            yield bytes(data[start : start + CHUNK])
+        for start in range(0, len(data), PIECE):
+            yield bytes(data[start : start + PIECE])
 
     async def size(self, key: str) -> int:
         return len(self._bytes(key))

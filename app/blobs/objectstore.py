@@ -23,6 +23,7 @@ from obstore.store import ObjectStore
 
 from app.blobs.contract import (
     CHUNK,
+    PIECE,
     BlobExists,
     BlobInfo,
     BlobMissing,
@@ -68,8 +69,8 @@ class ObjectStoreBlobs:
             if not data:
                 raise BlobsUnavailable(f"The stream of blob {key} ended early.")
             received += len(data)
-            for start in range(0, len(data), CHUNK):
-                yield bytes(data[start : start + CHUNK])
+            for start in range(0, len(data), PIECE):
+                yield bytes(data[start : start + PIECE])
 
     async def size(self, key: str) -> int:
         return await self._run(self._size, checked(key))
@@ -154,7 +155,7 @@ class ObjectStoreBlobs:
             raise
         if span.end > answer.meta["size"]:
             raise _too_short(key, answer.meta["size"], span)
-        return iter(answer.stream(min_chunk_size=CHUNK))
+        return iter(answer.stream(min_chunk_size=PIECE))
 
     def _size(self, key: str) -> int:
         return obstore.head(self._store, key)["size"]

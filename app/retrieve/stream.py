@@ -1,7 +1,7 @@
 """The bytes of a plan, read in pieces and brought into the form in which they are sent.
 
 Rules:
-- No connection to the database is held here, and of each part no more than three pieces of 1 MiB.
+- No connection to the database is held here, and of each part no more than three pieces.
 - What is small is read at once; adjacent spans are read together, others side by side.
 - Bytes that fail to come raise, and so do those of a whole instance that are not what was stored: a
   body never ends as if it were whole. A frame has no hash of its own.

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from app.blobs.contract import CHUNK, BlobExists, BlobMissing, BlobStore
+from app.blobs.contract import CHUNK, PIECE, BlobExists, BlobMissing, BlobStore
 from app.blobs.keys import fresh_stem
 from app.blobs.spool import Spool
 from app.span import Span
@@ -191,7 +191,7 @@ class BlobStoreContract:
             await store.put(key, upload)
             digest = hashlib.sha256()
             async for piece in store.stream(key, Span(0, LARGE_BYTES)):
-                assert len(piece) <= CHUNK
+                assert len(piece) <= PIECE
                 digest.update(piece)
             assert digest.digest() == upload.sha256
             assert memory_peak() - before < self.large_may_cost()
@@ -206,7 +206,7 @@ class BlobStoreContract:
     ) -> None:
         await store.put(key, spooled(bytes(3 * CHUNK)))
         stream = store.stream(key, Span(0, 3 * CHUNK))
-        assert await anext(stream) == bytes(CHUNK)
+        assert await anext(stream) == bytes(PIECE)
         await stream.aclose()  # type: ignore[attr-defined]  # every stream here is a generator
         assert await store.size(key) == 3 * CHUNK
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.blobs.contract import BlobMissing, BlobsFull, BlobStore, BlobsUnavailable
+from app.blobs.contract import PIECE, BlobMissing, BlobsFull, BlobStore, BlobsUnavailable
 from app.blobs.keys import fresh_stem
 from app.blobs.local import LocalBlobs
 from app.span import Span
@@ -99,7 +99,7 @@ class TestLocalBlobs(BlobStoreContract):
         await store.put("p1/key", spooled(bytes(size)))
         stream = store.stream("p1/key", Span(0, size))
         await anext(stream)
-        os.truncate(tmp_path / "blobs/p1/key", 1024 * 1024 + 5)
+        os.truncate(tmp_path / "blobs/p1/key", PIECE + 5)
         with pytest.raises(BlobMissing):
             await anext(stream)
 

@@ -198,7 +198,7 @@ async def run(archive: Archive, gigabytes: float, count: int, seconds: float) ->
             CONCURRENT * 16,
             lambda: many_stores(archive, 256 * MIB),
         ),
-        (f"{READERS} slow readers", 1024, lambda: slow_readers(archive, url, seconds)),
+        (f"{READERS} slow readers", 384, lambda: slow_readers(archive, url, seconds)),
     ]
     good = True
     for name, most, work in loads:
