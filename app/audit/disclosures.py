@@ -1,8 +1,7 @@
 """Who has seen what of a patient: when, from where and why, for the patient who asks.
 
-It lists what was read of one patient's studies, and searches for this patient or one of the
-studies, as far as they were answered. What a search for something else has listed is not in the
-audit patient by patient, and so not here either.
+It lists what was read of one patient's studies, and the searches that were for this patient or had
+one of the studies on the page that was answered.
 """
 
 import csv

@@ -11,27 +11,32 @@
     GET     /fhir/AuditEvent..., /audit/...    110101  Audit Log Used                R
     /shares..., /overrides...                  110113  Security Alert                C R D
     /share/...                                 110114  User Authentication           E
+    ... its page, when it shows images         110112  Query                         E
     answered with 401                          110114  User Authentication           E
     answered with 403                          110113  Security Alert                E
     anything else                              110100  Application Activity          E
 
 All of it is read from the request itself, so that no route can forget to tell; what only the body
-says, a room adds to the request's `Note`. Whose the study is, `app.audit.trail` adds.
+or the answer says, a room adds to the request's `Note`. Whose the study is, `app.audit.trail` adds.
+
+What was about several studies leaves a record of each. A list of results leaves one record, which
+names the patients on it.
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import IntEnum, StrEnum
-from urllib.parse import parse_qsl, quote
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
 
+from app.audit.queries import plain, query_told, without_tokens
 from app.dicom import normal
-from app.dicom.dictionary import tag_of, vr_of
 
 NOBODY = 0
 """The partition of records of callers whom nobody knows."""
 PATH_CHARACTERS = 1024
-QUERY_CHARACTERS = 4096
 
 
 class EventId(StrEnum):
@@ -66,6 +71,14 @@ class Outcome(IntEnum):
     SERIOUS_FAILURE = 8
 
 
+class Objects(NamedTuple):
+    """A study, as far as it was one a series of it, and an instance of that."""
+
+    study_instance_uid: str
+    series_instance_uid: str | None = None
+    sop_instance_uid: str | None = None
+
+
 @dataclass(slots=True)
 class Note:
     """What is known of a request while it is at work; a room writes into `request.state.audit`."""
@@ -87,6 +100,20 @@ class Note:
     """What the query would say, of a request whose body says it."""
     recorded: bool = False
     """Whether a room has written the record, in one transaction with what it tells of."""
+    others: Sequence[Objects] = ()
+    """More studies that it is about: each has a record of its own."""
+    listed: Sequence[tuple[str, str]] = ()
+    """Whose data a list of results shows: Patient IDs with their issuers, empty for none."""
+
+    def is_about(self, objects: Sequence[Objects]) -> None:
+        """Note what was done to objects of several studies, or of one."""
+        if objects:
+            first, *self.others = objects
+            self.study_instance_uid, self.series_instance_uid, self.sop_instance_uid = first
+
+    def lists(self, patients: Iterable[tuple[str | None, str | None]]) -> None:
+        """Note of whose data results are shown, each by Patient ID and issuer; None for none."""
+        self.listed = sorted({(patient, issuer or "") for patient, issuer in patients if patient})
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +148,8 @@ class AuditEvent:
     reason: str | None = None
     override: int | None = None
     """The emergency override that is opened or ended, or through which something was seen."""
+    patients: Sequence[Mapping[str, str]] | None = None
+    """Instead of one patient several, each by `id` and `issuer`, which is empty for none."""
 
 
 _OBJECT = re.compile(
@@ -154,21 +183,6 @@ _IDENTIFYING = {
 }
 _MOST_KEYS = 256
 IDENTIFIER_CHARACTERS = 64
-
-_TOKEN = re.compile(r"hilum_[A-Za-z0-9_-]+")
-
-_FREE_OF_NAMES = frozenset(
-    {
-        *("accept", "charset", "duplicates", "limit", "offset", "includefield"),
-        *("fuzzymatching", "emptyvaluematching", "multiplevaluematching"),
-        *("annotation", "iccprofile", "quality", "viewport", "window"),
-        *("requesttype", "studyuid", "seriesuid", "objectuid", "contenttype", "transfersyntax"),
-        *("framenumber", "region", "imagequality", "anonymize"),
-        *("presentationuid", "presentationseriesuid"),
-    }
-)
-"""Parameters that are no attributes, and whose values tell nothing of a person."""
-_VRS_WITH_NAMES = frozenset({"PN", "LT", "ST", "UC", "UR", "UT"})
 
 
 def note_of(method: str, path: str) -> Note:
@@ -246,19 +260,33 @@ def audit_event(
         principal=principal,
         client_address=client_address,
         method=method,
-        path=_plain(without_tokens(_LINK.sub(_LINKS + "*", path)), PATH_CHARACTERS),
-        query=note.told or _query_told(query),
+        path=plain(without_tokens(_LINK.sub(_LINKS + "*", path)), PATH_CHARACTERS),
+        query=note.told or query_told(query),
         status=status,
         study_instance_uid=note.study_instance_uid,
         series_instance_uid=note.series_instance_uid,
         sop_instance_uid=note.sop_instance_uid,
         subtype=note.subtype,
-        patient_id=note.patient_id,
-        issuer_of_patient_id=note.issuer_of_patient_id,
+        **_whose(note),
         purpose=purpose,
-        reason=_plain(note.reason, REASON_CHARACTERS) if note.reason else None,
+        reason=plain(note.reason, REASON_CHARACTERS) if note.reason else None,
         override=note.override,
     )
+
+
+def of_each_study(event: AuditEvent, note: Note) -> list[AuditEvent]:
+    """The record of a request, and one more for each other study that it was about."""
+    return [event, *(replace(event, **objects._asdict()) for objects in note.others)]
+
+
+def _whose(note: Note) -> dict[str, Any]:
+    """The one patient, or the several ones whose data is listed."""
+    if len(note.listed) > 1:
+        return {"patients": [{"id": id_, "issuer": issuer} for id_, issuer in note.listed]}
+    if note.listed:
+        patient_id, issuer = note.listed[0]
+        return {"patient_id": patient_id, "issuer_of_patient_id": issuer or None}
+    return {"patient_id": note.patient_id, "issuer_of_patient_id": note.issuer_of_patient_id}
 
 
 def _note_what_is_matched(note: Note, query: bytes) -> None:
@@ -280,10 +308,6 @@ def identifier(text: str) -> str | None:
     return normal.text(text[:IDENTIFIER_CHARACTERS]) if text.isprintable() else None
 
 
-def _query_told(query: bytes) -> str | None:
-    return without_tokens(without_names(query.decode("latin-1"))) if query else None
-
-
 def outcome_of(status: int) -> Outcome:
     """How a request ended that was answered with this HTTP status."""
     if status < 400:
@@ -291,31 +315,3 @@ def outcome_of(status: int) -> Outcome:
     if status in {401, 403} or status >= 500:
         return Outcome.SERIOUS_FAILURE
     return Outcome.MINOR_FAILURE
-
-
-def without_names(query: str) -> str:
-    """The query with the values left out that may name a person, or that nothing is known of."""
-    told = [
-        f"{quote(key[:64])}={quote(value, safe='*,:') if _may_be_kept(key) else ''}"
-        for key, value in parse_qsl(query, keep_blank_values=True)
-    ]
-    return "&".join(told)[:QUERY_CHARACTERS]
-
-
-def without_tokens(text: str) -> str:
-    """The text without tokens of ours that somebody has put where none belongs."""
-    return _TOKEN.sub("hilum_...", text) if "hilum_" in text else text
-
-
-def _may_be_kept(key: str) -> bool:
-    if key.lower() in _FREE_OF_NAMES:
-        return True
-    tag = tag_of(key.rpartition(".")[2])
-    vr = vr_of(tag) if tag else None
-    return vr is not None and vr not in _VRS_WITH_NAMES
-
-
-def _plain(text: str, characters: int) -> str:
-    """The text cut short, and without characters that a database or a terminal would mind."""
-    text = text[:characters]
-    return text if text.isprintable() else ascii(text)[1:-1]

@@ -25,7 +25,7 @@ from app.audit.codes import (
     type_of,
 )
 from app.audit.event import EventId
-from app.audit.telling import id_of, instant, request_line
+from app.audit.telling import id_of, instant, patients_of, request_line
 from app.dicom.uids import valid_uid
 from app.index.audits import StoredRecord
 
@@ -149,8 +149,8 @@ def _entities(record: StoredRecord) -> list[Json]:
     if record.override is not None:
         detail = {"type": "Emergency Override", "valueString": str(record.override)}
         entities[0].setdefault("detail", []).append(detail)
-    if record.patient_id is not None:
-        patient = {"type": "Patient", "identifier": patient_identifier(record)}
+    for patient_id, issuer in patients_of(record):
+        patient = {"type": "Patient", "identifier": patient_identifier(patient_id, issuer)}
         entities.append(_entity("1", "Person", "1", "Patient") | {"what": patient})
     request_id = Code(REQUEST_ID, "XrequestId", "X-Request-Id")
     entities.append(
@@ -190,10 +190,10 @@ def _data(record: StoredRecord) -> Json | None:
     return entity | {"what": study, "detail": detail}
 
 
-def patient_identifier(record: StoredRecord) -> Json:
+def patient_identifier(patient_id: str, issuer: str | None) -> Json:
     """The Patient ID with its issuer."""
-    identifier: Json = {"value": record.patient_id}
-    if issuer := record.issuer_of_patient_id:
+    identifier: Json = {"value": patient_id}
+    if issuer:
         system = system_of(issuer)
         identifier |= {"system": system} if system else {"assigner": {"display": issuer}}
     return identifier

@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 
 from app.audit.codes import BREAK_THE_GLASS, DCM, DESTINATION, MEANINGS, OUTCOMES, PATTERNS, SOURCE
 from app.audit.event import EventId
-from app.audit.telling import id_of, instant, request_line
+from app.audit.telling import id_of, instant, patients_of, request_line
 from app.index.audits import StoredRecord
 
 APPLICATION_SERVER = "4"
@@ -31,9 +31,13 @@ def message_of(record: StoredRecord, source: str) -> bytes:
         _query(message, record)
     elif record.study_instance_uid is not None:
         _study(message, record)
-    if record.patient_id is not None:
-        patient = _patient(message, record)
-        if record.override is not None and record.study_instance_uid is None:
+    for patient_id, issuer in patients_of(record):
+        patient = _patient(message, patient_id, issuer)
+        if (
+            record.override is not None
+            and record.study_instance_uid is None
+            and not record.patients
+        ):
             _details(patient, record)
     text: bytes = tostring(message, encoding="utf-8", xml_declaration=True)
     return text
@@ -99,9 +103,9 @@ def _query(message: Element, record: StoredRecord) -> None:
     _details(query, record)
 
 
-def _patient(message: Element, record: StoredRecord) -> Element:
-    issuer = f"^^^{record.issuer_of_patient_id}" if record.issuer_of_patient_id else ""
-    patient = _object(message, f"{record.patient_id}{issuer}", PERSON, PATIENT)
+def _patient(message: Element, patient_id: str, issuer: str | None) -> Element:
+    told = f"{patient_id}^^^{issuer}" if issuer else patient_id
+    patient = _object(message, told, PERSON, PATIENT)
     _code(patient, "ParticipantObjectIDTypeCode", "2")
     SubElement(patient, "ParticipantObjectName").text = ""
     return patient

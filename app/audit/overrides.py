@@ -79,7 +79,7 @@ _SEEING = frozenset({EventId.INSTANCES_ACCESSED, EventId.INSTANCES_TRANSFERRED, 
 def through(event: AuditEvent, opened: Sequence[Override]) -> AuditEvent:
     """The record with the last of what is open to its caller that covers what was seen.
 
-    A search that is for no one study or patient is covered by each of them.
+    A search that is for no one study or patient, and has found none, is covered by each of them.
     """
     if event.outcome != Outcome.SUCCESS or event.event not in _SEEING:
         return event
@@ -92,6 +92,9 @@ def through(event: AuditEvent, opened: Sequence[Override]) -> AuditEvent:
 def _covers(override: Override, event: AuditEvent) -> bool:
     if override.study_instance_uid is not None:
         return event.study_instance_uid in {override.study_instance_uid, None}
+    if event.patients is not None:
+        issuers = {one["issuer"] for one in event.patients if one["id"] == override.patient_id}
+        return bool(issuers) and override.issuer_of_patient_id in {None, *issuers}
     if event.patient_id is None:
         return event.study_instance_uid is None
     if event.patient_id != override.patient_id:

@@ -32,7 +32,7 @@ class Patients:
         missing: set[str] = set()
         for event in events:
             study = event.study_instance_uid
-            if study is None or event.patient_id is not None:
+            if study is None or event.patient_id is not None or event.patients:
                 continue
             known = self._known.get((partition_id, study))
             if known is not None and now < known[0] and event.status < 400:
@@ -61,7 +61,7 @@ class Patients:
 
 def _with_patient(event: AuditEvent, found: dict[str, _Patient]) -> AuditEvent:
     study = event.study_instance_uid
-    if study is None or event.patient_id is not None or study not in found:
+    if study is None or event.patient_id is not None or event.patients or study not in found:
         return event
     patient_id, issuer = found[study]
     return replace(event, patient_id=patient_id, issuer_of_patient_id=issuer)

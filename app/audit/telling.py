@@ -15,6 +15,15 @@ def instant(at: datetime) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
 
 
+def patients_of(record: StoredRecord) -> list[tuple[str, str | None]]:
+    """Whose data a record is about: Patient IDs, each with its issuer if it has one."""
+    if record.patients:
+        return [(one["id"], one["issuer"] or None) for one in record.patients]
+    if record.patient_id is None:
+        return []
+    return [(record.patient_id, record.issuer_of_patient_id)]
+
+
 def request_line(record: StoredRecord) -> str:
     """What was asked: method, path and, if there was one, the query."""
     query = f"?{record.query}" if record.query else ""

@@ -22,8 +22,9 @@ from app.index.database import Connection
 from app.index.overrides import Override
 
 BATCH = 256
+"""Requests whose records are written together."""
 WAITING = 4096
-"""Records that may wait at once; beyond that the database is too slow to go on."""
+"""Requests whose records may wait at once; beyond that the database is too slow to go on."""
 WRITE_SECONDS = 10
 
 
@@ -31,7 +32,8 @@ class AuditUnavailable(Unavailable):
     """The audit cannot be written at the moment, so nothing is answered."""
 
 
-_Waiting = tuple[AuditEvent, Sequence[Override], "asyncio.Future[None]"]
+_Waiting = tuple[Sequence[AuditEvent], Sequence[Override], "asyncio.Future[None]"]
+"""The records of one request, what was open to its caller, and who waits for them."""
 
 
 class Trail:
@@ -44,15 +46,16 @@ class Trail:
         self._writer: asyncio.Task[None] | None = None
         self._patients = Patients()
 
-    async def record(self, event: AuditEvent, opened: Sequence[Override] = ()) -> None:
-        """Return when the event is on stable storage. Raises `AuditUnavailable` if it is not.
+    async def record(self, *events: AuditEvent, opened: Sequence[Override] = ()) -> None:
+        """Return when the events of a request, of one partition, are on stable storage.
 
-        `opened`: the emergency overrides through which its caller may have seen what it tells of.
+        `opened`: the emergency overrides through which its caller may have seen what they tell of.
+        Raises `AuditUnavailable` if they are not.
         """
         if len(self._waiting) >= WAITING:
             raise AuditUnavailable
         written = asyncio.get_running_loop().create_future()
-        self._waiting.append((event, opened, written))
+        self._waiting.append((events, opened, written))
         if self._writer is None:
             self._writer = asyncio.create_task(self._write_all())
         await written
@@ -80,20 +83,21 @@ class Trail:
         self._writer = None
 
     async def _told(self, connection: Connection, batch: Sequence[_Waiting]) -> list[AuditEvent]:
-        events = await self._patients.told(connection, [event for event, _, _ in batch])
+        told = [(event, opened) for events, opened, _ in batch for event in events]
+        events = await self._patients.told(connection, [event for event, _ in told])
         return [
             through(event, opened) if opened else event
-            for event, (_, opened, _) in zip(events, batch, strict=True)
+            for event, (_, opened) in zip(events, told, strict=True)
         ]
 
     def _take_of_one_partition(self) -> list[_Waiting]:
         """Those that can be appended together; the others keep their order."""
-        partition_id = self._waiting[0][0].partition_id
+        partition_id = self._waiting[0][0][0].partition_id
         batch: list[_Waiting] = []
         others: deque[_Waiting] = deque()
         while self._waiting and len(batch) < BATCH:
             one = self._waiting.popleft()
-            (batch if one[0].partition_id == partition_id else others).append(one)
+            (batch if one[0][0].partition_id == partition_id else others).append(one)
         self._waiting.extendleft(reversed(others))
         return batch
 

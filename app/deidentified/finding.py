@@ -16,7 +16,7 @@ import orjson
 
 from app.access.principal import Principal
 from app.archive import Archive
-from app.audit.event import Note
+from app.audit.event import Note, Objects
 from app.dicom.deidentification import Deidentifier, can_be_cleaned
 from app.dicom.jsonmodel import unpack
 from app.errors import Forbidden, NotFound
@@ -90,8 +90,8 @@ class View:
     async def shown(self, asked: Sequence[str] = ()) -> AsyncGenerator[Shown]:
         """The instances of what the UIDs name, in the order of the study's images."""
         targets = [await self.uids(asked)] if asked else [[study] for study in self._studies]
-        if len(targets) == 1:
-            self._note.study_instance_uid = targets[0][0]
+        if not asked:
+            self._note.is_about([Objects(study) for study in self._studies])
         for uids in targets:
             found = await self._located(uids)
             for start in range(0, len(found), PAGE):

@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from sqlalchemy import BigInteger, DateTime, Index, LargeBinary, SmallInteger, Text, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
 from app.index.columns import identity, moment, now, number, texts
@@ -25,6 +26,14 @@ class Audit(SQLModel, table=True):
             "audit_subtype",
             *("partition_id", "subtype", "sequence"),
             postgresql_where=text("subtype IS NOT NULL"),
+        ),
+        Index(
+            "audit_patients",
+            "patients",
+            postgresql_using="gin",
+            postgresql_ops={"patients": "jsonb_path_ops"},
+            postgresql_with={"fastupdate": "off"},
+            postgresql_where=text("patients IS NOT NULL"),
         ),
     )
 
@@ -65,6 +74,8 @@ class Audit(SQLModel, table=True):
     """Why, in the caller's words, if it had to be told."""
     override: int | None = Field(default=None, sa_type=BigInteger)
     """The emergency override that was opened or ended, or through which this was seen."""
+    patients: list[dict[str, str]] | None = Field(default=None, sa_type=JSONB(none_as_null=True))
+    """Whose data it was about, if it was several patients': each by `id` and `issuer`."""
 
 
 class AuditChain(SQLModel, table=True):

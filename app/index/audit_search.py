@@ -64,6 +64,8 @@ async def search(connection: Connection, wanted: Wanted) -> list[StoredRecord]:
         parameters.append(value)
         return f"${len(parameters)}"
 
+    of_one: list[str] = []
+    of_several: list[str] = []
     terms = [f"partition_id = {bound(wanted.partition_id)}"]
     if wanted.since is not None:
         terms.append(f"at >= {bound(wanted.since)}")
@@ -88,18 +90,30 @@ async def search(connection: Connection, wanted: Wanted) -> list[StoredRecord]:
                 # The IDs by themselves first: they are what the index knows.
                 ids = bound([patient for patient, _ in patients])
                 issuers = bound([issuer for _, issuer in patients])
-                terms.append(
+                listed = [f"patients @> {bound([_listed(*one)])}::jsonb" for one in patients]
+                of_several.append(f"({' OR '.join(listed)})")
+                of_one.append(
                     f"patient_id = ANY ({ids}::text[]) AND EXISTS ("
                     f"SELECT FROM unnest({ids}::text[], {issuers}::text[]) AS of (patient, issuer)"
                     " WHERE of.patient = patient_id AND (of.issuer IS NULL"
                     " OR of.issuer = coalesce(issuer_of_patient_id, '')))"
                 )
-    rows = await connection.fetch(
-        f"SELECT {STORED} FROM audit WHERE {' AND '.join(terms)}"
-        f" ORDER BY at DESC, sequence DESC LIMIT {bound(wanted.limit)}",
-        *parameters,
-    )
+    page = f"ORDER BY at DESC, sequence DESC LIMIT {bound(wanted.limit)}"
+    found = f"SELECT {STORED} FROM audit WHERE {' AND '.join([*terms, *of_one])} {page}"
+    if of_several:
+        # Found first, and by its index, however few of the latest records it has.
+        found = (
+            f"WITH listing AS MATERIALIZED (SELECT * FROM audit WHERE {' AND '.join(of_several)})"
+            f" SELECT * FROM (({found}) UNION ALL"
+            f" (SELECT {STORED} FROM listing WHERE {' AND '.join(terms)} {page})) AS found {page}"
+        )
+    rows = await connection.fetch(found, *parameters)
     return [StoredRecord(*row) for row in rows]
+
+
+def _listed(patient: str, issuer: str | None) -> dict[str, str]:
+    """What a record has of a patient among several."""
+    return {"id": patient} if issuer is None else {"id": patient, "issuer": issuer}
 
 
 async def find(connection: Connection, partition_id: int, sequence: int) -> StoredRecord | None:

@@ -7,13 +7,16 @@ Rules:
 - The database refuses to change or remove what is written (see the migrations), even for us.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import orjson
+
 from app.index.database import Connection
 
+JSON = "jsonb"
 COLUMNS = {
     "at": "timestamptz",
     "request_id": "text",
@@ -35,9 +38,14 @@ COLUMNS = {
     "purpose": "text",
     "reason": "text",
     "override": "bigint",
+    "patients": JSON,
 }
 _NAMES = ", ".join(COLUMNS)
-_ARRAYS = ", ".join(f"${n}::{kind}[]" for n, kind in enumerate(COLUMNS.values(), 3))
+# Of documents the text is sent: an array of arrays could not have gaps.
+_ARRAYS = ", ".join(
+    f"${n}::{'text' if kind == JSON else kind}[]" for n, kind in enumerate(COLUMNS.values(), 3)
+)
+_VALUES = ", ".join(f"{name}::{kind}" if kind == JSON else name for name, kind in COLUMNS.items())
 
 _APPEND = f"""
 WITH RECURSIVE head AS (
@@ -52,7 +60,7 @@ WITH RECURSIVE head AS (
     FROM link WHERE partition_id = $1 AND number = cardinality($2::bytea[])
 ), appended AS (
     INSERT INTO audit (partition_id, sequence, hash, {_NAMES})
-    SELECT $1, sequence, hash, {_NAMES}
+    SELECT $1, sequence, hash, {_VALUES}
     FROM link JOIN unnest({_ARRAYS}) WITH ORDINALITY AS new ({_NAMES}, number) USING (number)
     RETURNING 1
 )
@@ -104,6 +112,7 @@ class StoredRecord:
     purpose: str | None
     reason: str | None
     override: int | None
+    patients: Sequence[Mapping[str, str]] | None
 
 
 STORED = f"partition_id, sequence, hash, {_NAMES}"
@@ -121,10 +130,17 @@ async def append(
 
     Each has an attribute for every column, and a digest; `genesis` begins a chain that is new.
     """
-    columns = [[getattr(record, name) for record in records] for name in COLUMNS]
+    columns = [_column(records, name, kind) for name, kind in COLUMNS.items()]
     if not await connection.fetchval(_APPEND, partition_id, digests, *columns):
         await connection.execute(_BEGIN, partition_id, genesis)
         await connection.fetchval(_APPEND, partition_id, digests, *columns)
+
+
+def _column(records: Sequence[Any], name: str, kind: str) -> list[Any]:
+    values = [getattr(record, name) for record in records]
+    if kind != JSON:
+        return values
+    return [None if value is None else orjson.dumps(value).decode() for value in values]
 
 
 _ENDS = """

@@ -8,6 +8,7 @@ from fastapi import Depends, Request
 from starlette.responses import Response
 
 from app.archive import Archive
+from app.audit.event import Note
 from app.dicom.mediatypes import ATTRIBUTES_OFFERS, DICOM_JSON, DICOM_XML, JSON, choose
 from app.dicom.uids import valid_uid
 from app.errors import BadRequest, NotAcceptable
@@ -76,7 +77,12 @@ Asked = Annotated[Ask, Depends(ask)]
 async def answer(
     asked: Ask, found: Results, warnings: Sequence[str] = (), links: Sequence[str] = ()
 ) -> Response:
-    """A page of results, with what has to be told of it; `links` are values of Link headers."""
+    """A page of results, with what has to be told of it; `links` are values of Link headers.
+
+    The audit is told whose data it shows.
+    """
+    note: Note = asked.request.state.audit
+    note.lists(found.patients)
     response = await dicom_json(
         asked.request,
         found.body,

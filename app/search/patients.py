@@ -44,7 +44,10 @@ async def patients(
     total = None
     if query.after is None and (made or not query.offset):
         total = before_end + page.remaining
-    return Results(written(made, xml), page.remaining, True, page.end, before_end, total, 0, 0)
+    shown = {(found.patient_id, found.issuer_of_patient_id) for found in page.found}
+    return Results(
+        written(made, xml), page.remaining, True, page.end, before_end, total, 0, 0, shown
+    )
 
 
 def _patient(found: FoundPatient, query: Query) -> Json:

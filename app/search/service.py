@@ -1,13 +1,14 @@
 """The Search transaction: a query in, a page of results out. No HTTP here."""
 
 import asyncio
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from app.archive import Archive
 from app.dicom.attributes import Level
 from app.dicom.query import Query
 from app.index.database import Connection
-from app.index.search import Page, known_patients, search
+from app.index.search import Found, Page, PatientKey, known_patients, search
 from app.index.visibility import Visibility
 from app.search.patient_counts import counts_of, patient_keys, wanted_counts
 from app.search.response import Json, found_as_json, results, selection, written
@@ -37,6 +38,8 @@ class Results:
     """Of how many only the usual attributes are returned, since they have too many."""
     passed_over: int
     """How many were not looked at, since their metadata is too long."""
+    patients: Collection[PatientKey] = ()
+    """Whose they are, if nothing in the URL says whose."""
 
 
 async def search_for(
@@ -78,7 +81,17 @@ async def search_for(
         _total(query, page),
         left_out,
         page.passed_over,
+        patients_of(page.found),
     )
+
+
+def patients_of(found: Iterable[Found]) -> set[PatientKey]:
+    """Whose the studies are of which something was found and read."""
+    return {
+        (match.study.patient_id, match.study.issuer_of_patient_id or "")
+        for match in found
+        if match.study is not None and match.study.patient_id is not None
+    }
 
 
 async def _patient_counts(

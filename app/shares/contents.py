@@ -17,11 +17,13 @@ import orjson
 
 from app.access.principal import Principal
 from app.archive import Archive
+from app.audit.event import Note
 from app.dicom.attributes import Level
 from app.dicom.query import Key, OneOf, Query
 from app.dicom.uids import valid_uid
 from app.index.restriction import Action
 from app.index.search import Found, Page, Wanted, search
+from app.search.service import patients_of
 
 PAGE = 200
 """Pictures of one page."""
@@ -60,43 +62,53 @@ class Contents:
 
 
 async def contents_of(
-    archive: Archive, guest: Principal, parameters: Mapping[str, str]
+    archive: Archive, guest: Principal, parameters: Mapping[str, str], note: Note
 ) -> Contents:
-    """What these parameters of the page ask for; what they ask for in vain is not there."""
+    """What these parameters of the page ask for; what they ask for in vain is not there.
+
+    The audit is told whose data is shown.
+    """
     uids = [parameters.get(name, "") for name in ("study", "series", "instance")]
     given = next((n for n, uid in enumerate(uids) if not valid_uid(uid)), 3)
     start = number_of(parameters.get("from", ""))
     if given < 2:
-        page = await _found(archive, guest, Query(Level.SERIES, limit=PAGE, offset=start))
+        page = await _found(archive, guest, Query(Level.SERIES, limit=PAGE, offset=start), note)
         return Contents(_by_study(page), further_of({}, start, there_are=bool(page.remaining)))
     study, series, instance = uids
     of_series = {"study": study, "series": series}
     query = Query(Level.INSTANCE, (), study, series, limit=PAGE, offset=start)
     if given == 2:
-        page = await _found(archive, guest, query)
+        page = await _found(archive, guest, query, note)
         tiles = [_instance(match) for match in page.found]
         return Contents(
             [Group("", tiles)],
             further_of(of_series, start, there_are=bool(page.remaining)),
             is_top=False,
         )
-    return await _frames(archive, guest, of_series, instance, start)
+    return await _frames(archive, guest, of_series, instance, start, note)
 
 
-async def _found(archive: Archive, guest: Principal, query: Query) -> Page:
+async def _found(archive: Archive, guest: Principal, query: Query, note: Note) -> Page:
     levels = [Level.STUDY, Level.SERIES, Level.INSTANCE]
     wanted = Wanted(frozenset(levels[: levels.index(query.level) + 1]))
     visibility = guest.visibility_for(Action.SEARCH)
     async with archive.reading() as connection:
-        return await search(connection, visibility, query, wanted, archive.totals)
+        page = await search(connection, visibility, query, wanted, archive.totals)
+    note.lists(patients_of(page.found))
+    return page
 
 
 async def _frames(
-    archive: Archive, guest: Principal, of_series: Mapping[str, str], instance: str, start: int
+    archive: Archive,
+    guest: Principal,
+    of_series: Mapping[str, str],
+    instance: str,
+    start: int,
+    note: Note,
 ) -> Contents:
     key = Key("00080018", OneOf((instance,)))
     query = Query(Level.INSTANCE, (key,), of_series["study"], of_series["series"], limit=1)
-    found = (await _found(archive, guest, query)).found
+    found = (await _found(archive, guest, query, note)).found
     if not found or found[0].instance is None:
         return Contents([], is_top=False)
     frames = found[0].instance.number_of_frames or 1

@@ -71,10 +71,11 @@ async def look_at_share(
         guest = await authenticator.principal_with(session)
     except Unauthenticated:
         return _page(page.nowhere(), 404)
+    note: Note = request.state.audit
+    note.event = EventId.QUERY
     if guest.deidentified is None:
-        shown = await contents_of(archive, guest, request.query_params)
+        shown = await contents_of(archive, guest, request.query_params, note)
     else:
-        note: Note = request.state.audit
         shown = await deidentified_contents(archive, guest, request.query_params, note)
     return _page(page.gallery(shown, urlsplit(_base_of(share, base)).path))
 

@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 
 from app.access import shares
 from app.access.shares import Asked
-from app.audit.event import Note
+from app.audit.event import Note, Objects
 from app.errors import InvalidParameter
 from app.index.shares import StoredShare
 from app.web.dependencies import DICOMWEB, ArchiveOf, BaseUrl, Sharer
@@ -113,8 +113,7 @@ def _note(request: Request, share_id: int, studies: list[str] | tuple[()]) -> No
     """For the audit: which share it was, and of what."""
     note: Note = request.state.audit
     note.told = "&".join([f"share={share_id}", *(f"study={study}" for study in studies)])
-    if len(studies) == 1:
-        note.study_instance_uid = studies[0]
+    note.is_about([Objects(study) for study in dict.fromkeys(studies)])
 
 
 def _described(share: StoredShare) -> dict[str, Any]:

@@ -1,11 +1,12 @@
 """POST /studies and POST /studies/{study}: the Store transaction over HTTP (PS3.18 10.5)."""
 
+from collections.abc import Sequence
 from contextlib import aclosing
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from app.audit.event import Action
+from app.audit.event import Action, Note, Objects
 from app.blobs.spool import spool_directory
 from app.dicom import jsonmodel, nativexml
 from app.dicom.mediatypes import DICOM_XML, REPORT_OFFERS
@@ -94,12 +95,22 @@ async def _store(ask: Ask, study: str | None) -> Response:
 
 
 def _note(request: Request, outcomes: list[Outcome]) -> None:
-    """Tell the audit what was stored, as far as it is one study, one series, one instance."""
-    stored = [outcome for outcome in outcomes if isinstance(outcome, Stored)]
-    note = request.state.audit
-    if any(outcome.replaced is not None for outcome in stored):
-        note.action = Action.UPDATE
-    for name in ("study_instance_uid", "series_instance_uid", "sop_instance_uid"):
-        uids = {getattr(outcome, name) for outcome in stored}
-        if len(uids) == 1:
-            setattr(note, name, uids.pop())
+    """Tell the audit what was stored: of each study, the series and the instance if it is one."""
+    note: Note = request.state.audit
+    of_studies: dict[str, list[Stored]] = {}
+    for outcome in outcomes:
+        if isinstance(outcome, Stored):
+            of_studies.setdefault(outcome.study_instance_uid, []).append(outcome)
+            if outcome.replaced is not None:
+                note.action = Action.UPDATE
+    note.is_about([Objects(study, *_one_of(stored)) for study, stored in of_studies.items()])
+
+
+def _one_of(stored: Sequence[Stored]) -> tuple[str | None, str | None]:
+    """The series and the instance of a study that were stored, each if it is only one."""
+    series = {outcome.series_instance_uid for outcome in stored}
+    instances = {outcome.sop_instance_uid for outcome in stored}
+    return (
+        series.pop() if len(series) == 1 else None,
+        instances.pop() if len(instances) == 1 else None,
+    )

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.access.principal import Principal
-from app.audit.event import NOBODY, AuditEvent, audit_event, note_of
+from app.audit.event import NOBODY, AuditEvent, audit_event, note_of, of_each_study
 from app.audit.trail import AuditUnavailable, Trail
 from app.faults import Point, reach
 from app.index.overrides import Override
@@ -49,7 +49,7 @@ class AuditTrail:
 
 
 class _Record:
-    """The one record of one request."""
+    """The record of one request; of several studies it is one each."""
 
     def __init__(self, scope: Scope) -> None:
         path = scope["path"]
@@ -69,7 +69,8 @@ class _Record:
         if self._failure is not None:
             raise self._failure
         try:
-            await _trail(self._scope).record(self.event(status), self._opened())
+            records = of_each_study(self.event(status), self._note)
+            await _trail(self._scope).record(*records, opened=self._opened())
         except AuditUnavailable as failure:
             self._failure = failure
             raise

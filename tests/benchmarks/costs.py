@@ -154,6 +154,7 @@ async def measure(
     series = f"/studies/{STUDY}/series/{stored.SeriesInstanceUID}"
     kinds: dict[str, Callable[[], list[Ask]]] = {
         "Search, the newest 25": lambda: getting("/studies?limit=25"),
+        "Search, a page of 100 patients": lambda: getting("/studies?limit=100"),
         "Series of a study": lambda: getting(f"/studies/{STUDY}/series?limit=25"),
         "Frame": lambda: getting(f"{series}/instances/{stored.SOPInstanceUID}/frames/1"),
         "Store of one instance": storing,

@@ -218,6 +218,6 @@ def reader(shape: Shape) -> Callable[[Any], Found]:
 
 
 def _study(
-    attributes: bytes, modalities: list[str], sop_classes: list[str], *counts: int
+    attributes: bytes, modalities: list[str], sop_classes: list[str], *others: Any
 ) -> FoundStudy:
-    return FoundStudy(attributes, tuple(modalities), tuple(sop_classes), *counts)
+    return FoundStudy(attributes, tuple(modalities), tuple(sop_classes), *others)

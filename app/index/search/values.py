@@ -27,6 +27,9 @@ class FoundStudy(NamedTuple):
     sop_classes: tuple[str, ...]
     number_of_series: int
     number_of_instances: int
+    patient_id: str | None
+    """As it is matched, like its issuer."""
+    issuer_of_patient_id: str | None
 
 
 class FoundSeries(NamedTuple):

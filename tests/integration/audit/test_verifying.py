@@ -88,7 +88,8 @@ async def test_what_is_as_it_was_written_is_whole(audit: Connection) -> None:
 @pytest.mark.parametrize("field", ["at", *sorted(set(chain.FIELDS) - {"at", "partition_id"})])
 async def test_an_edit_of_any_field_is_found(audit: Connection, field: str) -> None:
     number = {"outcome", "override", "status"}
-    value = "at + '1 microsecond'" if field == "at" else "7" if field in number else "'x'"
+    of_field = {"at": "at + '1 microsecond'", "patients": """'[{"id": "P1", "issuer": ""}]'"""}
+    value = of_field.get(field, "7" if field in number else "'x'")
     await tamper(
         audit, f"UPDATE audit SET {field} = {value} WHERE partition_id = 1 AND sequence = 7"
     )

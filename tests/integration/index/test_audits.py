@@ -57,6 +57,15 @@ async def test_records_are_kept_column_by_column(database: Database) -> None:
     }
 
 
+async def test_the_patients_of_a_list_are_kept_and_sealed(database: Database) -> None:
+    several = [{"id": "P1", "issuer": ""}, {"id": "Ä", "issuer": "A"}]
+    async with database.reading() as connection:
+        await append(connection, RECORD, replace(RECORD, patients=several), RECORD)
+        stored = [record async for record in audits.records(connection, 1)]
+        assert [record.patients for record in stored] == [None, several, None]
+        await assert_chained(connection, 1, 3)
+
+
 async def test_each_partition_has_a_chain_of_its_own(database: Database) -> None:
     stranger = replace(RECORD, partition_id=NOBODY, principal=None, status=401)
     async with database.reading() as connection:

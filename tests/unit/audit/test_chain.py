@@ -70,5 +70,16 @@ def test_a_record_of_before_a_field_was_there_keeps_its_hash() -> None:
     assert chain.digest(RECORD) == hashlib.sha256(told).digest()
 
 
+def test_the_patients_of_a_list_are_sealed_as_they_come_back() -> None:
+    several = [{"id": "P1", "issuer": ""}, {"id": "Ä", "issuer": "A"}]
+    back = json.loads(json.dumps([dict(reversed(one.items())) for one in several]))
+    record = replace(RECORD, patients=several)
+    assert b'"patients":[{"id":"P1","issuer":""},{"id":"\xc3\x84","issuer":"A"}]' in (
+        chain.canonical(record)
+    )
+    assert chain.digest(replace(RECORD, patients=back)) == chain.digest(record)
+    assert chain.digest(replace(RECORD, patients=several[:1])) != chain.digest(record)
+
+
 def test_nothing_and_the_word_for_it_differ() -> None:
     assert chain.digest(replace(RECORD, query=None)) != chain.digest(replace(RECORD, query="null"))

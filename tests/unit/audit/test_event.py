@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 from app.audit.event import (
     AuditEvent,
     Note,
+    Objects,
     Outcome,
     audit_event,
     note_of,
+    of_each_study,
     outcome_of,
-    without_names,
 )
+from app.audit.queries import without_names
 
 
 @pytest.mark.parametrize(
@@ -94,6 +96,55 @@ def event(note: Note | None = None, **values: Any) -> AuditEvent:
         "principal": "viewer",
     }
     return audit_event(note or note_of("GET", "/studies/1.2"), **given | values)
+
+
+def test_a_request_about_several_studies_has_a_record_of_each() -> None:
+    note = note_of("POST", "/studies")
+    note.is_about([Objects("1.2", "1.3", "1.4"), Objects("2.2"), Objects("3.2", "3.3")])
+    made = of_each_study(event(note, method="POST"), note)
+    assert [
+        (one.study_instance_uid, one.series_instance_uid, one.sop_instance_uid) for one in made
+    ] == [("1.2", "1.3", "1.4"), ("2.2", None, None), ("3.2", "3.3", None)]
+    assert {(one.event, one.request_id, one.method) for one in made} == {("110104", "r1", "POST")}
+
+
+@pytest.mark.parametrize(
+    ("query", "found", "patient", "issuer", "several"),
+    [
+        (b"", [], None, None, None),
+        (b"", [("P1", None)], "P1", None, None),
+        (b"", [("P1", "A"), ("P1", "A")], "P1", "A", None),
+        (b"", [(None, None), (None, "A")], None, None, None),
+        (b"PatientID=P1", [], "P1", None, None),
+        (b"PatientID=P1", [("P1", "A")], "P1", "A", None),
+        (
+            b"PatientID=P1",
+            [("P1", "A"), ("P1", None)],
+            None,
+            None,
+            [{"id": "P1", "issuer": ""}, {"id": "P1", "issuer": "A"}],
+        ),
+        (
+            b"Modality=CT",
+            [("P2", "A"), ("P1", None), ("P2", "A")],
+            None,
+            None,
+            [{"id": "P1", "issuer": ""}, {"id": "P2", "issuer": "A"}],
+        ),
+    ],
+)
+def test_a_list_tells_whose_data_it_shows(
+    query: bytes,
+    found: list[tuple[str | None, str | None]],
+    patient: str | None,
+    issuer: str | None,
+    several: list[dict[str, str]] | None,
+) -> None:
+    note = note_of("GET", "/studies")
+    note.lists(found)
+    record = event(note, query=query)
+    assert (record.patient_id, record.issuer_of_patient_id) == (patient, issuer)
+    assert record.patients == several
 
 
 def test_a_record_says_who_asked_for_what() -> None:

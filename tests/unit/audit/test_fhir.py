@@ -66,6 +66,15 @@ def test_every_record_is_an_audit_event(
     assert (made["id"], made["action"], made["outcome"]) == ("1-7", action, str(int(outcome)))
 
 
+def test_each_patient_of_a_list_is_an_entity() -> None:
+    several = [{"id": "P1", "issuer": ""}, {"id": "P2", "issuer": "1.2.40"}]
+    nothing = dict.fromkeys(("study_instance_uid", "patient_id", "issuer_of_patient_id"))
+    made = told(record(event="110112", action="E", patients=several, **nothing))
+    assert made["meta"]["profile"] == [f"{BALP}Query"]
+    identifiers = [one["what"]["identifier"] for one in of_type(made["entity"], "1")]
+    assert identifiers == [{"value": "P1"}, {"value": "P2", "system": "urn:oid:1.2.40"}]
+
+
 @pytest.mark.parametrize("name", PROFILES)
 @pytest.mark.parametrize("patient", ["P1", None])
 def test_what_went_well_is_in_a_pattern_of_ihe(name: str, patient: str | None) -> None:

@@ -62,6 +62,14 @@ def test_what_an_override_opened_is_told_from_the_rest(kind: dict[str, Any]) -> 
     assert detail(record(**kind), "Emergency Override") == []
 
 
+def test_each_patient_of_a_list_is_an_object() -> None:
+    several = [{"id": "P1", "issuer": ""}, {"id": "P2", "issuer": "1.2.40"}]
+    nothing = dict.fromkeys(("study_instance_uid", "patient_id", "issuer_of_patient_id"))
+    message = told(record(event="110112", action="E", patients=several, **nothing))
+    patients = "ParticipantObjectIdentification[@ParticipantObjectTypeCode='1']"
+    assert message.xpath(f"{patients}/@ParticipantObjectID") == ["P1", "P2^^^1.2.40"]
+
+
 def test_a_query_is_told_as_it_was_recorded() -> None:
     kept = 'a=<b>&c="d"'
     message = told(record(event="110112", action="E", path="/dicomweb/studies", query=kept))
