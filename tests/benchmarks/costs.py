@@ -1,11 +1,12 @@
 """What the audit and restrictions cost, in CPU time of a request.
 
-    python -m tests.benchmarks.costs [STUDIES] [ROUNDS]
+    python -m tests.benchmarks.costs [STUDIES] [ROUNDS] [CALLERS]
 
 Two servers over one archive, with and without the audit, and two tokens, one that sees everything
 and one with 100,000 grants: all four are asked in turns, each round in another order. Counted is
 what this process (servers and client) and its PostgreSQL use; what the client uses is the same for
-all, so that differences are the server's. The spread is that of the differences of the rounds.
+all, so that differences are the server's. The spread is that of the differences of the rounds. So
+many callers ask at the same time; one alone shares no commit of the audit with others.
 """
 
 import asyncio
@@ -131,8 +132,24 @@ def storing() -> list[Ask]:
     return [store(instance()) for _ in range(REQUESTS)]
 
 
+async def ask_all(http: httpx.AsyncClient, requests: list[Ask], callers: int) -> None:
+    """Make the requests, each of so many callers one after the other."""
+    waiting = iter(requests)
+
+    async def call() -> None:
+        for ask in waiting:
+            (await ask(http)).raise_for_status()
+
+    await asyncio.gather(*(call() for _ in range(callers)))
+
+
 async def measure(
-    bases: dict[bool, str], tokens: dict[bool, str], rounds: int, pid: int, out: TextIO
+    bases: dict[bool, str],
+    tokens: dict[bool, str],
+    rounds: int,
+    callers: int,
+    pid: int,
+    out: TextIO,
 ) -> None:
     """Print what each kind of request costs each of the four."""
     clients = {
@@ -170,8 +187,7 @@ async def measure(
             for one in dice.sample(FOUR, len(FOUR)):
                 requests = asks()
                 before = cpu_seconds(pid)
-                for ask in requests:
-                    (await ask(clients[one])).raise_for_status()
+                await ask_all(clients[one], requests, callers)
                 if number:  # the first round warms up
                     costs[one].append((cpu_seconds(pid) - before) / REQUESTS * 1000)
         told = [f"{statistics.median(costs[FOUR[0]]):.2f} ms"]
@@ -184,7 +200,7 @@ async def measure(
         await client.aclose()
 
 
-def main(studies: int, rounds: int) -> None:
+def main(studies: int, rounds: int, callers: int) -> None:
     """Everything, from an empty folder to the table."""
     out = sys.stdout
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
@@ -199,8 +215,8 @@ def main(studies: int, rounds: int) -> None:
             for audited in (False, True)
         }
         pid = int((data / "postgres/cluster/postmaster.pid").read_text().split()[0])
-        asyncio.run(measure(bases, tokens, rounds, pid, out))
+        asyncio.run(measure(bases, tokens, rounds, callers, pid, out))
 
 
 if __name__ == "__main__":
-    main(*(int(word) for word in (*sys.argv[1:], *("8000", "20")[len(sys.argv) - 1 :])))
+    main(*(int(word) for word in (*sys.argv[1:], *("8000", "20", "1")[len(sys.argv) - 1 :])))
