@@ -7,6 +7,7 @@ way, what arrives gathers, and goes into the next one together. Nobody waits for
 
 Instances of series that this process has added to before go by the short way first
 (`app.index.instances.appending`); what that leaves goes by the long one, as all the others do.
+Who may store a part only shares a transaction with nobody else (`app.index.instances.permitted`).
 """
 
 import asyncio
@@ -22,6 +23,8 @@ from app.index.failures import Contended
 from app.index.instances import Added, NewInstance, Outcome
 from app.index.instances.adding import add
 from app.index.instances.appending import append
+from app.index.instances.permitted import add_permitted
+from app.index.visibility import Visibility
 
 ROWS_TOGETHER = 256
 """Beyond that a transaction gains nothing from more rows, and holds others up for longer."""
@@ -35,6 +38,7 @@ _SeriesKey = tuple[int, str, str]
 @dataclass(frozen=True, slots=True)
 class _Addition:
     partition_id: int
+    visibility: Visibility | None
     instances: Sequence[NewInstance]
     outcomes: "asyncio.Future[list[Outcome]]"
 
@@ -49,13 +53,19 @@ class Writer:
         self._series: OrderedDict[_SeriesKey, None] = OrderedDict()
         """Those that were added to last."""
 
-    async def add(self, partition_id: int, instances: Sequence[NewInstance]) -> list[Outcome]:
+    async def add(
+        self,
+        partition_id: int,
+        instances: Sequence[NewInstance],
+        visibility: Visibility | None = None,
+    ) -> list[Outcome]:
         """What `app.index.instances.adding.add` makes of the instances, once it is committed.
 
-        Raises `Unavailable` if the index is; the commit may have happened then.
+        `visibility`: what may be stored, if not everything; the rest is `Hidden`. Raises
+        `Unavailable` if the index is; the commit may have happened then.
         """
         outcomes: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Addition(partition_id, instances, outcomes))
+        self._waiting.append(_Addition(partition_id, visibility, instances, outcomes))
         if self._writing is None:
             self._writing = asyncio.create_task(self._write())
         return await outcomes
@@ -68,10 +78,10 @@ class Writer:
             self._writing = None
 
     def _next(self) -> list[_Addition]:
-        """What goes into one transaction: additions to one partition, in the order they came."""
+        """What goes into one transaction: additions of one extent, in the order they came."""
         together = [self._waiting.popleft()]
         rows = len(together[0].instances)
-        while self._waiting and self._waiting[0].partition_id == together[0].partition_id:
+        while self._waiting and _extent(self._waiting[0]) == _extent(together[0]):
             rows += len(self._waiting[0].instances)
             if rows > ROWS_TOGETHER:
                 break
@@ -79,10 +89,13 @@ class Writer:
         return together
 
     async def _add(self, together: list[_Addition]) -> None:
-        partition_id = together[0].partition_id
+        partition_id, visibility = _extent(together[0])
         instances = [instance for addition in together for instance in addition.instances]
         try:
-            outcomes = await self._outcomes(partition_id, instances)
+            if visibility is None:
+                outcomes = await self._outcomes(partition_id, instances)
+            else:
+                outcomes = await self._permitted(visibility, instances)
         except Exception as error:
             await self._failed(together, error)
             return
@@ -105,11 +118,25 @@ class Writer:
         self._remember(partition_id, instances)
         return [outcomes[instance.blob_key] for instance in instances]
 
+    async def _permitted(
+        self, visibility: Visibility, instances: Sequence[NewInstance]
+    ) -> list[Outcome]:
+        familiar = self._familiar(visibility.partition_id, instances)
+        outcomes = await add_permitted(
+            self._database, visibility, instances, familiar=len(familiar) == len(instances)
+        )
+        added = zip(instances, outcomes, strict=True)
+        stored = [instance for instance, outcome in added if isinstance(outcome, Added)]
+        self._remember(visibility.partition_id, stored)
+        return outcomes
+
+    def _familiar(self, partition_id: int, instances: Sequence[NewInstance]) -> list[NewInstance]:
+        """Those of series that were added to before."""
+        return [one for one in instances if _series(partition_id, one) in self._series]
+
     async def _append(self, partition_id: int, instances: Sequence[NewInstance]) -> set[str]:
         """The keys of the blobs of those that went the short way."""
-        familiar = [
-            instance for instance in instances if _series(partition_id, instance) in self._series
-        ]
+        familiar = self._familiar(partition_id, instances)
         if not familiar:
             return set()
         try:
@@ -136,6 +163,10 @@ class Writer:
         for addition in together:
             if not addition.outcomes.done():
                 addition.outcomes.set_exception(error)
+
+
+def _extent(addition: _Addition) -> tuple[int, Visibility | None]:
+    return addition.partition_id, addition.visibility
 
 
 def _series(partition_id: int, instance: NewInstance) -> _SeriesKey:

@@ -257,9 +257,7 @@ async def _add(
     rows = [intake.instance for intake in intakes]
 
     async def ask(offered: Sequence[NewInstance]) -> Sequence[Answer]:
-        if visibility is None:
-            return await archive.writer.add(keys.partition_id, offered)
-        return await add_permitted(archive.database, visibility, offered, replacing=False)
+        return await archive.writer.add(keys.partition_id, offered, visibility)
 
     try:
         told = await ask(rows)

@@ -6,18 +6,23 @@ Rules:
   whoever made it, and at whatever moment.
 - What is to be replaced is looked at before as well.
 - What is hidden and what is not granted are answered alike.
+- The short way (`app.index.instances.appending`) is for all of a transaction or for none: it takes
+  locks that the long way takes later.
 """
 
 from collections.abc import Collection, Sequence
 from functools import partial
 
+import asyncpg
 from sqlalchemy import bindparam, select
 from sqlalchemy.types import Text
 
 from app.index.database import Database
+from app.index.failures import Contended
 from app.index.instances.adding import add
+from app.index.instances.appending import append
 from app.index.instances.replacing import replace
-from app.index.instances.values import Differs, Hidden, Lapsed, NewInstance, Outcome
+from app.index.instances.values import Added, Differs, Hidden, Lapsed, NewInstance, Outcome
 from app.index.statements import Connection, any_of, prepare, table
 from app.index.tables import Instance, Series, Study
 from app.index.visibility import Visibility, visible
@@ -47,25 +52,49 @@ class _NotPermitted(Exception):
         self.uids = uids
 
 
+class _NotShort(Exception):
+    """Undoes what went the short way, since not all could."""
+
+
 async def add_permitted(
     database: Database,
     visibility: Visibility,
     instances: Sequence[NewInstance],
     *,
-    replacing: bool,
+    replacing: bool = False,
+    familiar: bool = False,
 ) -> list[Outcome]:
     """As `add` in a transaction and, if `replacing`, `replace` of those that differ; `Hidden` for
-    what may not be stored by who has this visibility for storing."""
+    what may not be stored by who has this visibility for storing.
+
+    `familiar`: the series of all of them are there, so that the short way is worth trying.
+    """
     hidden: set[str] = set()
     while True:
         offered = [one for one in instances if one.sop_instance_uid not in hidden]
-        work = partial(_added, visibility=visibility, instances=offered, replacing=replacing)
+        way = _appended if familiar else partial(_added, replacing=replacing)
+        work = partial(way, visibility=visibility, instances=offered)
         try:
             answered = iter(await database.transact(work) if offered else [])
         except _NotPermitted as refused:
             hidden |= set(refused.uids)
             continue
+        except (_NotShort, Contended, asyncpg.IntegrityConstraintViolationError):
+            if not familiar:
+                raise
+            familiar = False
+            continue
         return [Hidden() if one.sop_instance_uid in hidden else next(answered) for one in instances]
+
+
+async def _appended(
+    connection: Connection, visibility: Visibility, instances: Sequence[NewInstance]
+) -> list[Outcome]:
+    appended = await append(connection, visibility.partition_id, instances)
+    if len(appended) < len(instances):
+        raise _NotShort
+    await _demand(connection, visibility, {instance.sop_instance_uid for instance in instances})
+    return [Added()] * len(instances)
 
 
 async def _added(
