@@ -425,6 +425,32 @@ async def test_what_is_seen_through_it_is_told_from_the_rest(
     assert await marks(*paths) == [None] * len(paths)
 
 
+async def test_the_audit_is_searched_for_it_and_reports_it(
+    populated: Server, doctor: httpx.AsyncClient
+) -> None:
+    override = await opened(populated, doctor, **STUDY)
+    assert (await doctor.get(HIDDEN.path)).status_code == 200
+    await end(populated, doctor, override)
+    async with client_of(populated, await populated.token("audit")) as auditor:
+        report = await auditor.get(
+            f"{populated.url}/audit/patients/{HIDDEN.patient_id}/disclosures",
+            headers={"Accept": "application/x-ndjson"},
+        )
+        seen = [json.loads(line) for line in report.text.splitlines()]
+        (through,) = (one for one in seen if one["override"] == str(override["id"]))
+        assert through["sop_instance_uid"] == HIDDEN.sop_instance_uid
+        for code in ("110127", "110138"):
+            found = await auditor.get(
+                f"{populated.url}/fhir/AuditEvent",
+                params={"subtype": code, "entity": HIDDEN.study_instance_uid, "_count": "1"},
+            )
+            (one,) = (entry["resource"] for entry in found.json()["entry"])
+            assert one["purposeOfEvent"][0]["text"] == "unconscious"
+            assert one["purposeOfEvent"][0]["coding"][0]["code"] == "BTG"
+            detail = {"type": "Emergency Override", "valueString": str(override["id"])}
+            assert detail in one["entity"][0]["detail"]
+
+
 @contextlib.contextmanager
 def two_processes(populated: Server, folder: Path) -> Iterator[tuple[Server, Server]]:
     blobs = {"HILUM_BLOBS_URL": f"file://{populated.data_dir}/blobs"}

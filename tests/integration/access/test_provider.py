@@ -27,6 +27,7 @@ from tests.integration.access.population import (
     client_of,
     file_of,
     index_of,
+    open_override,
     populate,
     store,
 )
@@ -122,6 +123,33 @@ async def test_a_user_has_grants_of_their_own(archive: Server, provider: Provide
         assert (await store(http, [file_of(THINGS[0])])).status_code == 403
         for path in ("/admin/tokens", "/admin/grants"):
             assert (await http.get(archive.url + path)).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("scope", "claims", "expected"),
+    [
+        ("user/ImagingStudy.rs", {"roles": ["emergency"]}, 201),
+        ("user/ImagingStudy.rs", {}, 403),
+        ("user/ImagingStudy.s", {"roles": ["emergency"]}, 403),
+        ("patient/ImagingStudy.rs", {"roles": ["emergency"], "patient": "P0"}, 201),
+        ("patient/ImagingStudy.rs", {"roles": ["emergency"], "patient": "P1"}, 404),
+        ("patient/*.rs user/*.s", {"roles": ["emergency"], "patient": "P1"}, 404),
+    ],
+)
+async def test_a_role_lets_a_user_break_the_glass_of_what_scopes_let_them_read(
+    archive: Server, provider: Provider, scope: str, claims: dict[str, Any], expected: int
+) -> None:
+    of_p0 = next(thing for thing in THINGS if thing.patient_id == "P0")
+    async with index_of(archive) as index:
+        emergency = NewGrant(subject="role:emergency", actions=["break-glass"])
+        await create_grant(index, 1, emergency)
+    name = f"user-{scope}-{expected}".replace(" ", "-")
+    token = await asyncio.to_thread(provider.token, scope, name, **claims)
+    asked = {"study_instance_uid": of_p0.study_instance_uid}
+    assert await open_override(archive, token, **asked) == expected
+    async with client_of(archive, token) as http:
+        status = (await http.get(of_p0.path)).status_code
+        assert (status == 200) == (expected == 201 or claims.get("patient") == "P0")
 
 
 async def test_what_scopes_narrow_to_a_patient_is_narrowed_on_every_path(
