@@ -24,12 +24,12 @@ from app.errors import BadRequest, Unavailable
 from app.index.search.by_sound import by_sound, has_sound
 from app.index.search.by_terms import by_terms
 from app.index.search.further import or_further
-from app.index.search.matching import Form, Parts, take_apart
+from app.index.search.matching import Equals, EqualsOne, Form, HasOne, Parts, take_apart
 from app.index.search.ordering import LEVELS, Rank, checked, order_of
 from app.index.search.statements import Shape
 from app.index.search.values import Wanted
 from app.index.statements import Connection
-from app.index.terms import unindexed
+from app.index.terms import Unindexed, unindexed
 from app.index.visibility import Visibility
 
 MOST_UNINDEXED = 20_000
@@ -39,6 +39,7 @@ _NARROW = {"0020000D", "0020000E", "00080018", "00100020", "00080050"}
 """Of attributes with these tags a value leaves a study or a few."""
 
 _ORDERING = {"00080020", "00080030"}
+_MODALITY, _MODALITIES = "00080060", "modalities"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,8 @@ class Plan:
     """Those of the statements' parameters that the query gives."""
     looked_at: Mapping[Level, Sequence[Key]]
     """What has to be decided by looking."""
+    hints: tuple[tuple[Level, Form], ...] = ()
+    """What is true of all that matches, too."""
 
     def shape(self, wanted: Wanted) -> Shape:
         """Of the statements."""
@@ -64,6 +67,7 @@ class Plan:
             self.forms,
             self.order,
             query.after is not None,
+            self.hints,
         )
 
 
@@ -95,16 +99,14 @@ async def plan_of(connection: Connection, visibility: Visibility, query: Query) 
     unknown = None
     if below or (without_column and not _is_narrow(query)) or any(map(has_sound, query.keys)):
         unknown = await unindexed(connection, visibility, most=MOST_UNINDEXED)
-    in_columns: list[tuple[Key, Parts]] = []
-    for key in sorted(query.keys, key=lambda key: key.tag):
-        parts = take_apart(key)
-        if parts is not None and unknown is not None and has_sound(key):
-            parts = await by_sound(connection, visibility, key, unknown)
-        if parts is not None:
-            in_columns.append((key, parts))
-    for key, (form, given) in await or_further(connection, visibility, in_columns):
-        forms.append((level_of(key.tag), form))
-        values += given
+    hints: list[tuple[Level, Form]] = []
+    hinted: list[Any] = []
+    for key, parts in await _by_columns(connection, visibility, query, unknown):
+        forms.append((level_of(key.tag), parts[0]))
+        values += parts[1]
+        if query.level is not Level.STUDY and (hint := _of_their_studies(visibility, key, parts)):
+            hints.append((Level.STUDY, hint[0]))
+            hinted += hint[1]
     looked_at: dict[Level, Sequence[Key]] = {}
     for level, keys in without_column.items():
         decided = False
@@ -119,7 +121,33 @@ async def plan_of(connection: Connection, visibility: Visibility, query: Query) 
         if not decided:
             looked_at[level] = keys
     order = order_of(query)
-    return Plan(query, order, tuple(forms), _named(query, order, values), looked_at)
+    named = _named(query, order, values + hinted)
+    return Plan(query, order, tuple(forms), named, looked_at, tuple(hints))
+
+
+async def _by_columns(
+    connection: Connection, visibility: Visibility, query: Query, unknown: Unindexed | None
+) -> list[tuple[Key, Parts]]:
+    """The keys that columns decide, in the order of their tags."""
+    found: list[tuple[Key, Parts]] = []
+    for key in sorted(query.keys, key=lambda key: key.tag):
+        parts = take_apart(key)
+        if parts is not None and unknown is not None and has_sound(key):
+            parts = await by_sound(connection, visibility, key, unknown)
+        if parts is not None:
+            found.append((key, parts))
+    return await or_further(connection, visibility, found)
+
+
+def _of_their_studies(visibility: Visibility, key: Key, parts: Parts) -> Parts | None:
+    """What is true of the studies of series that match: an index knows their modalities.
+
+    The order of results begins with the studies, so it is them that have to be few.
+    """
+    kept = visibility.restriction is None and isinstance(parts[0], Equals | EqualsOne)
+    if key.tag != _MODALITY or not kept or not isinstance(key.match, OneOf):
+        return None
+    return HasOne(_MODALITIES), [list(key.match.values)]
 
 
 def _is_at_hand(level: Level, query: Query) -> bool:

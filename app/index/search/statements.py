@@ -44,6 +44,8 @@ class Shape:
     order: tuple[Rank, ...]
     goes_on: bool
     """Whether it begins after a place in the order."""
+    hints: tuple[tuple[Level, Form], ...] = ()
+    """What is true of all that matches, too, and helps to find a page of it."""
 
     @classmethod
     def of_all_studies(cls) -> "Shape":
@@ -111,6 +113,7 @@ def total(shape: Shape) -> Prepared:
 
     Tables that make no difference are left out; where all below a row match, its count is taken.
     """
+    shape = replace(shape, hints=())
     levels = {level for level, _ in shape.forms if level in shape.levels}
     levels |= {Level.STUDY} if shape.in_study else set()
     levels |= {Level.SERIES} if shape.in_series else set()
@@ -154,7 +157,7 @@ def _matching(
     def bind(kind: TypeEngine[Any]) -> BindParameter[Any]:
         return bindparam(f"v{next(numbers)}", type_=kind)
 
-    conditions = [(at, form.condition(TABLES[at], bind)) for at, form in shape.forms]
+    conditions = [(at, form.condition(TABLES[at], bind)) for at, form in shape.forms + shape.hints]
     statement = statement.where(*(each for at, each in conditions if at in shape.levels))
     if below := [(at, each) for at, each in conditions if at not in shape.levels]:
         statement = statement.where(_something_below(shape.level, below))

@@ -51,3 +51,11 @@ async def test_a_search_that_may_find_little_or_much_is_planned_each_time(
     )
     assert tuple(plans) == (0, 20), "of the page and of the total"
     assert await populated.fetchval("SHOW plan_cache_mode") == "auto"
+
+
+async def test_series_of_a_modality_are_looked_for_in_the_studies_that_have_it(
+    populated: Connection,
+) -> None:
+    told = await explained(populated, Visibility(1), "series", "Modality=SM&limit=10", analyze=True)
+    assert "Bitmap Index Scan study_modalities" in scans(told["Plan"])
+    assert told["Plan"]["Actual Rows"] == 11
