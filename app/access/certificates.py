@@ -60,7 +60,7 @@ def _read(certificate: x509.Certificate) -> Certificate:
     sha256 = certificate.fingerprint(SHA256())
     distinguished = certificate.subject.rfc4514_string()
     named = [f"cert:dn:{distinguished}", *_alternatives(certificate)]
-    subjects = [f"cert:sha256:{sha256.hex()}", *filter(SUBJECT.fullmatch, dict.fromkeys(named))]
+    subjects = [f"cert:sha256:{sha256.hex()}", *filter(_can_be_granted, dict.fromkeys(named))]
     return Certificate(
         sha256,
         " ".join(reversed(subjects[:2])),
@@ -68,6 +68,11 @@ def _read(certificate: x509.Certificate) -> Certificate:
         certificate.not_valid_before_utc,
         certificate.not_valid_after_utc,
     )
+
+
+def _can_be_granted(subject: str) -> bool:
+    """Whether grants can name it, and it can be shown to people as it is."""
+    return SUBJECT.fullmatch(subject) is not None and subject.isprintable()
 
 
 def _alternatives(certificate: x509.Certificate) -> Iterator[str]:

@@ -25,7 +25,7 @@ NAME = re.compile(r"[^\s:\x00-\x1f\x7f]{1,100}")
 SUBJECT = re.compile(
     rf"token:[0-9]{{1,18}}|role:{NAME.pattern}|user:[!-~]{{1,255}}"
     r"|cert:sha256:[0-9a-f]{64}|cert:dns:[!-@\[-~]{1,255}|cert:(?:uri|email):[!-~]{1,255}"
-    r"|cert:dn:[^\x00-\x1f\x7f-\x9f\u2028\u2029]{1,255}"
+    r"|cert:dn:[^\x00-\x1f\x7f]{1,255}"
 )
 SUBJECTS = "token:NUMBER, user:ID, cert:KIND:NAME or role:NAME"
 """How they are written, for people."""

@@ -1,9 +1,11 @@
 """What mutations start from: good input of each target, and what once went wrong."""
 
 import struct
+from base64 import b64encode
 
 import imagecodecs
 import numpy as np
+from cryptography.x509 import DNSName
 
 from app.dicom import nativexml
 from app.dicom.instance import read_instance
@@ -27,6 +29,7 @@ from tests.elements import (
     nested,
     sequence,
 )
+from tests.fixtures.authority import Authority
 
 _GRADIENT = np.arange(256, dtype=np.uint8).reshape(16, 16)
 _RICH = {
@@ -55,6 +58,7 @@ _FILES = [
     instance({PIXEL_DATA: encapsulated([_JPEG[:100], _JPEG[100:]], bytes(4))}, JPEG_BASELINE),
 ]
 _ATTRIBUTES = read_instance(BytesSource(instance({**_RICH, PIXEL_DATA: None}))).dataset.attributes
+_SIGNED = Authority().sign("CT 2", DNSName("ct2.example.org"))
 _PART = b"Content-Type: application/dicom\r\n\r\ndata"
 
 SEEDS: dict[str, list[bytes]] = {
@@ -95,5 +99,11 @@ SEEDS: dict[str, list[bytes]] = {
         bytes(imagecodecs.jpeg2k_encode(_GRADIENT, codecformat="j2k")),
         bytes(imagecodecs.jpegls_encode(_GRADIENT)),
         struct.pack("<16I", 1, 64, *[0] * 14) + b"\xf1\0" * 16,
+    ],
+    "client_certificates": [
+        b":" + b64encode(_SIGNED.der) + b":",
+        _SIGNED.escaped.encode(),
+        f'Hash={_SIGNED.sha256.hex()};Cert="{_SIGNED.escaped}"'.encode()
+        + b';Subject="CN=a \\"b\\"";URI=x',
     ],
 }

@@ -16,6 +16,7 @@ import orjson
 import pydicom
 from pydicom.errors import InvalidDicomError
 
+from app.access.grants import SUBJECT
 from app.dicom import jsonmodel, nativexml, report
 from app.dicom.annotation import Topic, annotation_of
 from app.dicom.assembly import assemble
@@ -43,6 +44,7 @@ from app.retrieve.wado_uri import UriRequest
 from app.search.params import read_query_string
 from app.settings import Limits
 from app.span import Span
+from app.web.client_certificates import from_client_cert, from_pem, from_xfcc
 from app.web.content_type import parse_content_type
 from app.web.errors import RangeNotSatisfiable
 from app.web.multipart import Event, Parser, PartBegins, PartData, PartEnds
@@ -332,6 +334,18 @@ def codestreams(data: bytes) -> None:
             continue
 
 
+def client_certificates(data: bytes) -> None:
+    """Headers that tell of a certificate. With a hash, it is that one or none."""
+    text = data.decode("latin-1")
+    for read in (from_client_cert, from_pem, from_xfcc):
+        with suppress(ValueError):
+            certificate = read(text)
+            assert certificate.name.isprintable()
+            assert all(map(SUBJECT.fullmatch, certificate.subjects))
+            if read is from_xfcc and text.lower().startswith("hash="):
+                assert certificate.sha256.hex() in text.replace("\\", "").lower()
+
+
 TARGETS: dict[str, Target] = {
     target.__name__: target
     for target in (
@@ -348,5 +362,6 @@ TARGETS: dict[str, Target] = {
         native_xml,
         fragments,
         codestreams,
+        client_certificates,
     )
 }

@@ -58,7 +58,7 @@ def test_a_name_cannot_pretend_to_be_another(common_name: str, written: str) -> 
     assert subject == f"cert:dn:{written}"
 
 
-@pytest.mark.parametrize("common_name", ["CT\n2", "CT\x1b[2J", "CT\x85", "CT\u2028"])
+@pytest.mark.parametrize("common_name", ["CT\n2", "CT\x1b[2J", "CT\x85", "CT\u2028", "CT\u202e2"])
 def test_what_would_break_a_line_is_no_name(common_name: str) -> None:
     certificate = certificate_of(AUTHORITY.sign(common_name).der)
     assert len(certificate.subjects) == 1
