@@ -158,6 +158,8 @@ async def measure(
             headers={"Authorization": f"Bearer {tokens[restricted]}"},
             trust_env=False,
             timeout=60,
+            # Less than the server's, so that it never ends one as it is used again.
+            limits=httpx.Limits(keepalive_expiry=2),
         )
         for audited, restricted in FOUR
     }
