@@ -24,7 +24,6 @@ from app.access.sessions import principal_of as principal_of_stored
 from app.archive import Archive
 from app.errors import Unauthenticated
 from app.index import grants, overrides, partitions, shares, tokens
-from app.index.database import Connection
 from app.index.grants import Held
 from app.index.restriction import Action, Depth, Patient
 from app.index.shares import Session, StoredShare, subject_of_share
@@ -88,8 +87,7 @@ class Authenticator:
         settings = self._archive.settings.client_certificates
         if settings is None or not settings.alone:
             raise Unauthenticated
-        async with self._archive.reading() as connection:
-            partition_id = await self._partition_named(connection, settings.partition)
+        partition_id = await self._partition_named(settings.partition)
         subjects = (*certificate.subjects, *map(subject_of_role, settings.roles))
         held = await self._held_by(partition_id, subjects)
         held = await self._opened(partition_id, subjects[0], held)
@@ -215,8 +213,8 @@ class Authenticator:
         known = await provider.known(presented)
         oidc = self._archive.settings.oidc
         assert oidc is not None
+        partition_id = await self._partition_named(oidc.partition)
         async with self._archive.reading() as connection:
-            partition_id = await self._partition_named(connection, oidc.partition)
             held = await grants.held(connection, partition_id, known.subjects)
         holder = holder_of(known, held, oidc.patient_issuer)
         scopes = frozenset(SCOPE_OF[action] for action in holder.actions if action in SCOPE_OF)
@@ -227,10 +225,11 @@ class Authenticator:
         seconds = known.expires_at - time.time()
         return min(max(seconds, 0.0), REMEMBERED_SECONDS), principal
 
-    async def _partition_named(self, connection: Connection, name: str) -> int:
+    async def _partition_named(self, name: str) -> int:
         """The partition of a setting. Raises `Unauthenticated` as long as there is none."""
         if name not in self._partitions:
-            partition_id = await partitions.find(connection, name)
+            async with self._archive.reading() as connection:
+                partition_id = await partitions.find(connection, name)
             if partition_id is None:
                 raise Unauthenticated
             self._partitions[name] = partition_id
