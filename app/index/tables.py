@@ -50,6 +50,7 @@ from app.index.access_tables import (
 )
 from app.index.columns import identity, moment, now, number, texts
 from app.index.feed_tables import AuditFeed, AuditFeedPlace
+from app.index.override_tables import EmergencyOverride
 from app.index.term_tables import Indexed, InstanceTerms, SeriesTerms, StudyTerms
 
 __all__ = [
@@ -60,6 +61,7 @@ __all__ = [
     "AuditFeedPlace",
     "AuditRetention",
     "Change",
+    "EmergencyOverride",
     "Grant",
     "Indexed",
     "Instance",

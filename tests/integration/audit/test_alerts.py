@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,13 @@ from pydantic import SecretStr
 
 from app.audit import feeding
 from app.audit.alerts import signed
+from app.faults import VARIABLE, Point
 from app.settings import Emergency, Settings, webhook_key
 from tests.archive_process import ArchiveProcess
 from tests.fixtures.feeds import Webhook
 from tests.fixtures.server import Server, serving
 from tests.integration.access.population import THINGS, Given, client_of, file_of, store, token_with
-from tests.integration.web.conftest import execute
+from tests.integration.web.conftest import execute, records
 
 OURS = THINGS[0]
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -127,31 +128,36 @@ def feeds_of(database_url: str) -> str:
     return told.stdout
 
 
+@pytest.mark.parametrize("answers", [True, False])
 async def test_a_killed_archive_alerts_when_another_goes_on(
-    tmp_path: Path, database_url: str
+    tmp_path: Path, database_url: str, answers: bool
 ) -> None:
     webhook = Webhook()
     with webhook.running():
         pass  # It is away; its port is known.
-    archive = ArchiveProcess(
-        tmp_path / "data",
-        HILUM_DATABASE_URL=database_url,
-        HILUM_EMERGENCY__WEBHOOK=f"http://127.0.0.1:{webhook.port}/alerts",
-        HILUM_EMERGENCY__WEBHOOK_SECRET=SECRET,
-        HILUM_OUTGOING_NETWORKS='["127.0.0.1/32"]',
-    )
-    await asyncio.to_thread(archive.start)
-    server = Server(archive.base.removesuffix("/dicomweb"), database_url, tmp_path / "data")
+    settings = {
+        "HILUM_DATABASE_URL": database_url,
+        "HILUM_EMERGENCY__WEBHOOK": f"http://127.0.0.1:{webhook.port}/alerts",
+        "HILUM_EMERGENCY__WEBHOOK_SECRET": SECRET,
+        "HILUM_OUTGOING_NETWORKS": '["127.0.0.1/32"]',
+    }
+    # The second answer is that to who opens something.
+    fault = {} if answers else {VARIABLE: f"{Point.BEFORE_ANSWER}:kill:2"}
+    killed = ArchiveProcess(tmp_path / "data", **settings, **fault)
+    await asyncio.to_thread(killed.start)
+    server = Server(killed.base.removesuffix("/dicomweb"), database_url, tmp_path / "data")
     async with doctor(server) as http:
-        assert (await http.post(f"{server.url}/overrides", json=STUDY)).status_code == 201
-    archive.kill()
+        with nullcontext() if answers else pytest.raises(httpx.TransportError):
+            answer = await http.post(f"{server.url}/overrides", json=STUDY)
+            assert answer.status_code == 201
+    killed.kill()
+    opened = [one for one in await records(server) if one["subtype"] == "110127"]
+    assert [(one["status"], one["override"]) for one in opened] == [(201, 1)]
     # Meanwhile its time is over.
     await execute(server, "UPDATE emergency_override SET expires_at = now()")
-    with webhook.running():
-        await asyncio.to_thread(archive.start)
-        with archive:
-            await until(lambda: len(told(webhook)) >= 2, 60)
-            told_by_command = await asyncio.to_thread(feeds_of, database_url)
+    with webhook.running(), ArchiveProcess(tmp_path / "data", **settings):
+        await until(lambda: len(told(webhook)) >= 2, 60)
+        while "alerts: 0 records unsent" not in await asyncio.to_thread(feeds_of, database_url):
+            await asyncio.sleep(0.1)
     alerts = [(one["type"], one["data"]["override"]) for one in told(webhook)]
     assert alerts == [("emergency-override.started", 1), ("emergency-override.stopped", 1)]
-    assert "alerts: 0 records unsent" in told_by_command
