@@ -293,7 +293,7 @@ async def _replace(
     answers: list[Answer | Unavailable],
 ) -> None:
     """Put those that differ in the place of what is stored, and change their answers."""
-    places = [place for place, answer in enumerate(answers) if isinstance(answer, Differs)]
+    places = _replacing(rows, answers)
     offered = [rows[place] for place in places]
     found: Sequence[Answer | Unavailable] = ()
     try:
@@ -305,6 +305,18 @@ async def _replace(
         found = [lack] * len(offered)
     for place, answer in zip(places, found, strict=True):
         answers[place] = answer
+
+
+def _replacing(rows: list[NewInstance], answers: list[Answer | Unavailable]) -> list[int]:
+    """Which rows differ from what is stored, or from what is once those before them are."""
+    places, differing = [], set()
+    for place, (row, answer) in enumerate(zip(rows, answers, strict=True)):
+        if isinstance(answer, Differs):
+            differing.add(row.sop_instance_uid)
+        elif not (isinstance(answer, Identical) and row.sop_instance_uid in differing):
+            continue
+        places.append(place)
+    return places
 
 
 def _outcome(intake: Intake, answer: _Found, duplicates: Duplicates) -> Outcome:

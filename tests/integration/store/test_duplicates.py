@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from itertools import groupby
 
 import pytest
 from pydicom import Dataset
@@ -167,6 +168,24 @@ async def test_of_two_in_one_message_the_later_one_takes_the_place_of_the_first(
     )
     assert answer.status_code == 200
     assert await retrieved(editor, dataset) == second
+
+
+@pytest.mark.parametrize("order", ["aba", "abab", "aab", "abba"])
+async def test_the_last_of_a_message_is_what_is_there_then(editor: Modality, order: str) -> None:
+    """As if each had come in a request of its own."""
+    dataset = ct_dataset()
+    files = {}
+    for comments in "ab":
+        dataset.PatientComments = comments
+        files[comments] = part10(dataset)
+    body, content_type = multipart([files[one] for one in order])
+    answer = await editor.http.post(
+        "/studies?duplicates=replace", content=body, headers={"Content-Type": content_type}
+    )
+    assert answer.status_code == 200
+    assert await retrieved(editor, dataset) == files[order[-1]]
+    versions = (await editor.http.get(f"{path_of(dataset)}/versions")).json()
+    assert len(versions) == len("".join(key for key, _ in groupby(order)))
 
 
 async def test_32_who_replace_one_instance_all_succeed_and_one_is_readable_at_every_moment(
