@@ -109,18 +109,18 @@ class LikeOne(Form):
         return value.like(any_(bind(_TEXTS)))
 
 
+@dataclass(frozen=True, slots=True)
 class HasOne(Form):
-    """The array has one of the values given."""
+    """The array has one of the values given, or else all of them."""
+
+    all: bool = False
+    among_few: bool = False
+    """Whether other keys leave so few rows that an index would be a detour."""
 
     def on(self, value: Column, bind: Bind) -> Condition:
-        return value.op("&&", is_comparison=True)(bind(_TEXTS))
-
-
-class HasAll(Form):
-    """The array has all of the values given."""
-
-    def on(self, value: Column, bind: Bind) -> Condition:
-        return value.op("@>", is_comparison=True)(bind(_TEXTS))
+        if self.among_few:
+            value = func.array_cat(value, literal_column("'{}'"), type_=_TEXTS)
+        return value.op("@>" if self.all else "&&", is_comparison=True)(bind(_TEXTS))
 
 
 class IsEmptyArray(Form):
@@ -284,7 +284,7 @@ def _parts(name: str, match: Match) -> Parts:
         case InOneItem(keys):
             return _item(name, keys)
         case AllOf(matches):
-            return HasAll(name), [[value for one in matches for value in _values(one)]]
+            return HasOne(name, all=True), [[value for one in matches for value in _values(one)]]
         case Empty():
             return (IsEmptyArray(name) if name in _ARRAYS else IsNull(name)), []
         case _:

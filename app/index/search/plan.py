@@ -14,12 +14,12 @@ one and the same series, or one and the same instance and its series.
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from app.dicom.attributes import Level, level_of
 from app.dicom.dictionary import keyword_of
-from app.dicom.query import Key, OneOf, Query
+from app.dicom.query import Between, BetweenMoments, Key, OneOf, Query
 from app.errors import BadRequest, Unavailable
 from app.index.search.by_sound import by_sound, has_sound
 from app.index.search.by_terms import by_terms
@@ -38,6 +38,8 @@ MOST_UNINDEXED = 20_000
 _NARROW = {"0020000D", "0020000E", "00080018", "00100020", "00080050"}
 """Of attributes with these tags a value leaves a study or a few."""
 
+FEW_DAYS = 31
+"""Of their studies it is quicker to look at each than to look up a modality, which many have."""
 _ORDERING = {"00080020", "00080030"}
 _MODALITY, _MODALITIES = "00080060", "modalities"
 
@@ -79,9 +81,13 @@ def has_terms(query: Query) -> bool:
 def leaves_little(query: Query) -> bool:
     """Whether one plan is right whatever the values of the keys are.
 
-    They leave a study or a few; or the newest are read one after the other, from a date on.
+    They leave a study or a few, or those of few days; or the newest are read one after the other.
     """
-    return _is_narrow(query) or all(key.tag in _ORDERING for key in query.keys)
+    return (
+        _is_narrow(query)
+        or any(map(_leaves_few_days, query.keys))
+        or all(key.tag in _ORDERING for key in query.keys)
+    )
 
 
 async def plan_of(connection: Connection, visibility: Visibility, query: Query) -> Plan:
@@ -121,8 +127,34 @@ async def plan_of(connection: Connection, visibility: Visibility, query: Query) 
         if not decided:
             looked_at[level] = keys
     order = order_of(query)
+    if any(map(_leaves_few_days, query.keys)):
+        forms = [(level, _among_few(form)) for level, form in forms]
+        hints = [(level, _among_few(form)) for level, form in hints]
     named = _named(query, order, values + hinted)
     return Plan(query, order, tuple(forms), named, looked_at, tuple(hints))
+
+
+def _leaves_few_days(key: Key) -> bool:
+    """Whether it leaves the studies of few days, which an index has side by side."""
+    match key.tag, key.match:
+        case "00080020", OneOf():
+            return True
+        case "00080020", Between(str(low), str(high)):
+            return _days(low, high) <= FEW_DAYS
+        case "00080020", BetweenMoments(_, (low, _), (high, _)):
+            return _days(low, high) <= FEW_DAYS
+        case _:
+            return False
+
+
+def _days(low: str, high: str) -> int:
+    """In months of 31 days, since a date need not be one of the calendar."""
+    (first, last) = (int(d[:4]) * 372 + int(d[4:6]) * 31 + int(d[6:]) for d in (low, high))
+    return last - first
+
+
+def _among_few(form: Form) -> Form:
+    return replace(form, among_few=True) if isinstance(form, HasOne) else form
 
 
 async def _by_columns(

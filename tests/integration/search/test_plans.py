@@ -59,3 +59,12 @@ async def test_series_of_a_modality_are_looked_for_in_the_studies_that_have_it(
     told = await explained(populated, Visibility(1), "series", "Modality=SM&limit=10", analyze=True)
     assert "Bitmap Index Scan study_modalities" in scans(told["Plan"])
     assert told["Plan"]["Actual Rows"] == 11
+
+
+@pytest.mark.parametrize("dates", ["20260101-20260131", "20260101"])
+async def test_of_few_days_each_study_is_looked_at(populated: Connection, dates: str) -> None:
+    query = f"ModalitiesInStudy=CT,MR&StudyDate={dates}"
+    told = await explained(populated, Visibility(1), "studies", query, analyze=False)
+    assert scans(told["Plan"]) == ["Index Scan study_newest_first"]
+    conditions = [node["Filter"] for node in nodes(told["Plan"]) if "Filter" in node]
+    assert "array_cat(modalities" in conditions[0], "no index of modalities is for this"
