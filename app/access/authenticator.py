@@ -91,12 +91,13 @@ class Authenticator:
         subjects = (*certificate.subjects, *map(subject_of_role, settings.roles))
         held = await self._held_by(partition_id, subjects)
         held = await self._opened(partition_id, subjects[0], held)
+        holder = Holder(subjects, held)
         return Principal(
             None,
             certificate.name,
             partition_id,
-            frozenset(SCOPE_OF.values()),
-            Holder(subjects, held),
+            scopes_of(holder),
+            holder,
             certificate.ends_at,
             bound_to=certificate.sha256,
         )
@@ -217,10 +218,15 @@ class Authenticator:
         async with self._archive.reading() as connection:
             held = await grants.held(connection, partition_id, known.subjects)
         holder = holder_of(known, held, oidc.patient_issuer)
-        scopes = frozenset(SCOPE_OF[action] for action in holder.actions if action in SCOPE_OF)
         until = datetime.fromtimestamp(min(known.expires_at, _FAR), UTC)
         principal = Principal(
-            None, known.name, partition_id, scopes, holder, until, bound_to=known.bound_to
+            None,
+            known.name,
+            partition_id,
+            scopes_of(holder),
+            holder,
+            until,
+            bound_to=known.bound_to,
         )
         seconds = known.expires_at - time.time()
         return min(max(seconds, 0.0), REMEMBERED_SECONDS), principal
@@ -266,6 +272,14 @@ def deidentified_of(session: Session) -> Deidentified | None:
 def name_of_guest(share_id: int) -> str:
     """What logs and the audit call who comes by a link."""
     return f"share {share_id}"
+
+
+def scopes_of(holder: Holder) -> frozenset[Scope]:
+    """What somebody without a token of ours may ask for; to look into the audit, grants decide."""
+    scopes = {SCOPE_OF[action] for action in holder.actions if action in SCOPE_OF}
+    if Action.AUDIT in holder.actions and holder.held.auditing:
+        scopes.add(Scope.AUDIT)
+    return frozenset(scopes)
 
 
 def holder_of(known: Known, held: Held, patient_issuer: str | None) -> Holder:

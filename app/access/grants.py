@@ -77,6 +77,9 @@ async def create_grant(index: Database, partition_id: int, grant: NewGrant) -> i
     for action in grant.actions:
         if action not in set(Action):
             raise InvalidParameter("actions", action, f"is none of {', '.join(Action)}")
+    if Action.AUDIT in grant.actions and (grant.scope != Scope() or grant.purpose is not None):
+        why = f"covers all of a partition, for any purpose: a grant of {Action.AUDIT} names neither"
+        raise InvalidParameter("actions", Action.AUDIT, why)
     if grant.expires_at is not None and grant.expires_at <= datetime.now(UTC):
         raise InvalidParameter("expires_at", str(grant.expires_at), "is in the past")
     async with index.transaction() as connection:

@@ -87,6 +87,8 @@ class Held:
     """Whether none of the grants ends by itself."""
     breaking: bool = False
     """Whether one of the grants is to break the glass."""
+    auditing: bool = False
+    """Whether the audit of the partition may be looked into."""
     overrides: tuple[Override, ...] = ()
     """What is open in an emergency."""
 
@@ -156,14 +158,16 @@ async def delete(connection: Connection, partition_id: int, identity: int) -> bo
     return gone is not None
 
 
-_SHOWS = f"NOT denies AND actions <> '{{{Action.BREAK_GLASS}}}'"
-"""What is opened by breaking the glass is named by itself."""
+_SHOWS = f"NOT denies AND NOT actions <@ '{{{Action.BREAK_GLASS},{Action.AUDIT}}}'"
+"""What is opened by breaking the glass is named by itself; the audit shows no images."""
+_AUDITS = f"'{Action.AUDIT}' = ANY (actions)"
 _HELD = f"""
 SELECT coalesce(max(depth), 0) AS depth,
     coalesce(bool_or(key = '*' AND {_SHOWS}), false) AS unbounded,
     count(DISTINCT key) FILTER (WHERE {_SHOWS}) AS keys,
     count(expires_at) = 0 AS steady,
-    coalesce(bool_or('{Action.BREAK_GLASS}' = ANY (actions) AND NOT denies), false) AS breaking
+    coalesce(bool_or('{Action.BREAK_GLASS}' = ANY (actions) AND NOT denies), false) AS breaking,
+    coalesce(bool_or({_AUDITS}) AND NOT bool_or({_AUDITS} AND denies), false) AS auditing
 FROM access_grant
 WHERE partition_id = $1 AND subject = ANY ($2) AND (expires_at IS NULL OR expires_at > now())
 """
@@ -177,12 +181,12 @@ WHERE partition_id = $1 AND subject = ANY ($2) AND {_SHOWS}
 
 async def held(connection: Connection, partition_id: int, subjects: Sequence[str]) -> Held:
     """What the grants of these subjects have in common at this moment."""
-    depth, unbounded, keys, steady, breaking = await connection.fetchrow(
+    depth, unbounded, keys, steady, breaking, auditing = await connection.fetchrow(
         _HELD, partition_id, list(subjects)
     )
     if unbounded or keys > MOST_BOUNDS:
-        return Held(Depth(depth), None, None, steady, breaking)
+        return Held(Depth(depth), None, None, steady, breaking, auditing)
     rows = await connection.fetch(_BOUNDS, partition_id, list(subjects))
     studies = tuple(study for study, _ in rows if study is not None)
     patients = tuple(patient for _, patient in rows if patient is not None)
-    return Held(Depth(depth), studies, patients, steady, breaking)
+    return Held(Depth(depth), studies, patients, steady, breaking, auditing)

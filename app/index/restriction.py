@@ -36,6 +36,8 @@ class Action(StrEnum):
     DELETE = "delete"
     SHARE = "share"
     BREAK_GLASS = "break-glass"
+    AUDIT = "audit"
+    """To look into the audit of the partition: all of it, or nothing."""
 
 
 class Depth(IntEnum):

@@ -5,6 +5,7 @@
     system/*.rs                 the same without a user
     patient/*.read              as v1 spelt it
     share                       of our own: to make links, of what the user's grants allow
+    audit                       of our own: to look into the audit, if the user's grants allow it
 
 They only narrow: what may be done, and of whom, is a matter of grants.
 """
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from app.index.restriction import Action
 
 _SCOPE = re.compile(r"(patient|user|system)/(?:ImagingStudy|\*)\.(c?r?u?d?s?|read|write|\*)(\?.*)?")
-SHARE = "share"
+_OWN = {"share": Action.SHARE, "audit": Action.AUDIT}
 _LETTERS = {
     "c": {Action.STORE},
     "r": {Action.READ, Action.RENDER},
@@ -48,8 +49,8 @@ def allowed_by(scopes: Iterable[str]) -> Allowed:
     of_patient: set[Action] = set()
     contexts: set[str] = set()
     for scope in scopes:
-        if scope == SHARE:
-            everywhere.add(Action.SHARE)
+        if scope in _OWN:
+            everywhere.add(_OWN[scope])
             continue
         match = _SCOPE.fullmatch(scope)
         if match is None or match[3]:

@@ -191,6 +191,20 @@ async def test_its_holder_is_restricted_and_never_administrates(
         assert stored.status_code == 409
 
 
+async def test_its_holder_looks_into_the_audit_by_a_grant_to_it(
+    archive: Server, hospital: Hospital
+) -> None:
+    async with index_of(archive) as index:
+        subject = f"cert:sha256:{hospital.stranger.sha256.hex()}"
+        await create_grant(index, 1, NewGrant(subject=subject, actions=["audit"]))
+    for who, status in (("stranger", 200), ("mr", 403)):
+        async with through(archive, hospital, who) as http:
+            url = str(http.base_url).replace("/dicomweb", "")
+            assert (await http.get(f"{url.rstrip('/')}/fhir/AuditEvent")).status_code == status
+    async with through(archive, hospital, "stranger") as http:
+        assert await seen(http) == set()
+
+
 async def test_the_audit_tells_who_it_was(archive: Server, hospital: Hospital) -> None:
     async with through(archive, hospital, "ct") as http:
         await seen(http)

@@ -18,6 +18,7 @@ from app.access import authenticator
 from app.access.grants import create_grant, scope_of
 from app.access.oidc import keys as oidc_keys
 from app.access.oidc import tokens as oidc_tokens
+from app.errors import InvalidParameter
 from app.index.grants import NewGrant
 from app.settings import Oidc
 from tests.fixtures.provider import ARCHIVE, AUDIENCE, SECRET, Provider, providing
@@ -150,6 +151,45 @@ async def test_a_role_lets_a_user_break_the_glass_of_what_scopes_let_them_read(
     async with client_of(archive, token) as http:
         status = (await http.get(of_p0.path)).status_code
         assert (status == 200) == (expected == 201 or claims.get("patient") == "P0")
+
+
+@pytest.mark.parametrize(
+    ("scope", "roles", "status"),
+    [
+        ("audit", ["auditor"], 200),
+        ("user/ImagingStudy.rs audit", ["all", "auditor"], 200),
+        ("user/ImagingStudy.rs", ["auditor"], 403),
+        ("user/*.cruds", ["auditor"], 403),
+        ("audit", ["all"], 403),
+        ("audit", [], 403),
+        ("audit", ["auditor", "not-auditor"], 403),
+        ("patient/*.rs audit", [], 403),
+    ],
+)
+async def test_to_look_into_the_audit_needs_the_scope_and_the_grant(
+    archive: Server, provider: Provider, scope: str, roles: list[str], status: int
+) -> None:
+    async with index_of(archive) as index:
+        for role, denies in (("auditor", False), ("not-auditor", True)):
+            grant = NewGrant(subject=f"role:{role}", actions=["audit"], denies=denies)
+            await create_grant(index, 1, grant)
+    token = await asyncio.to_thread(provider.token, scope, "user-1", roles=roles)
+    async with client_of(archive, token) as http:
+        for path in ("/fhir/AuditEvent", "/audit/patients/P1/disclosures"):
+            assert (await http.get(archive.url + path)).status_code == status
+        assert (await http.get(archive.url + "/admin/tokens")).status_code == 403
+        if "all" not in roles:  # the audit is all that is granted
+            answer = await http.get("/studies")
+            assert answer.status_code == 403 or answer.json() == []
+
+
+async def test_a_grant_to_look_into_the_audit_covers_all_of_it(archive: Server) -> None:
+    bounded = {"scope": scope_of({"patient_id": "P1"})}, {"purpose": "TREAT"}
+    async with index_of(archive) as index:
+        for more in bounded:
+            grant = NewGrant(subject="role:x", actions=["read", "audit"], **more)
+            with pytest.raises(InvalidParameter, match="covers all of a partition"):
+                await create_grant(index, 1, grant)
 
 
 async def test_what_scopes_narrow_to_a_patient_is_narrowed_on_every_path(
