@@ -13,7 +13,7 @@ Rules:
 from dataclasses import dataclass
 
 from app.access.grants import scope_of
-from app.access.principal import Principal, Scope
+from app.access.principal import Principal
 from app.errors import Conflict, Forbidden, InvalidParameter, NotFound, TooOften
 from app.index import overrides
 from app.index.database import Connection, Database
@@ -81,11 +81,6 @@ def _checked(caller: Principal, asked: Asked, limits: Emergency) -> tuple[NewOve
         issuer_of_patient_id=scope.issuer_of_patient_id,
     )
     return new, minutes
-
-
-def whose(caller: Principal) -> str | None:
-    """Whose overrides a caller can list and end; None for everybody's."""
-    return None if Scope.ADMIN in caller.scopes else caller.subject
 
 
 async def list_overrides(

@@ -73,6 +73,11 @@ class Principal:
             return f"token:{self.token_id}"
         return self.holder.subjects[0] if self.holder is not None else self.name
 
+    @property
+    def whose(self) -> str | None:
+        """Whose shares and overrides the caller lists and ends; None for everybody's."""
+        return None if Scope.ADMIN in self.scopes else self.subject
+
     def visibility_for(self, action: Action) -> Visibility:
         """What this caller may do that to; every reading statement takes it.
 

@@ -21,7 +21,7 @@ from datetime import UTC, datetime, timedelta
 from app.access import passwords
 from app.access.credentials import GUEST_PREFIX, hash_of, new_secret
 from app.access.grants import READING
-from app.access.principal import Principal, Scope
+from app.access.principal import Principal
 from app.dicom.deidentification import KEY_BYTES
 from app.dicom.uids import valid_uid
 from app.errors import Forbidden, InvalidParameter, NotFound, TooOften, Unauthenticated
@@ -167,11 +167,6 @@ def _scopes(seen: Mapping[Action, set[Kind]], depth: Depth) -> Iterator[_Shown]:
     names = ("study_instance_uid", "series_instance_uid", "sop_class_uid")
     for key, allowed in actions.items():
         yield grants.Scope(**dict(zip(names, key, strict=False))), allowed
-
-
-def creator_of(caller: Principal) -> str | None:
-    """Whose shares a caller can list and end; None for everybody's."""
-    return None if Scope.ADMIN in caller.scopes else caller.subject
 
 
 async def list_shares(

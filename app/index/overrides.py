@@ -6,7 +6,6 @@ Rules:
   a day longer, so that it is known how many somebody has opened.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -67,10 +66,6 @@ _STORED = f"id, partition_id, opened_at, expires_at, {_NEW}"
 _OPEN = "ended_at IS NULL AND expires_at > now()"
 
 
-def _stored(rows: Sequence[object]) -> list[StoredOverride]:
-    return [StoredOverride(**dict(row)) for row in rows]  # type: ignore[call-overload]
-
-
 async def open_to(connection: Connection, partition_id: int, subject: str) -> list[Override]:
     """What is open to a caller at this moment."""
     rows = await connection.fetch(
@@ -111,7 +106,7 @@ async def create(
         minutes,
         *(getattr(new, name) for name in _NEW.split(", ")),
     )
-    return StoredOverride(**dict(row))
+    return StoredOverride(**row)
 
 
 async def list_open(
@@ -123,16 +118,15 @@ async def list_open(
     limit: int,
 ) -> list[StoredOverride]:
     """What is open in a partition, or to one caller, behind an id and in the order of ids."""
-    return _stored(
-        await connection.fetch(
-            f"SELECT {_STORED} FROM emergency_override WHERE partition_id = $1"
-            f" AND ($2::text IS NULL OR subject = $2) AND id > $3 AND {_OPEN} ORDER BY id LIMIT $4",
-            partition_id,
-            subject,
-            after,
-            limit,
-        )
+    rows = await connection.fetch(
+        f"SELECT {_STORED} FROM emergency_override WHERE partition_id = $1"
+        f" AND ($2::text IS NULL OR subject = $2) AND id > $3 AND {_OPEN} ORDER BY id LIMIT $4",
+        partition_id,
+        subject,
+        after,
+        limit,
     )
+    return [StoredOverride(**row) for row in rows]
 
 
 async def end(
@@ -146,7 +140,7 @@ async def end(
         identity,
         subject,
     )
-    return None if row is None else StoredOverride(**dict(row))
+    return None if row is None else StoredOverride(**row)
 
 
 async def end_expired(connection: Connection, most: int) -> list[StoredOverride]:
@@ -154,14 +148,13 @@ async def end_expired(connection: Connection, most: int) -> list[StoredOverride]
     await connection.execute(
         "DELETE FROM emergency_override WHERE ended_at < now() - interval '1 day'"
     )
-    return _stored(
-        await connection.fetch(
-            "UPDATE emergency_override SET ended_at = expires_at WHERE id IN ("
-            " SELECT id FROM emergency_override WHERE ended_at IS NULL AND expires_at <= now()"
-            f" ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED) RETURNING {_STORED}",
-            most,
-        )
+    rows = await connection.fetch(
+        "UPDATE emergency_override SET ended_at = expires_at WHERE id IN ("
+        " SELECT id FROM emergency_override WHERE ended_at IS NULL AND expires_at <= now()"
+        f" ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED) RETURNING {_STORED}",
+        most,
     )
+    return [StoredOverride(**row) for row in rows]
 
 
 _STUDY, _SERIES, _INSTANCE = table(Study).c, table(Series).c, table(Instance).c

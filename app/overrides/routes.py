@@ -68,7 +68,7 @@ async def list_overrides(
     found = await overrides.list_overrides(
         archive.database,
         caller.partition_id,
-        overrides.whose(caller),
+        caller.whose,
         after=after,
         limit=limit,
     )

@@ -43,7 +43,7 @@ async def end_override(
 
     async def work(connection: Connection) -> StoredOverride:
         ended = await overrides.end_override(
-            connection, caller.partition_id, override_id, overrides.whose(caller)
+            connection, caller.partition_id, override_id, caller.whose
         )
         note_override(note, STOPPED, ended)
         await append(connection, [record()])

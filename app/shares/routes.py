@@ -76,7 +76,7 @@ async def list_shares(
     found = await shares.list_shares(
         archive.database,
         caller.partition_id,
-        shares.creator_of(caller),
+        caller.whose,
         after=after,
         limit=limit,
     )
@@ -86,9 +86,7 @@ async def list_shares(
 @router.get("/shares/{share}")
 async def describe_share(caller: Sharer, archive: ArchiveOf, share: ShareId) -> Response:
     """What is shared, until when, and how often it was used."""
-    found = await shares.share_with_id(
-        archive.database, caller.partition_id, share, shares.creator_of(caller)
-    )
+    found = await shares.share_with_id(archive.database, caller.partition_id, share, caller.whose)
     return _answer(_described(found))
 
 
@@ -98,9 +96,7 @@ async def revoke_share(
 ) -> Response:
     """End a share, and all that was opened with it, from the next request on."""
     _note(request, share, ())
-    await shares.revoke_share(
-        archive.database, caller.partition_id, share, shares.creator_of(caller)
-    )
+    await shares.revoke_share(archive.database, caller.partition_id, share, caller.whose)
     return Response(status_code=204)
 
 

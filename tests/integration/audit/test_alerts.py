@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from ipaddress import ip_network
 from pathlib import Path
@@ -16,7 +16,6 @@ import orjson
 import pytest
 from pydantic import SecretStr
 
-from app.audit import feeding
 from app.audit.alerts import signed
 from app.faults import VARIABLE, Point
 from app.settings import Emergency, Settings, webhook_key
@@ -24,22 +23,12 @@ from tests.archive_process import ArchiveProcess
 from tests.fixtures.feeds import Webhook
 from tests.fixtures.server import Server, serving
 from tests.integration.access.population import THINGS, Given, client_of, file_of, store, token_with
+from tests.integration.audit.test_feeds import until
 from tests.integration.web.conftest import execute, records
 
 OURS = THINGS[0]
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 STUDY = {"study_instance_uid": OURS.study_instance_uid, "reason": "Doe^Jane is unconscious"}
-
-
-@pytest.fixture(autouse=True)
-def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feeding, "IDLE_SECONDS", 0.05)
-
-
-async def until(holds: Callable[[], bool], seconds: float = 30) -> None:
-    async with asyncio.timeout(seconds):
-        while not holds():
-            await asyncio.sleep(0.02)
 
 
 @asynccontextmanager
@@ -157,7 +146,8 @@ async def test_a_killed_archive_alerts_when_another_goes_on(
     await execute(server, "UPDATE emergency_override SET expires_at = now()")
     with webhook.running(), ArchiveProcess(tmp_path / "data", **settings):
         await until(lambda: len(told(webhook)) >= 2, 60)
-        while "alerts: 0 records unsent" not in await asyncio.to_thread(feeds_of, database_url):
-            await asyncio.sleep(0.1)
+        async with asyncio.timeout(30):
+            while "alerts: 0 " not in await asyncio.to_thread(feeds_of, database_url):
+                pass
     alerts = [(one["type"], one["data"]["override"]) for one in told(webhook)]
     assert alerts == [("emergency-override.started", 1), ("emergency-override.stopped", 1)]

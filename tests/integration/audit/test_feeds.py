@@ -73,11 +73,6 @@ def signed(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     return certificates(tmp_path_factory.mktemp("certificates"))
 
 
-@pytest.fixture(autouse=True)
-def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feeding, "IDLE_SECONDS", 0.05)
-
-
 @asynccontextmanager
 async def opened(settings: Settings, **audit: Any) -> AsyncIterator[Archive]:
     chosen = settings.model_copy(
