@@ -87,7 +87,7 @@ class Limits(BaseModel):
     """a deflated data set, inflated"""
     inflated_freely_bytes: PositiveInt = 768 * MIB
     """the same, however small the instance is; an empty mask shrinks to a five-hundredth"""
-    inflated_ratio: PositiveInt = 100
+    inflated_ratio: PositiveInt = 40
     """beyond these, inflated bytes for each byte of the instance"""
     metadata_bytes: PositiveInt = 4 * MIB
     """one data set that is stored as JSON or XML"""

@@ -70,7 +70,7 @@ class WalkLimits:
     """Length of a deflated data set once it is inflated."""
     inflated_freely_bytes: int = 768 * MIB
     """The same, of an instance of any length."""
-    inflated_ratio: int = 100
+    inflated_ratio: int = 40
     """Inflated bytes for each byte of the instance, beyond those."""
     held_bytes: int = BULK
     """Of the longest binary value, text of unlimited length among them, that is in the JSON."""
