@@ -17,6 +17,7 @@ from app.archive import open_archive
 from app.audit.feeding import feeds
 from app.audit.trail import Trail
 from app.deidentified.routes import router as deidentified
+from app.inspection.feeds import router as audit_feeds
 from app.inspection.reports import router as reports
 from app.inspection.routes import router as inspection
 from app.overrides.routes import router as overrides
@@ -113,6 +114,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(administration)
     app.include_router(inspection)
     app.include_router(reports)
+    app.include_router(audit_feeds)
     app.include_router(health.router)
     return app
 

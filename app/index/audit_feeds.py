@@ -68,7 +68,12 @@ ON CONFLICT (feed, partition_id) DO UPDATE
 SET sequence = greatest(place.sequence, excluded.sequence), sent_at = now()
 """
 _LAGS = """
-SELECT feed.name, feed.sent_at, feed.failing_since, feed.failure,
+SELECT feed.name,
+    CASE WHEN $1::int IS NULL THEN feed.sent_at ELSE (
+        SELECT place.sent_at FROM audit_feed_place AS place
+        WHERE place.feed = feed.name AND place.partition_id = $1
+    ) END,
+    feed.failing_since, feed.failure,
     coalesce(sum(behind.records), 0)::bigint, min(behind.since)
 FROM audit_feed AS feed LEFT JOIN LATERAL (
     SELECT chain.sequence - first.sequence + 1 AS records, first.at AS since
@@ -80,13 +85,14 @@ FROM audit_feed AS feed LEFT JOIN LATERAL (
         ), 0)
         ORDER BY sequence LIMIT 1
     ) AS first
-    WHERE feed.subtypes IS NULL
+    WHERE feed.subtypes IS NULL AND ($1::int IS NULL OR chain.partition_id = $1)
   UNION ALL
     SELECT count(*), min(audit.at)
     FROM audit
     LEFT JOIN (SELECT * FROM audit_feed_place WHERE feed = feed.name) AS place USING (partition_id)
     WHERE audit.subtype = ANY (feed.subtypes) AND audit.outcome = 0
         AND audit.sequence > coalesce(place.sequence, 0)
+        AND ($1::int IS NULL OR audit.partition_id = $1)
 ) AS behind ON true
 GROUP BY feed.name ORDER BY feed.name
 """
@@ -151,6 +157,6 @@ async def advance(
     await connection.execute(_ADVANCE, feed, holder, *places, failure)
 
 
-async def lags(connection: Connection) -> list[Lag]:
-    """Of every feed that there has been."""
-    return [Lag(*row) for row in await connection.fetch(_LAGS)]
+async def lags(connection: Connection, partition_id: int | None = None) -> list[Lag]:
+    """Of every feed that there has been; with a partition, as far as it is of that."""
+    return [Lag(*row) for row in await connection.fetch(_LAGS, partition_id)]

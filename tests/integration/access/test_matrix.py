@@ -249,6 +249,7 @@ MATRIX: dict[tuple[str, str], Row] = (
         ("GET", "/fhir/AuditEvent/{identity}"): Row(audit(200, 404)),
         ("GET", "/fhir/metadata"): Row(KNOWN),
         ("GET", "/audit/patients/{patient:path}/disclosures"): Row(audit(200, 200)),
+        ("GET", "/audit/feeds"): Row(audit(200, 200)),
     }
 )
 SEGMENTS = {
