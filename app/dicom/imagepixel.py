@@ -36,6 +36,7 @@ NEEDED = tuple(
 """The attributes without which no image can be read."""
 
 _PIXEL_DATA = "7FE00010"
+_CELLS = (8, 16, 32)  # Bits Allocated of what is compressed
 _JPEG = "1.2.840.10008.1.2.4."
 _COD, _CAP, _SOT = 0x52, 0x50, 0x90
 _END_OF_IMAGE = b"\xff\xd9"
@@ -70,7 +71,10 @@ def image_pixel(syntax: TransferSyntax, head: bytes) -> Attributes:
     if header.samples not in {1, 3}:
         why = f"an image of {header.samples} samples a pixel has no Photometric Interpretation"
         raise Unreadable(why, reason=reasons.DOES_NOT_MATCH_SOP_CLASS, tag=_PIXEL_DATA)
-    allocated = next(bits for bits in (8, 16, 32) if header.precision <= bits)
+    allocated = next((bits for bits in _CELLS if 0 < header.precision <= bits), None)
+    if allocated is None:
+        why = f"an image of {header.precision} bits a sample has no place in a data set"
+        raise Unreadable(why, reason=reasons.DOES_NOT_MATCH_SOP_CLASS, tag=_PIXEL_DATA)
     told: dict[str, Any] = {
         "00280002": ("US", header.samples),
         "00280004": ("CS", photometric if header.samples == 3 else "MONOCHROME2"),

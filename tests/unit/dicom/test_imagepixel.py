@@ -99,6 +99,14 @@ def test_an_image_of_four_samples_is_refused() -> None:
         image_pixel(TRANSFER_SYNTAXES[JPEG + "50"], data)
 
 
+@pytest.mark.parametrize("precision", [0, 33, 255])
+def test_a_codestream_of_impossible_precision_is_refused(precision: int) -> None:
+    data = bytearray(jpeg_ls(GREY))
+    data[data.index(b"\xff\xf7") + 4] = precision
+    with pytest.raises(Unreadable, match=f"{precision} bits a sample"):
+        image_pixel(TRANSFER_SYNTAXES[JPEG + "80"], bytes(data))
+
+
 @hypothesis_settings(deadline=None)
 @given(
     st.sampled_from(IMAGES),
