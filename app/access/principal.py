@@ -78,10 +78,11 @@ class Principal:
         """Whose shares and overrides the caller lists and ends; None for everybody's."""
         return None if Scope.ADMIN in self.scopes else self.subject
 
-    def visibility_for(self, action: Action) -> Visibility:
+    def visibility_for(self, action: Action, *, lasting: bool = False) -> Visibility:
         """What this caller may do that to; every reading statement takes it.
 
-        Raises `Forbidden` if it is nothing for want of a scope.
+        `lasting`: without what is open in an emergency. Raises `Forbidden` if it is nothing for
+        want of a scope.
         """
         if self.holder is None:
             return Visibility(self.partition_id)
@@ -99,7 +100,7 @@ class Principal:
             held.patients if named else None,
             held.steady,
             holder.patient if action in holder.of_patient else None,
-            overriding=bool(held.overrides) and action in READING,
+            overriding=bool(held.overrides) and action in READING and not lasting,
         )
         return Visibility(self.partition_id, restriction)
 

@@ -4,8 +4,9 @@
     session  a token that reads what the share shows, for an hour at most
 
 Rules:
-- Nobody shares what they do not see, or may not `share`. Where the maker sees a part of a study,
-  that part is shared, as it is at that moment: series, and of them the SOP Classes.
+- Nobody shares what they do not see, or in an emergency alone, or may not `share`. Where the maker
+  sees a part of a study, that part is shared, as it is at that moment: series, and of them the SOP
+  Classes.
 - What a share shows are grants of `share:ID`, so that the one predicate of all reads decides
   (`app.index.restriction`); they end with the share, and sessions with them.
 - A use is an exchange. Links and sessions are kept as SHA-256, passwords as what scrypt derives.
@@ -152,7 +153,7 @@ async def _kinds(
     connection: Connection, caller: Principal, action: Action, studies: Collection[str]
 ) -> set[Kind]:
     try:
-        visibility = caller.visibility_for(action)
+        visibility = caller.visibility_for(action, lasting=True)
     except Forbidden:
         return set()
     return await shares.kinds(connection, visibility, studies)

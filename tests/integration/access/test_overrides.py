@@ -208,6 +208,17 @@ async def test_hidden_missing_and_others_answer_alike(populated: Server) -> None
     }
 
 
+async def test_what_is_denied_to_be_read_alone_is_not_shared_through_it(populated: Server) -> None:
+    denied = Given(READING, tuple(STUDY.items()), denies=True)
+    grants = [Given((*READING, "share", "break-glass")), denied]
+    token = await token_with(populated, grants, ("read", "share"))
+    async with client_of(populated, token) as http:
+        await opened(populated, http, **STUDY)
+        assert await sees(http)
+        shared = {"studies": [HIDDEN.study_instance_uid], "name": "x"}
+        assert (await http.post(f"{populated.url}/shares", json=shared)).status_code == 404
+
+
 async def test_nothing_is_stored_or_shared_through_it(populated: Server) -> None:
     grants = [Given((*READING, "store", "share"), OF_OURS), Given(("break-glass",))]
     token = await token_with(populated, grants, ("read", "store", "share"))
