@@ -4,12 +4,15 @@ Rules:
 - What is stored is looked at once it is in the index, by the predicate that reading uses, and taken
   back out if the caller may not store it: so nobody stores into a study that they may not store to,
   whoever made it, and at whatever moment.
+- Where grants look at series or instances, what somebody stores would make a study visible to them
+  that is hidden: so nothing is added to one of which nothing else may be stored to.
 - What is to be replaced is looked at before as well.
 - What is hidden and what is not granted are answered alike.
 - The short way (`app.index.instances.appending`) is for all of a transaction or for none: it takes
   locks that the long way takes later.
 """
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from functools import partial
 
@@ -23,6 +26,7 @@ from app.index.instances.adding import add
 from app.index.instances.appending import append
 from app.index.instances.replacing import replace
 from app.index.instances.values import Added, Differs, Hidden, Lapsed, NewInstance, Outcome
+from app.index.restriction import Depth
 from app.index.statements import Connection, any_of, prepare, table
 from app.index.tables import Instance, Series, Study
 from app.index.visibility import Visibility, visible
@@ -38,8 +42,13 @@ _PERMITTED = prepare(
     joined=True,
 )
 _THERE = prepare(
-    select(_INSTANCE.sop_instance_uid).where(
+    select(_INSTANCE.sop_instance_uid, _INSTANCE.blob_key).where(
         _INSTANCE.partition_id == bindparam("partition_id"), _UIDS, _INSTANCE.removed_at.is_(None)
+    )
+)
+_COUNTED = prepare(
+    select(_STUDY.study_instance_uid, _STUDY.number_of_instances).where(
+        visible(Study), _STUDY.study_instance_uid == any_of("studies", Text())
     )
 )
 
@@ -94,6 +103,7 @@ async def _appended(
     if len(appended) < len(instances):
         raise _NotShort
     await _demand(connection, visibility, {instance.sop_instance_uid for instance in instances})
+    await _demand_studies(connection, visibility, instances)
     return [Added()] * len(instances)
 
 
@@ -105,11 +115,11 @@ async def _added(
     replacing: bool,
 ) -> list[Outcome]:
     uids = {instance.sop_instance_uid for instance in instances}
+    there = dict(
+        await _THERE.fetch(connection, partition_id=visibility.partition_id, uids=sorted(uids))
+    )
     if replacing:
-        there = await _THERE.fetch(
-            connection, partition_id=visibility.partition_id, uids=sorted(uids)
-        )
-        await _demand(connection, visibility, {uid for (uid,) in there})
+        await _demand(connection, visibility, there.keys())
     outcomes = await add(connection, visibility.partition_id, instances)
     places = [n for n, outcome in enumerate(outcomes) if isinstance(outcome, Differs)]
     if replacing and places:
@@ -117,12 +127,12 @@ async def _added(
         replaced = await replace(connection, visibility.partition_id, offered)
         for place, outcome in zip(places, replaced, strict=True):
             outcomes[place] = outcome
-    lapsed = {
-        instance.sop_instance_uid
-        for instance, outcome in zip(instances, outcomes, strict=True)
-        if isinstance(outcome, Lapsed)
-    }
+    told = list(zip(instances, outcomes, strict=True))
+    lapsed = {one.sop_instance_uid for one, outcome in told if isinstance(outcome, Lapsed)}
     await _demand(connection, visibility, uids - lapsed)
+    new = [one for one, outcome in told if isinstance(outcome, Added)]
+    new = [one for one in new if one.sop_instance_uid not in there]
+    await _demand_studies(connection, visibility, new)
     return outcomes
 
 
@@ -133,3 +143,25 @@ async def _demand(connection: Connection, visibility: Visibility, uids: Collecti
     found = await _PERMITTED.fetch(connection, **visibility.parameters, uids=sorted(uids))
     if hidden := set(uids) - {uid for (uid,) in found}:
         raise _NotPermitted(hidden)
+
+
+async def _demand_studies(
+    connection: Connection, visibility: Visibility, new: Sequence[NewInstance]
+) -> None:
+    """Return if there was nothing in the studies of these, or something that may be stored to.
+
+    They have just been added, so that nobody else adds to their studies, and may all be stored.
+    """
+    restriction = visibility.restriction
+    if restriction is None or restriction.depth is Depth.STUDY or not new:
+        return
+    added = Counter(instance.study_instance_uid for instance in new)
+    whole = Visibility(visibility.partition_id).parameters
+    counted = await _COUNTED.fetch(connection, **whole, studies=sorted(added))
+    known = sorted(study for study, number in counted if number > added[study])
+    if not known:
+        return
+    seen = dict(await _COUNTED.fetch(connection, **visibility.parameters, studies=known))
+    hidden = {study for study in known if seen.get(study, 0) <= added[study]}
+    if hidden:
+        raise _NotPermitted([i.sop_instance_uid for i in new if i.study_instance_uid in hidden])

@@ -83,6 +83,42 @@ def said_of(item: dict[str, object]) -> str:
     return "".join(str(item[tag]) for tag in sorted(item) if tag not in {"00081150", "00081155"})
 
 
+@pytest.mark.parametrize("by", ["modality", "institution", "sop_class_uid"])
+async def test_nobody_stores_their_way_into_a_hidden_study(archive: Server, by: str) -> None:
+    own = str(getattr(OWN, by))
+    hidden = [one for one in THINGS if getattr(one, by) != own][:2]
+    study, series = "1.2.3.70", "1.2.3.71"
+    hidden = [replace(one, study_instance_uid=study, series_instance_uid=series) for one in hidden]
+    hidden = [replace(one, sop_instance_uid=f"1.2.3.72.{n}") for n, one in enumerate(hidden)]
+    mine = replace(
+        OWN,
+        study_instance_uid=study,
+        series_instance_uid=series if by == "sop_class_uid" else "1.2.3.73",
+        sop_instance_uid="1.2.3.74",
+    )
+    first = replace(mine, study_instance_uid="1.2.3.75", series_instance_uid="1.2.3.76")
+    first = replace(first, sop_instance_uid="1.2.3.77")
+    async with archive.client("admin") as http:
+        assert (await store(http, map(file_of, hidden))).status_code == 200
+    before = await state_of(archive)
+    token = await token_with(archive, [Given(ALL, ((by, own),))])
+    async with client_of(archive, token) as http:
+        assert (await store(http, [file_of(mine)])).status_code == 409
+        assert (await http.get("/studies", params={"StudyInstanceUID": study})).json() == []
+        assert await state_of(archive) == before
+        together = await store(http, [file_of(mine), file_of(first)])
+        assert len(together.json()["00081198"]["Value"]) == 1
+        assert len(together.json()["00081199"]["Value"]) == 1
+        later = replace(first, sop_instance_uid="1.2.3.78")
+        async with archive.client("admin") as admin:
+            other = replace(hidden[0], study_instance_uid="1.2.3.75", sop_instance_uid="1.2.3.79")
+            other = replace(other, series_instance_uid="1.2.3.80")
+            assert (await store(admin, [file_of(other)])).status_code == 200
+        further = replace(later, series_instance_uid="1.2.3.81", sop_instance_uid="1.2.3.82")
+        for one in (first, later, further):
+            assert (await store(http, [file_of(one)])).status_code == 200
+
+
 async def test_what_is_granted_is_stored(archive: Server) -> None:
     grants = [
         Given(ALL, (("patient_id", OWN.patient_id),)),
