@@ -19,8 +19,14 @@ from starlette.types import Scope
 from app.access.development import is_local, is_loopback
 
 _OF_PROXIES = frozenset(
-    {b"forwarded", b"via", b"x-real-ip", b"x-forwarded-for", b"x-forwarded-host"}
+    {
+        *(b"forwarded", b"via", b"x-real-ip", b"x-client-ip", b"x-cluster-client-ip"),
+        *(b"x-original-host", b"x-envoy-external-address", b"true-client-ip"),
+        *(b"cf-connecting-ip", b"fastly-client-ip", b"fly-client-ip"),
+    }
 )
+_ALSO_OF_PROXIES = b"x-forwarded"
+"""How the names of others begin."""
 _ELSEWHERE = b"cross-site"
 
 
@@ -31,7 +37,7 @@ def comes_from_here(scope: Scope) -> bool:
     return (
         _connects_here_alone(scope)
         and len(hosts) == 1
-        and all(_is_named_so(b"//" + host) for host in hosts)
+        and all(_is_named_so(b"//" + host) and b"@" not in host for host in hosts)
         and all(_is_named_so(value) for name, value in headers if name == b"origin")
         and not _is_elsewhere(headers)
     )
@@ -52,6 +58,11 @@ def _is_named_so(address: bytes) -> bool:
 def _is_elsewhere(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     """Whether it is for a page of another site, or was asked of somebody else first."""
     return any(
-        name in _OF_PROXIES or (name == b"sec-fetch-site" and value == _ELSEWHERE)
+        _is_of_a_proxy(name) or (name == b"sec-fetch-site" and value.lower() == _ELSEWHERE)
         for name, value in headers
     )
+
+
+def _is_of_a_proxy(name: bytes) -> bool:
+    name = name.replace(b"_", b"-")
+    return name in _OF_PROXIES or name.startswith(_ALSO_OF_PROXIES)
