@@ -1,8 +1,8 @@
 """`Patients`: whose the studies are that records tell of, remembered for a moment.
 
-A study keeps its patient once it is stored, and a viewer asks for thousands of frames of one study.
-Of what was refused or not found nothing is remembered: it is looked up alike whether it is there or
-hidden, so that the time tells nothing.
+A study keeps its patient once it is stored, unless the settings let instances be replaced, and a
+viewer asks for thousands of frames of one study. Of what was refused or not found nothing is
+remembered: it is looked up alike whether it is there or hidden, so that the time tells nothing.
 """
 
 import time
@@ -22,7 +22,9 @@ _Patient = tuple[str | None, str | None]
 class Patients:
     """The patients of the studies of which one process has records to write."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, keep_theirs: bool = False) -> None:
+        """`keep_theirs`: whether studies keep their patients, so that these can be remembered."""
+        self._keep_theirs = keep_theirs
         self._known: dict[tuple[int, str], tuple[float, _Patient]] = {}
 
     async def told(self, connection: Connection, events: Sequence[AuditEvent]) -> list[AuditEvent]:
@@ -42,7 +44,8 @@ class Patients:
         if missing:
             read = await audits.patients(connection, partition_id, sorted(missing))
             found |= read
-            self._remember(partition_id, read, events, now + REMEMBERED_SECONDS)
+            if self._keep_theirs:
+                self._remember(partition_id, read, events, now + REMEMBERED_SECONDS)
         return [_with_patient(event, found) for event in events] if found else list(events)
 
     def _remember(

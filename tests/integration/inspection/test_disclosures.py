@@ -4,6 +4,7 @@ import asyncio
 import csv
 import io
 import json
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -11,7 +12,8 @@ from typer.testing import CliRunner, Result
 
 from app.audit import disclosures
 from app.cli import commands
-from tests.fixtures.server import Server
+from app.settings import Duplicates
+from tests.fixtures.server import FixedSettings, Server, serving
 from tests.integration.access.population import THINGS, Given, file_of, store, token_with
 
 THING, OTHER = THINGS[8], THINGS[4]
@@ -66,6 +68,18 @@ async def test_the_report_tells_who_saw_what(
     assert len(ran.stdout.splitlines()) == 1
     ran = await asyncio.to_thread(run, monkeypatch, server, "x", "--partition", "none")
     assert ran.exit_code != 0
+
+
+async def test_who_is_corrected_is_told_of_from_then_on(settings: FixedSettings) -> None:
+    replacing = settings.model_copy(update={"duplicates": Duplicates.REPLACE})
+    with serving(replacing) as archive:
+        corrected = file_of(replace(THING, patient_id="CORRECTED"))
+        async with archive.client("admin") as http:
+            for file in (file_of(THING), corrected):
+                assert (await store(http, [file])).status_code == 200
+                assert (await http.get(THING.path)).status_code == 200
+        for patient in (THING.patient_id, "CORRECTED"):
+            assert await told_of(archive, patient, THING.issuer_of_patient_id) == [THING.path]
 
 
 async def told_of(server: Server, patient: str, issuer: str | None) -> list[str]:
