@@ -18,7 +18,8 @@ import orjson
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from app.access.authenticator import Authenticator, guest_of
+from app.access.authenticator import Authenticator
+from app.access.recognition import guest_of
 from app.access.shares import (
     NoSuchLink,
     WrongPassword,

@@ -14,7 +14,7 @@ import pytest
 from joserfc import jws
 from joserfc.jwk import Key, RSAKey
 
-from app.access import authenticator
+from app.access import recognition
 from app.access.grants import create_grant, scope_of
 from app.access.oidc import keys as oidc_keys
 from app.access.oidc import tokens as oidc_tokens
@@ -328,7 +328,7 @@ async def test_a_new_key_is_found_and_an_old_one_is_forgotten(
         assert await seen(server, second) == ALL_STUDIES
         del provider.keys[0]
         monkeypatch.setattr(oidc_keys, "FRESH_SECONDS", 0.0)
-        monkeypatch.setattr(authenticator, "REMEMBERED_SECONDS", 0.001)
+        monkeypatch.setattr(recognition, "REMEMBERED_SECONDS", 0.001)
         third = await asyncio.to_thread(provider.token, "user/*.rs", "u3", roles=["all"])
         assert await seen(server, third) == ALL_STUDIES
         fourth = await asyncio.to_thread(provider.token, "user/*.rs", "u4", roles=["all"])
@@ -347,7 +347,7 @@ async def test_invented_keys_do_not_make_us_ask(archive: Server, provider: Provi
 async def test_without_the_provider_its_keys_are_good_for_a_while(
     module_database_url: str, archive: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(authenticator, "REMEMBERED_SECONDS", 0.001)
+    monkeypatch.setattr(recognition, "REMEMBERED_SECONDS", 0.001)
     monkeypatch.setattr(oidc_keys, "PATIENCE_SECONDS", 0.0)
     with (
         providing() as provider,
@@ -423,7 +423,7 @@ async def test_tokens_that_say_nothing_are_asked_about(
                 assert await seen(server, remembered) == ALL_STUDIES
             assert provider.asked.count("/introspect") == 1
             assert await seen(server, "opaque-unknown") == 401
-            monkeypatch.setattr(authenticator, "REMEMBERED_SECONDS", 0.0)
+            monkeypatch.setattr(recognition, "REMEMBERED_SECONDS", 0.0)
             assert await seen(server, forgotten) == ALL_STUDIES
             provider.revoke(forgotten)
             assert await seen(server, forgotten) == 401

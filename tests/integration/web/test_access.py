@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from app.access import authenticator
+from app.access import recognition
 from app.access.tokens import ensure_first_token, list_tokens, revoke_token
 from app.errors import InvalidParameter, NotFound
 from app.index.database import Database
@@ -79,8 +79,8 @@ async def test_a_token_is_good_until_it_expires(
 async def test_a_revoked_token_is_refused_when_it_is_forgotten(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert authenticator.REMEMBERED_SECONDS <= 60
-    monkeypatch.setattr(authenticator, "REMEMBERED_SECONDS", 0.2)
+    assert recognition.REMEMBERED_SECONDS <= 60
+    monkeypatch.setattr(recognition, "REMEMBERED_SECONDS", 0.2)
     index = await Database.open(server.database_url, connections=1, statement_seconds=30)
     async with server.client("read") as http:
         assert (await http.get(f"{server.url}/docs")).status_code == 200
