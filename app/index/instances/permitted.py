@@ -17,7 +17,8 @@ from collections.abc import Collection, Sequence
 from functools import partial
 
 import asyncpg
-from sqlalchemy import bindparam, select
+from sqlalchemy import all_, bindparam, select
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import Text
 
 from app.index.database import Database
@@ -46,9 +47,23 @@ _THERE = prepare(
         _INSTANCE.partition_id == bindparam("partition_id"), _UIDS, _INSTANCE.removed_at.is_(None)
     )
 )
+_ANOTHER = prepare(
+    select(_INSTANCE.id)
+    .select_from(table(Instance))
+    .join(table(Series), _SERIES.id == _INSTANCE.series_id)
+    .join(table(Study), _STUDY.id == _INSTANCE.study_id)
+    .where(
+        *(visible(model) for model in (Study, Series, Instance)),
+        _STUDY.study_instance_uid == bindparam("study", type_=Text()),
+        _INSTANCE.sop_instance_uid != all_(bindparam("uids", type_=ARRAY(Text()))),
+    )
+    .limit(1),
+    joined=True,
+)
 _COUNTED = prepare(
     select(_STUDY.study_instance_uid, _STUDY.number_of_instances).where(
-        visible(Study), _STUDY.study_instance_uid == any_of("studies", Text())
+        _STUDY.partition_id == bindparam("partition_id"),
+        _STUDY.study_instance_uid == any_of("studies", Text()),
     )
 )
 
@@ -156,12 +171,18 @@ async def _demand_studies(
     if restriction is None or restriction.depth is Depth.STUDY or not new:
         return
     added = Counter(instance.study_instance_uid for instance in new)
-    whole = Visibility(visibility.partition_id).parameters
-    counted = await _COUNTED.fetch(connection, **whole, studies=sorted(added))
-    known = sorted(study for study, number in counted if number > added[study])
-    if not known:
-        return
-    seen = dict(await _COUNTED.fetch(connection, **visibility.parameters, studies=known))
-    hidden = {study for study in known if seen.get(study, 0) <= added[study]}
+    uids = sorted({instance.sop_instance_uid for instance in new})
+    alone = [
+        study
+        for study in added
+        if await _ANOTHER.fetchval(connection, **visibility.parameters, study=study, uids=uids)
+        is None
+    ]
+    counted = (
+        await _COUNTED.fetch(connection, partition_id=visibility.partition_id, studies=alone)
+        if alone
+        else []
+    )
+    hidden = {study for study, number in counted if number > added[study]}
     if hidden:
         raise _NotPermitted([i.sop_instance_uid for i in new if i.study_instance_uid in hidden])
