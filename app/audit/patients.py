@@ -1,20 +1,21 @@
 """`Patients`: whose the studies are that records tell of, remembered for a moment.
 
-A study keeps its patient once it is stored, unless the settings let instances be replaced, and a
-viewer asks for thousands of frames of one study. Of what was refused or not found nothing is
-remembered: it is looked up alike whether it is there or hidden, so that the time tells nothing.
+A viewer asks for thousands of frames of one study. A study keeps its patient unless instances are
+replaced: then it is forgotten here, and in other processes it has been a moment later. Of what was
+refused or not found nothing is remembered: it is looked up alike whether it is there or hidden, so
+that the time tells nothing.
 """
 
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-from app.audit.event import AuditEvent
+from app.audit.event import Action, AuditEvent
 from app.index import audits
 from app.index.database import Connection
 
 REMEMBERED = 4096
-REMEMBERED_SECONDS = 60.0
+REMEMBERED_SECONDS = 2.0
 
 _Patient = tuple[str | None, str | None]
 
@@ -22,9 +23,7 @@ _Patient = tuple[str | None, str | None]
 class Patients:
     """The patients of the studies of which one process has records to write."""
 
-    def __init__(self, *, keep_theirs: bool = False) -> None:
-        """`keep_theirs`: whether studies keep their patients, so that these can be remembered."""
-        self._keep_theirs = keep_theirs
+    def __init__(self) -> None:
         self._known: dict[tuple[int, str], tuple[float, _Patient]] = {}
 
     async def told(self, connection: Connection, events: Sequence[AuditEvent]) -> list[AuditEvent]:
@@ -36,6 +35,8 @@ class Patients:
             study = event.study_instance_uid
             if study is None or event.patient_id is not None or event.patients:
                 continue
+            if event.action == Action.UPDATE:
+                self._known.pop((partition_id, study), None)
             known = self._known.get((partition_id, study))
             if known is not None and now < known[0] and event.status < 400:
                 found[study] = known[1]
@@ -44,8 +45,7 @@ class Patients:
         if missing:
             read = await audits.patients(connection, partition_id, sorted(missing))
             found |= read
-            if self._keep_theirs:
-                self._remember(partition_id, read, events, now + REMEMBERED_SECONDS)
+            self._remember(partition_id, read, events, now + REMEMBERED_SECONDS)
         return [_with_patient(event, found) for event in events] if found else list(events)
 
     def _remember(

@@ -20,7 +20,6 @@ from app.errors import Unavailable
 from app.index import audits
 from app.index.database import Connection
 from app.index.overrides import Override
-from app.settings import Duplicates
 
 BATCH = 256
 """Requests whose records are written together."""
@@ -45,8 +44,7 @@ class Trail:
         self._log = structlog.get_logger()
         self._waiting: deque[_Waiting] = deque()
         self._writer: asyncio.Task[None] | None = None
-        replacing = archive.settings.duplicates is Duplicates.REPLACE
-        self._patients = Patients(keep_theirs=not replacing)
+        self._patients = Patients()
 
     async def record(self, *events: AuditEvent, opened: Sequence[Override] = ()) -> None:
         """Return when the events of a request, of one partition, are on stable storage.

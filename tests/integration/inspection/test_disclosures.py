@@ -12,8 +12,7 @@ from typer.testing import CliRunner, Result
 
 from app.audit import disclosures
 from app.cli import commands
-from app.settings import Duplicates
-from tests.fixtures.server import FixedSettings, Server, serving
+from tests.fixtures.server import Server
 from tests.integration.access.population import THINGS, Given, file_of, store, token_with
 
 THING, OTHER = THINGS[8], THINGS[4]
@@ -70,16 +69,14 @@ async def test_the_report_tells_who_saw_what(
     assert ran.exit_code != 0
 
 
-async def test_who_is_corrected_is_told_of_from_then_on(settings: FixedSettings) -> None:
-    replacing = settings.model_copy(update={"duplicates": Duplicates.REPLACE})
-    with serving(replacing) as archive:
-        corrected = file_of(replace(THING, patient_id="CORRECTED"))
-        async with archive.client("admin") as http:
-            for file in (file_of(THING), corrected):
-                assert (await store(http, [file])).status_code == 200
-                assert (await http.get(THING.path)).status_code == 200
-        for patient in (THING.patient_id, "CORRECTED"):
-            assert await told_of(archive, patient, THING.issuer_of_patient_id) == [THING.path]
+async def test_who_is_corrected_is_told_of_from_then_on(server: Server) -> None:
+    corrected = file_of(replace(THING, patient_id="CORRECTED"))
+    async with server.client("admin") as http:
+        for file in (file_of(THING), corrected):
+            assert (await store(http, [file], "/studies?duplicates=replace")).status_code == 200
+            assert (await http.get(THING.path)).status_code == 200
+    for patient in (THING.patient_id, "CORRECTED"):
+        assert await told_of(server, patient, THING.issuer_of_patient_id) == [THING.path]
 
 
 async def told_of(server: Server, patient: str, issuer: str | None) -> list[str]:
