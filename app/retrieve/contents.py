@@ -118,7 +118,7 @@ class RecodedInstance:
     @property
     def span(self) -> Span:
         """Of the instance in the blob."""
-        return Span(self.instance.blob_offset, self.instance.length)
+        return whole_of(self.instance).span
 
     @property
     def length(self) -> None:
@@ -164,6 +164,12 @@ def origin_of(instance: StoredInstance) -> int:
     return 0 if deflated else instance.blob_offset
 
 
+def whole_of(instance: StoredInstance) -> Plain:
+    """The instance as it was stored."""
+    span = Span(instance.blob_offset, instance.length)
+    return Plain(instance.blob_key, span, instance.fingerprint)
+
+
 def recoded_frame(
     instance: StoredInstance, number: int, entries: FrameTable | None, recoding: Recoding
 ) -> RecodedFrame:
@@ -183,7 +189,8 @@ def cut(content: Content, span: Span) -> Content:
     """A span of what the content sends; of content whose length is known."""
     match content:
         case Plain():
-            return Plain(content.key, span.shifted(content.span.offset))
+            fingerprint = content.fingerprint if span.length == content.length else None
+            return Plain(content.key, span.shifted(content.span.offset), fingerprint)
         case Reworked():
             shift = content.shift + 8 * span.offset
             bits = min(8 * span.length, content.bits - 8 * span.offset)

@@ -1,7 +1,8 @@
 """Instances that were stored deflated: inflated into a temporary file, where spans can be read.
 
 The spans of their rows count in the inflated file: preamble and File Meta as they are, then the
-data set inflated (PS3.5 A.5).
+data set inflated (PS3.5 A.5). All of it is read for the smallest span, and so compared as well: a
+deflated data set tells nothing of its damages itself.
 """
 
 import asyncio
@@ -15,8 +16,9 @@ from app.dicom.dataset import Unreadable
 from app.dicom.deflate import Inflater
 from app.errors import Corrupt
 from app.index.instances import StoredInstance
+from app.retrieve.contents import whole_of
 from app.retrieve.plan import Plan
-from app.retrieve.stream import Reader
+from app.retrieve.stream import Reader, read_pieces
 from app.span import Span
 
 
@@ -34,9 +36,8 @@ async def inflated(archive: Archive, instance: StoredInstance) -> AsyncIterator[
     directory = spool_directory(archive.settings.data_dir)
     with Spool(limits.spool_memory_bytes, directory, hashed=False) as spool:
         inflater = Inflater(spool, limits.inflated_bytes)
-        stored = Span(instance.blob_offset, instance.length)
         try:
-            async for piece in archive.blobs.stream(instance.blob_key, stored):
+            async for piece in read_pieces(whole_of(instance), archive.blobs):
                 await asyncio.to_thread(inflater.feed, piece)
             inflater.finish()
         except Unreadable as error:

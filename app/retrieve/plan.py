@@ -34,6 +34,7 @@ from app.retrieve.contents import (
     is_small,
     origin_of,
     recoded_frame,
+    whole_of,
 )
 from app.span import Span
 
@@ -164,7 +165,7 @@ def plan_instances(
             offered = in_form(mediatypes.dicom_offers(stored, single=single))
             offers[stored.uid] = mediatypes.choose(accepted, offered)
         offer = offers[stored.uid]
-        key, span = instance.blob_key, Span(instance.blob_offset, instance.length)
+        whole = whole_of(instance)
         content: Content
         if offer is None:
             source = recodable.get(instance.id)
@@ -175,11 +176,12 @@ def plan_instances(
             entries = source.entries if source is not None else None
             content = RecodedInstance(instance, recoding_of(source, offer), entries)
         elif offer.as_stored:
-            content = Plain(key, span, instance.fingerprint)
+            content = whole
         else:
             assert offer.transfer_syntax_uid is not None
+            target = offer.transfer_syntax_uid
             content = Transcoded(
-                key, span, stored.deflated, offer.transfer_syntax_uid, instance.fingerprint
+                whole.key, whole.span, stored.deflated, target, instance.fingerprint
             )
         sent.append(offer)
         content_type = replace(offer, media_type=mediatypes.DICOM).content_type

@@ -23,7 +23,14 @@ from app.dicom.transcode import Transcoder
 from app.dicom.uids import transfer_syntax
 from app.errors import TooBusy, TooLarge, Unprocessable
 from app.index.instances import StoredInstance
-from app.retrieve.contents import Content, Inflated, RecodedFrame, RecodedInstance, origin_of
+from app.retrieve.contents import (
+    Content,
+    Inflated,
+    RecodedFrame,
+    RecodedInstance,
+    origin_of,
+    whole_of,
+)
 from app.retrieve.inflated import inflated
 from app.retrieve.stream import Reader, read_pieces
 from app.span import Span
@@ -99,11 +106,16 @@ async def recoded_pieces(
 async def _source(
     archive: Archive, content: RecodedInstance
 ) -> AsyncGenerator[tuple[Reader, Span]]:
-    """Where the instance can be read, and from where to where there."""
+    """Where the instance can be read, and from where to where there.
+
+    Raises `Corrupt` if it is not what was stored, which its frames by themselves cannot tell.
+    """
     if transfer_syntax(content.instance.transfer_syntax_uid).deflated:
         async with inflated(archive, content.instance) as spooled:
             yield spooled, Span(0, spooled.size)
     else:
+        async for _ in read_pieces(whole_of(content.instance), archive.blobs):
+            pass
         yield archive.blobs, content.span
 
 

@@ -1,14 +1,16 @@
 """Bytes that are lost: the rest of a study or series is sent, and how much is missing is told."""
 
 import io
+import random
 import zipfile
 
 import httpx
 import pytest
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, generate_uid
 
 from app.blobs.contract import CHUNK
 from tests.acceptance.retrieve.conftest import store
-from tests.factories import ct_series
+from tests.factories import ct_dataset, ct_series, part10
 from tests.fixtures.server import Server
 from tests.messages import parts_of
 
@@ -67,7 +69,8 @@ async def damage(server: Server, files: list[bytes]) -> None:
     for path in (server.data_dir / "blobs").rglob("*"):
         if path.is_file() and (data := path.read_bytes()) in files:
             path.chmod(0o600)
-            path.write_bytes(data[:-3] + bytes([data[-3] ^ 1]) + data[-2:])
+            half = len(data) // 2
+            path.write_bytes(data[:half] + bytes([data[half] ^ 1]) + data[half + 1 :])
 
 
 @pytest.mark.parametrize("more", [0, 40])
@@ -136,3 +139,75 @@ def slices(count: int) -> list[bytes]:
     series = ct_series(count, Rows=128, Columns=128, PixelData=bytes(32768))
     assert sum(map(len, series[4:])) > CHUNK or count < 40
     return series
+
+
+@pytest.mark.parametrize("frames", [1, 40])
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "application/dicom; transfer-syntax=1.2.840.10008.1.2.5",
+        f"{DICOM}; transfer-syntax=1.2.840.10008.1.2.4.90",
+        "application/zip; transfer-syntax=1.2.840.10008.1.2.4.80",
+    ],
+)
+async def test_pixels_that_are_damaged_are_not_recoded_as_if_they_were_whole(
+    viewer: httpx.AsyncClient, shared_server: Server, frames: int, accept: str
+) -> None:
+    files = noise(2, ExplicitVRLittleEndian, frames)
+    paths = await store(viewer, *files)
+    assert (await viewer.get(paths[0], headers={"Accept": accept})).is_success
+    await damage(shared_server, [files[0]])
+    answer = await viewer.get(paths[0], headers={"Accept": accept})
+    assert answer.status_code == 500
+    if accept.startswith(DICOM):
+        series = paths[0].partition("/instances/")[0]
+        answer = await viewer.get(series, headers={"Accept": accept})
+        assert answer.status_code == 206
+        assert len(parts_of(answer)) == 1
+
+
+@pytest.mark.parametrize("resource", ["/frames/1", "/rendered", "/bulkdata", "/pixeldata"])
+async def test_nothing_is_read_in_a_deflated_instance_that_is_damaged(
+    viewer: httpx.AsyncClient, shared_server: Server, resource: str
+) -> None:
+    """Its data set is deflated without a checksum, so that most damages inflate all the same."""
+    (file,) = noise(1, DeflatedExplicitVRLittleEndian)
+    (path,) = await store(viewer, file)
+    await damage(shared_server, [file])
+    assert (await viewer.get(path + resource)).status_code == 500
+
+
+@pytest.mark.parametrize("whole", ["bytes=0-", "bytes=-99999999"])
+async def test_a_range_that_is_all_of_a_damaged_instance_breaks_off(
+    viewer: httpx.AsyncClient, shared_server: Server, whole: str
+) -> None:
+    (file,) = noise(1, ExplicitVRLittleEndian, 160)
+    assert len(file) > CHUNK
+    (path,) = await store(viewer, file)
+    headers = {"Accept": "application/dicom", "Range": whole}
+    answer = await viewer.get(path, headers=headers)
+    assert (answer.status_code, answer.content) == (206, file)
+    await damage(shared_server, [file])
+    with pytest.raises(httpx.RemoteProtocolError):
+        await viewer.get(path, headers=headers)
+
+
+def noise(count: int, transfer_syntax_uid: str, frames: int = 1) -> list[bytes]:
+    """A series of instances that do not get smaller."""
+    size = 2 * 64 * 64 * frames
+    study, series = generate_uid(), generate_uid()
+    return [
+        part10(
+            ct_dataset(
+                StudyInstanceUID=study,
+                SeriesInstanceUID=series,
+                InstanceNumber=number,
+                NumberOfFrames=frames,
+                Rows=64,
+                Columns=64,
+                PixelData=random.Random(number).randbytes(size),
+            ),
+            transfer_syntax_uid,
+        )
+        for number in range(1, count + 1)
+    ]
