@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 from app.audit.event import Action, AuditEvent, EventId, Note, Outcome, identifier
 from app.dicom.uids import valid_uid
 from app.index.overrides import Override, StoredOverride
+from app.index.restriction import Patient
 
 STARTED, STOPPED = "110127", "110138"
 EXPIRED = "EXPIRE"
@@ -91,7 +92,9 @@ def through(event: AuditEvent, opened: Sequence[Override]) -> AuditEvent:
 
 def _covers(override: Override, event: AuditEvent) -> bool:
     if override.study_instance_uid is not None:
-        return event.study_instance_uid in {override.study_instance_uid, None}
+        if event.study_instance_uid is not None:
+            return event.study_instance_uid == override.study_instance_uid
+        return override.whose is None or _may_show(event, override.whose)
     if event.patients is not None:
         issuers = {one["issuer"] for one in event.patients if one["id"] == override.patient_id}
         return bool(issuers) and override.issuer_of_patient_id in {None, *issuers}
@@ -103,3 +106,13 @@ def _covers(override: Override, event: AuditEvent) -> bool:
         return True
     # A search that asks for no issuer may have found this one's.
     return event.study_instance_uid is None and event.issuer_of_patient_id is None
+
+
+def _may_show(event: AuditEvent, patient: Patient) -> bool:
+    """Whether a search for no one study may have found one of the patient."""
+    whose = patient.patient_id, patient.issuer or ""
+    if event.patients is not None:
+        return whose in {(one["id"], one["issuer"]) for one in event.patients}
+    if event.patient_id is None:
+        return True
+    return (event.patient_id, event.issuer_of_patient_id or whose[1]) == whose

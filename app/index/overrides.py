@@ -12,6 +12,7 @@ from datetime import datetime
 from sqlalchemy import bindparam, or_, select
 from sqlalchemy.types import Text
 
+from app.index.restriction import Patient
 from app.index.statements import Connection, prepare, table
 from app.index.tables import Instance, Series, Study
 from app.index.visibility import Visibility, visible
@@ -26,6 +27,8 @@ class Override:
     patient_id: str | None
     issuer_of_patient_id: str | None
     """None for any."""
+    whose: Patient | None = None
+    """The patient of the study, if it has one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,12 +72,18 @@ _OPEN = "ended_at IS NULL AND expires_at > now()"
 async def open_to(connection: Connection, partition_id: int, subject: str) -> list[Override]:
     """What is open to a caller at this moment."""
     rows = await connection.fetch(
-        "SELECT id, study_instance_uid, patient_id, issuer_of_patient_id FROM emergency_override"
-        f" WHERE partition_id = $1 AND subject = $2 AND {_OPEN} ORDER BY id",
+        "SELECT o.id, o.study_instance_uid, o.patient_id, o.issuer_of_patient_id,"
+        " st.patient_id, st.issuer_of_patient_id FROM emergency_override AS o"
+        " LEFT JOIN study AS st ON st.partition_id = o.partition_id"
+        " AND st.study_instance_uid = o.study_instance_uid WHERE o.partition_id = $1"
+        " AND o.subject = $2 AND o.ended_at IS NULL AND o.expires_at > now() ORDER BY o.id",
         partition_id,
         subject,
     )
-    return [Override(*row) for row in rows]
+    return [
+        Override(id_, study, patient, issuer, Patient(*whose) if whose[0] is not None else None)
+        for id_, study, patient, issuer, *whose in rows
+    ]
 
 
 async def recent(connection: Connection, partition_id: int, subject: str) -> Recent:

@@ -9,6 +9,7 @@ import pytest
 from app.audit.event import AuditEvent, audit_event, note_of
 from app.audit.overrides import through
 from app.index.overrides import Override
+from app.index.restriction import Patient
 
 OF_STUDY = Override(1, "1.2.3", None, None)
 OF_PATIENT = Override(2, None, "P1", None)
@@ -63,6 +64,27 @@ def test_it_is_what_an_override_covers_or_may_have_shown(
     assert [o.id for o in overrides if through(told, [o]).override == o.id] == expected
     assert through(told, overrides).override == (expected[-1] if expected else None)
     assert through(told, []) == told
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "patient", "covers"),
+    [
+        ("/studies/1.2.3", "", {}, True),
+        ("/studies", "", {}, True),
+        ("/studies", "PatientID=P1", {}, True),
+        ("/studies", "PatientID=P1", OF_P1, True),
+        ("/studies", "PatientID=P1", OF_P1_ELSEWHERE, False),
+        ("/studies", "PatientID=P2", {}, False),
+        ("/studies", "", {"patients": [{"id": "P1", "issuer": "A"}]}, True),
+        ("/studies", "", {"patients": [{"id": "P1", "issuer": ""}]}, False),
+    ],
+)
+def test_a_study_is_not_found_by_who_searches_for_another_patient(
+    path: str, query: str, patient: dict[str, Any], covers: bool
+) -> None:
+    told = replace(event(path, query), **patient)
+    override = replace(OF_STUDY, whose=Patient("P1", "A"))
+    assert through(told, [override]).override == (1 if covers else None)
 
 
 @pytest.mark.parametrize(
