@@ -52,8 +52,13 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "FIDUCIAL": (_NUMBER, _DATE, _TIME, *_LABEL),
     "ENCAP DOC": (_NUMBER, _DATE, _TIME, _CONCEPT, "00420010", "00420012"),
     "VALUE MAP": (_NUMBER, _DATE, _TIME, *_LABEL),
+    "STEREOMETRIC": (),
+    "MEASUREMENT": (_NUMBER, _DATE, _TIME, *_LABEL),
     "SURFACE": (_NUMBER, _DATE, _TIME, *_LABEL),
+    "SURFACE SCAN": (_DATE, _TIME),
     "TRACT": (_NUMBER, _DATE, _TIME, *_LABEL),
+    "ASSESSMENT": (_NUMBER, "00080012", "00080013"),
+    "RADIOTHERAPY": (_NUMBER, "00700081", "00700084", "30100033"),
 }
 """The keys of Type 1 and 2 of each record type, and those of Type 1C that tell what it is."""
 
@@ -69,8 +74,14 @@ _TYPES = {
     "66.6": "TRACT",
     "66": "RAW DATA",
     "67": "VALUE MAP",
+    "68": "SURFACE SCAN",
+    "77.1.5.3": "STEREOMETRIC",
+    **dict.fromkeys(("78.1", "78.2", "78.3", "78.4", "78.5", "78.7", "80.1"), "MEASUREMENT"),
+    "78.6": "SR DOCUMENT",
+    "79.1": "SR DOCUMENT",
     "88.59": "KEY OBJECT DOC",
     "88": "SR DOCUMENT",
+    "90.1": "ASSESSMENT",
     "104": "ENCAP DOC",
     "481.2": "RT DOSE",
     "481.3": "RT STRUCTURE SET",
@@ -80,6 +91,7 @@ _TYPES = {
     "481.7": "RT TREAT RECORD",
     "481.8": "RT PLAN",
     "481.9": "RT TREAT RECORD",
+    **{f"481.{kind}": "RADIOTHERAPY" for kind in range(10, 21)},
 }
 """Record types by SOP Class, or by where those of a kind begin; the first that fits counts."""
 

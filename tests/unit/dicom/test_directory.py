@@ -127,9 +127,26 @@ def test_what_has_no_type_of_record_has_no_record() -> None:
         ("104.1", "ENCAP DOC"),
         ("11.1", "PRESENTATION"),
         ("481.5", "RT PLAN"),
+        ("68.1", "SURFACE SCAN"),
+        ("77.1.5.3", "STEREOMETRIC"),
+        ("78.1", "MEASUREMENT"),
+        ("79.1", "SR DOCUMENT"),
+        ("80.1", "MEASUREMENT"),
+        ("90.1", "ASSESSMENT"),
+        ("481.10", "RADIOTHERAPY"),
+        ("481.20", "RADIOTHERAPY"),
         ("481.1", None),
-        ("90.1", None),
+        ("201.1", None),
     ],
 )
 def test_record_types_follow_from_sop_classes(sop_class: str, kind: str | None) -> None:
     assert record_type({"00080016": ui(f"1.2.840.10008.5.1.4.1.1.{sop_class}")}) == kind
+
+
+@pytest.mark.parametrize("kind", ["68.1", "77.1.5.3", "78.1", "90.1", "481.10"])
+def test_each_type_has_a_record_below_its_series(kind: str) -> None:
+    given = instance("1", f"1.2.840.10008.5.1.4.1.1.{kind}")
+    read, _ = written((given, "A/1"))
+    record = read.DirectoryRecordSequence[-1]
+    assert record.DirectoryRecordType == record_type(given)
+    assert record.ReferencedSOPInstanceUIDInFile == given["00080018"]["Value"][0]
