@@ -6,7 +6,8 @@ Rules:
   whoever made it, and at whatever moment.
 - Where grants look at series or instances, what somebody stores would make a study visible to them
   that is hidden: so nothing is added to one of which nothing else may be stored to.
-- What is to be replaced is looked at before as well.
+- What is to be replaced is looked at before as well. It gives no study another patient or date of
+  which something may not be stored to: grants might show that then.
 - What is hidden and what is not granted are answered alike.
 - The short way (`app.index.instances.appending`) is for all of a transaction or for none: it takes
   locks that the long way takes later.
@@ -15,6 +16,7 @@ Rules:
 from collections import Counter
 from collections.abc import Collection, Sequence
 from functools import partial
+from typing import NamedTuple
 
 import asyncpg
 from sqlalchemy import all_, bindparam, select
@@ -65,6 +67,15 @@ _COUNTED = prepare(
         _STUDY.partition_id == bindparam("partition_id"),
         _STUDY.study_instance_uid == any_of("studies", Text()),
     )
+)
+_DESCRIBED = prepare(
+    select(
+        _STUDY.study_instance_uid,
+        _STUDY.number_of_instances,
+        _STUDY.patient_id,
+        _STUDY.issuer_of_patient_id,
+        _STUDY.study_date,
+    ).where(visible(Study), _STUDY.study_instance_uid == any_of("studies", Text()))
 )
 
 
@@ -135,6 +146,8 @@ async def _added(
     )
     if replacing:
         await _demand(connection, visibility, there.keys())
+    studies = {instance.study_instance_uid for instance in instances} if replacing else set()
+    described = await _described_in_part(connection, visibility, studies)
     outcomes = await add(connection, visibility.partition_id, instances)
     places = [n for n, outcome in enumerate(outcomes) if isinstance(outcome, Differs)]
     if replacing and places:
@@ -145,6 +158,12 @@ async def _added(
     told = list(zip(instances, outcomes, strict=True))
     lapsed = {one.sop_instance_uid for one, outcome in told if isinstance(outcome, Lapsed)}
     await _demand(connection, visibility, uids - lapsed)
+    again = await _described(connection, Visibility(visibility.partition_id), described.keys())
+    moved = {study for study, was in described.items() if again[study].of != was.of}
+    if moved:
+        raise _NotPermitted(
+            [i.sop_instance_uid for i in instances if i.study_instance_uid in moved]
+        )
     new = [one for one, outcome in told if isinstance(outcome, Added)]
     new = [one for one in new if one.sop_instance_uid not in there]
     await _demand_studies(connection, visibility, new)
@@ -185,4 +204,39 @@ async def _demand_studies(
     )
     hidden = {study for study, number in counted if number > added[study]}
     if hidden:
-        raise _NotPermitted([i.sop_instance_uid for i in new if i.study_instance_uid in hidden])
+        raise _NotPermitted(_uids_in(hidden, new))
+
+
+def _uids_in(studies: Collection[str], instances: Sequence[NewInstance]) -> list[str]:
+    return [one.sop_instance_uid for one in instances if one.study_instance_uid in studies]
+
+
+class _Description(NamedTuple):
+    number_of_instances: int
+    of: tuple[str | None, ...]
+    """Patient, issuer and date: what grants look at."""
+
+
+async def _described(
+    connection: Connection, visibility: Visibility, studies: Collection[str]
+) -> dict[str, _Description]:
+    if not studies:
+        return {}
+    rows = await _DESCRIBED.fetch(connection, **visibility.parameters, studies=sorted(studies))
+    return {study: _Description(number, tuple(of)) for study, number, *of in rows}
+
+
+async def _described_in_part(
+    connection: Connection, visibility: Visibility, studies: Collection[str]
+) -> dict[str, _Description]:
+    """Those of the studies of which something may not be stored to, as they are described."""
+    restriction = visibility.restriction
+    if restriction is None or restriction.depth is Depth.STUDY:
+        return {}
+    whole = await _described(connection, Visibility(visibility.partition_id), studies)
+    seen = await _described(connection, visibility, whole.keys())
+    return {
+        study: described
+        for study, described in whole.items()
+        if study not in seen or seen[study].number_of_instances < described.number_of_instances
+    }

@@ -160,3 +160,28 @@ async def test_what_is_granted_is_replaced_once_where_the_settings_say_so(
                 answer = await store(http, [other])
                 assert "00081198" not in answer.json()
                 assert len((await http.get(OWN.path + "/versions")).json()) == 2
+
+
+async def test_by_replacing_nobody_takes_what_is_hidden_of_a_study_to_another_patient(
+    settings: FixedSettings,
+) -> None:
+    hidden = next(
+        one
+        for one in THINGS
+        if one.study_instance_uid == OWN.study_instance_uid and one.modality != OWN.modality
+    )
+    grants = [Given(ALL, (("modality", OWN.modality),)), Given(ALL[:3], (("patient_id", "MINE"),))]
+    with serving(settings) as archive:
+        await populate(archive)
+        before = await state_of(archive)
+        token = await token_with(archive, grants, ("read", "store", "delete"))
+        async with client_of(archive, token) as http:
+            for other in ({"patient_id": "MINE"}, {"date": "19990101"}):
+                file = file_of(replace(OWN, **other))
+                answer = await store(http, [file], "/studies?duplicates=replace")
+                assert answer.status_code == 409
+                assert (await http.get(hidden.path)).status_code == 404
+            assert await state_of(archive) == before
+            same = file_of(OWN, SeriesDescription="another")
+            answer = await store(http, [same], "/studies?duplicates=replace")
+            assert answer.status_code == 200
