@@ -161,9 +161,7 @@ async def _added(
     again = await _described(connection, Visibility(visibility.partition_id), described.keys())
     moved = {study for study, was in described.items() if again[study].of != was.of}
     if moved:
-        raise _NotPermitted(
-            [i.sop_instance_uid for i in instances if i.study_instance_uid in moved]
-        )
+        raise _NotPermitted(_uids_in(moved, instances))
     new = [one for one, outcome in told if isinstance(outcome, Added)]
     new = [one for one in new if one.sop_instance_uid not in there]
     await _demand_studies(connection, visibility, new)
