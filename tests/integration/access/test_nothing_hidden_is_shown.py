@@ -94,7 +94,7 @@ OF_STUDY = Given((), (("study_instance_uid", THINGS[0].study_instance_uid),))
 
 @pytest.mark.timeout(600)
 @settings(
-    max_examples=5,
+    max_examples=4,
     deadline=None,
     derandomize=True,
     database=None,
@@ -124,7 +124,7 @@ async def test_nothing_is_shown_but_what_an_override_opens(
 
 @pytest.mark.timeout(600)
 @settings(
-    max_examples=6,
+    max_examples=3,
     deadline=None,
     derandomize=True,
     database=None,

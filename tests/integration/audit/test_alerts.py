@@ -142,8 +142,9 @@ async def test_a_killed_archive_alerts_when_another_goes_on(
     killed.kill()
     opened = [one for one in await records(server) if one["subtype"] == "110127"]
     assert [(one["status"], one["override"]) for one in opened] == [(201, 1)]
-    # Meanwhile its time is over.
+    # Meanwhile its time is over, and that of who was killed.
     await execute(server, "UPDATE emergency_override SET expires_at = now()")
+    await execute(server, "UPDATE audit_feed SET held_until = now()")
     with webhook.running(), ArchiveProcess(tmp_path / "data", **settings):
         await until(lambda: len(told(webhook)) >= 2, 60)
         async with asyncio.timeout(30):
