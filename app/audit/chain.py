@@ -20,7 +20,13 @@ from app.audit.event import AuditEvent
 
 FIELDS = tuple(field.name for field in fields(AuditEvent))
 LATER = (
-    *("subtype", "patient_id", "issuer_of_patient_id", "purpose", "reason", "override", "patients"),
+    "subtype",
+    "patient_id",
+    "issuer_of_patient_id",
+    "purpose",
+    "reason",
+    "override",
+    "patients",
 )
 """Fields that the first records did not have."""
 
