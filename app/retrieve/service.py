@@ -105,27 +105,16 @@ async def planned(
 
     A ZIP archive with a DICOMDIR, if that is asked for.
     """
-    plan = await _planned(archive, visibility, instances, accepted, single=single)
-    if plan.offer.media_type == ZIP and asks_for_dicomdir(accepted):
-        return replace(plan, directory_for=visibility)
-    return plan
-
-
-async def _planned(
-    archive: Archive,
-    visibility: Visibility,
-    instances: Sequence[StoredInstance],
-    accepted: Sequence[MediaRange],
-    *,
-    single: bool,
-) -> Plan:
     try:
-        return plan_instances(instances, accepted, single=single)
+        plan = plan_instances(instances, accepted, single=single)
     except NotAcceptable:
         if not asks_for_recoding(accepted):
             raise
-    recodable = await find_recodable(archive, visibility, instances)
-    return plan_instances(instances, accepted, single=single, recodable=recodable)
+        recodable = await find_recodable(archive, visibility, instances)
+        plan = plan_instances(instances, accepted, single=single, recodable=recodable)
+    if plan.offer.media_type == ZIP and asks_for_dicomdir(accepted):
+        return replace(plan, directory_for=visibility)
+    return plan
 
 
 async def retrieve_frames(
