@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from app.access import grants
 from app.access.certificates import certificate_of
 from app.cli.environment import database, read_settings
+from app.cli.listing import print_all
 from app.cli.tokens import partition_named, with_index
 from app.errors import InvalidParameter
 from app.index.database import Database
@@ -80,19 +81,11 @@ def list_all(
     partition: Annotated[str, typer.Option(help="The tenant that they are of.")] = DEFAULT,
 ) -> None:
     """Show the grants of everybody, or of one subject."""
-
-    async def read(index: Database) -> list[StoredGrant]:
-        partition_id = await partition_named(index, partition)
-        found: list[StoredGrant] = []
-        while page := await grants.list_grants(
-            index, partition_id, subject, after=found[-1].id if found else 0
-        ):
-            found += page
-        return found
-
-    with database(read_settings()) as url:
-        for grant in with_index(url, read):
-            print(_line(grant))
+    print_all(
+        partition,
+        lambda index, of, after: grants.list_grants(index, of, subject, after=after),
+        _line,
+    )
 
 
 @commands.command("end")

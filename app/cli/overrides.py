@@ -9,6 +9,7 @@ from app.access import overrides
 from app.audit.overrides import ENDED, end_of
 from app.audit.trail import append
 from app.cli.environment import database, read_settings
+from app.cli.listing import print_all
 from app.cli.tokens import partition_named, with_index
 from app.index.database import Connection, Database
 from app.index.overrides import StoredOverride
@@ -22,19 +23,11 @@ _Partition = Annotated[str, typer.Option(help="The tenant that it is of.")]
 @commands.command("list")
 def list_all(partition: _Partition = DEFAULT) -> None:
     """Show what is open, to whom, until when and why."""
-
-    async def read(index: Database) -> list[StoredOverride]:
-        partition_id = await partition_named(index, partition)
-        found: list[StoredOverride] = []
-        while page := await overrides.list_overrides(
-            index, partition_id, after=found[-1].id if found else 0
-        ):
-            found += page
-        return found
-
-    with database(read_settings()) as url:
-        for override in with_index(url, read):
-            print(_line(override))
+    print_all(
+        partition,
+        lambda index, of, after: overrides.list_overrides(index, of, after=after),
+        _line,
+    )
 
 
 @commands.command("end")

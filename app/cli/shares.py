@@ -9,6 +9,7 @@ from app.access import shares
 from app.access.principal import Principal, Scope
 from app.access.shares import Asked, Made
 from app.cli.environment import database, dicomweb_base, read_settings
+from app.cli.listing import print_all
 from app.cli.tokens import partition_named, with_index
 from app.index.database import Database
 from app.index.partitions import DEFAULT
@@ -59,19 +60,11 @@ def add(
 @commands.command("list")
 def list_all(partition: _Partition = DEFAULT) -> None:
     """Show every share, ended ones too."""
-
-    async def read(index: Database) -> list[StoredShare]:
-        partition_id = await partition_named(index, partition)
-        found: list[StoredShare] = []
-        while page := await shares.list_shares(
-            index, partition_id, after=found[-1].id if found else 0
-        ):
-            found += page
-        return found
-
-    with database(read_settings()) as url:
-        for share in with_index(url, read):
-            print(_line(share))
+    print_all(
+        partition,
+        lambda index, of, after: shares.list_shares(index, of, after=after),
+        _line,
+    )
 
 
 @commands.command("revoke")
