@@ -87,6 +87,15 @@ class Recoding:
             return "YBR_FULL"
         return "YBR_RCT" if self.target in _REVERSIBLE_COLOUR else "RGB"
 
+    @property
+    def planar_configuration(self) -> int:
+        """Of what is sent.
+
+        The segments of RLE lie by plane whatever it says (PS3.5 G.2), so that what is stored stays
+        there: which one is allowed is up to the IOD.
+        """
+        return self.description.planar_configuration if self.target == _RLE else 0
+
     def changes(self) -> dict[int, bytes | None]:
         """Elements by tag, in Explicit VR Little Endian, or None for those that must go."""
         high_bit = self.description.bits_stored - 1
@@ -97,7 +106,7 @@ class Recoding:
         }
         if self.description.samples_per_pixel > 1:
             name = self.photometric_interpretation.encode()
-            planar = struct.pack("<H", self.target == _RLE)
+            planar = struct.pack("<H", self.planar_configuration)
             changed[_PHOTOMETRIC] = _element(_PHOTOMETRIC, b"CS", name + b" " * (len(name) % 2))
             changed[_PLANAR] = _element(_PLANAR, b"US", planar)
         return dict(sorted(changed.items()))

@@ -186,11 +186,17 @@ def test_what_the_data_set_says_changes_with_the_encoding() -> None:
     assert changes[0x00280004] == b"\x28\0\4\0CS\10\0YBR_RCT "
     assert changes[0x00280006] == b"\x28\0\6\0US\2\0\0\0"
     assert changes[0x7FE00001] is changes[0x7FE00002] is None
-    assert Recoding(colour, RLE).changes()[0x00280006] == b"\x28\0\6\0US\2\0\1\0"
     assert 0x00280004 not in Recoding(described(), RLE).changes()
     for uid, name in [(J + "50", "RGB"), (J + "70", "YBR_FULL"), (RLE, "YBR_FULL")]:
         stored = described((8, 8, 0), 3, uid, photometric_interpretation="YBR_FULL")
         assert Recoding(stored, EXPLICIT).photometric_interpretation == name
+
+
+@pytest.mark.parametrize("stored", [0, 1])
+def test_planes_are_what_the_object_allows_where_the_encoding_leaves_it_open(stored: int) -> None:
+    colour = described((8, 8, 0), 3, planar_configuration=stored)
+    assert Recoding(colour, RLE).changes()[0x00280006] == b"\x28\0\6\0US\2\0%c\0" % stored
+    assert Recoding(colour, J + "80").changes()[0x00280006] == b"\x28\0\6\0US\2\0\0\0"
 
 
 @pytest.mark.parametrize(
