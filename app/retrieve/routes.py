@@ -28,6 +28,16 @@ from app.web.plain_route import PlainRoute
 
 router = APIRouter(prefix=DICOMWEB, tags=["Retrieve"], route_class=PlainRoute)
 
+_DICOMDIR = {
+    "parameters": [
+        {
+            "name": "dicomdir",
+            "in": "query",
+            "description": "of a ZIP archive: whether it is a file-set, with a DICOMDIR",
+            "schema": {"type": "boolean"},
+        }
+    ]
+}
 _MULTIPART_DICOM = f'{MULTIPART}; type="{DICOM}"'
 _OBJECTS = answers("A part for each instance, or a file", _MULTIPART_DICOM, ZIP) | {
     206: {"description": "The bytes of some instances are lost"},
@@ -43,19 +53,23 @@ _FRAMES = RANGES | answers(
 )
 
 
-@router.get("/studies/{study}", responses=_OBJECTS)
+@router.get("/studies/{study}", responses=_OBJECTS, openapi_extra=_DICOMDIR)
 async def retrieve_study(ask: Asked, study: str) -> Response:
     """Every instance of a study."""
     return await _instances(ask, target_of(study))
 
 
-@router.get("/studies/{study}/series/{series}", responses=_OBJECTS)
+@router.get("/studies/{study}/series/{series}", responses=_OBJECTS, openapi_extra=_DICOMDIR)
 async def retrieve_series(ask: Asked, study: str, series: str) -> Response:
     """Every instance of a series."""
     return await _instances(ask, target_of(study, series))
 
 
-@router.get("/studies/{study}/series/{series}/instances/{instance}", responses=_OBJECT)
+@router.get(
+    "/studies/{study}/series/{series}/instances/{instance}",
+    responses=_OBJECT,
+    openapi_extra=_DICOMDIR,
+)
 async def retrieve_instance(ask: Asked, study: str, series: str, instance: str) -> Response:
     """One instance, as a part or by itself."""
     return await _instances(ask, target_of(study, series, instance))
