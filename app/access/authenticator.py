@@ -2,10 +2,8 @@
 
 A valid token is remembered for `REMEMBERED_SECONDS`, so that a viewer's thousand requests cost one
 look into the index, and a token that was revoked is refused everywhere within that time. What is
-not valid is not remembered, so that it costs no memory.
-
-Who may break the glass has what they have opened looked up for every request: so it is open, and
-closed again, from the next one on, whichever process that comes to.
+not valid is not remembered, so that it costs no memory. What its holder is granted is remembered
+for a moment only: see `app.access.holdings`.
 """
 
 import time
@@ -15,14 +13,14 @@ from app.access import development
 from app.access.certificates import Certificate
 from app.access.credentials import hash_of, token_in
 from app.access.grants import subject_of_role
+from app.access.holdings import Holdings
 from app.access.principal import Holder, Principal
-from app.access.recognition import REMEMBERED_SECONDS, Recognition, scopes_of
+from app.access.recognition import Recognition, scopes_of
 from app.access.sessions import find_session
 from app.access.sessions import principal_of as principal_of_stored
 from app.archive import Archive
 from app.errors import Unauthenticated
-from app.index import grants, overrides, partitions
-from app.index.grants import Held
+from app.index import partitions
 
 REMEMBERED_TOKENS = 10_000
 
@@ -33,8 +31,8 @@ class Authenticator:
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
         self._remembered: dict[bytes, tuple[float, Principal]] = {}
-        self._held: dict[tuple[int, tuple[str, ...]], tuple[float, Held]] = {}
-        self._recognition = Recognition(archive)
+        self._holdings = Holdings(archive)
+        self._recognition = Recognition(archive, self._holdings)
         self._developer: Principal | None = None
 
     async def close(self) -> None:
@@ -67,9 +65,7 @@ class Authenticator:
             raise Unauthenticated
         partition_id = await self._recognition.partition_named(settings.partition)
         subjects = (*certificate.subjects, *map(subject_of_role, settings.roles))
-        held = await self._held_by(partition_id, subjects)
-        held = await self._opened(partition_id, subjects[0], held)
-        holder = Holder(subjects, held)
+        holder = Holder(subjects, await self._holdings.held_by(partition_id, subjects))
         return Principal(
             None,
             certificate.name,
@@ -82,11 +78,17 @@ class Authenticator:
 
     async def principal_with(self, presented: str) -> Principal:
         """As `principal_of`, for a token by itself."""
-        principal = await self._principal_with(presented, hash_of(presented))
+        return await self._with_grants(await self._principal_with(presented, hash_of(presented)))
+
+    async def looked_up_again(self, principal: Principal) -> Principal:
+        """The same caller, by the grants of this very moment, which count from here on."""
+        return await self._with_grants(principal, anew=True)
+
+    async def _with_grants(self, principal: Principal, *, anew: bool = False) -> Principal:
         holder = principal.holder
-        if holder is None or not holder.held.breaking:
+        if holder is None:
             return principal
-        held = await self._opened(principal.partition_id, principal.subject, holder.held)
+        held = await self._holdings.held_by(principal.partition_id, holder.subjects, anew=anew)
         return replace(principal, holder=replace(holder, held=held))
 
     async def _principal_with(self, presented: str, sha256: bytes) -> Principal:
@@ -109,8 +111,7 @@ class Authenticator:
             raise Unauthenticated
         held = None
         if session.restricted:
-            held = await self._held_by(session.partition_id, tuple(session.subjects))
-            held = await self._opened(session.partition_id, session.subjects[0], held)
+            held = await self._holdings.held_by(session.partition_id, tuple(session.subjects))
         return principal_of_stored(session, held)
 
     async def principal_without_token(self) -> Principal:
@@ -125,22 +126,3 @@ class Authenticator:
                 partition_id = await partitions.ensure(connection, partitions.DEFAULT)
             self._developer = development.principal_of(partition_id)
         return self._developer
-
-    async def _held_by(self, partition_id: int, subjects: tuple[str, ...]) -> Held:
-        key, now = (partition_id, subjects), time.monotonic()
-        if (remembered := self._held.get(key)) and now < remembered[0]:
-            return remembered[1]
-        async with self._archive.reading() as connection:
-            held = await grants.held(connection, partition_id, subjects)
-        if len(self._held) >= REMEMBERED_TOKENS:
-            self._held.clear()
-        self._held[key] = now + REMEMBERED_SECONDS, held
-        return held
-
-    async def _opened(self, partition_id: int, caller: str, held: Held) -> Held:
-        """What the caller holds, with what it has open in an emergency at this moment."""
-        if not held.breaking:
-            return held
-        async with self._archive.reading() as connection:
-            found = await overrides.open_to(connection, partition_id, caller)
-        return held.opened(found) if found else held

@@ -12,12 +12,13 @@ from datetime import UTC, datetime
 
 from app.access.credentials import GUEST_PREFIX
 from app.access.grants import READING, subject_of_role, subject_of_token
+from app.access.holdings import Holdings
 from app.access.oidc.provider import Known, Provider
 from app.access.oidc.tokens import looks_signed
 from app.access.principal import Deidentified, Holder, Principal, Scope
 from app.archive import Archive
 from app.errors import Unauthenticated
-from app.index import grants, partitions, shares, tokens
+from app.index import partitions, shares, tokens
 from app.index.grants import Held
 from app.index.restriction import Action, Depth, Patient
 from app.index.shares import Session, StoredShare, subject_of_share
@@ -43,8 +44,9 @@ GUESTS_MAY = frozenset({Scope.READ})
 class Recognition:
     """Knows the tokens of one archive, and the provider that vouches for others."""
 
-    def __init__(self, archive: Archive) -> None:
+    def __init__(self, archive: Archive, holdings: Holdings) -> None:
         self._archive = archive
+        self._holdings = holdings
         oidc, destinations = archive.settings.oidc, Destinations.of(archive.settings)
         self._provider = Provider(oidc, destinations) if oidc is not None else None
         self._partitions: dict[str, int] = {}
@@ -96,9 +98,9 @@ class Recognition:
             session = await shares.session_of(connection, sha256)
             if session is None:
                 raise Unauthenticated
-            subject = subject_of_share(session.share_id)
-            held = await grants.held(connection, session.partition_id, [subject])
-        holder = Holder((subject,), held, actions=frozenset(READING))
+        subjects = (subject_of_share(session.share_id),)
+        held = await self._holdings.granted(session.partition_id, subjects, anew=True)
+        holder = Holder(subjects, held, actions=frozenset(READING))
         principal = Principal(
             None,
             name_of_guest(session.share_id),
@@ -115,8 +117,7 @@ class Recognition:
         oidc = self._archive.settings.oidc
         assert oidc is not None
         partition_id = await self.partition_named(oidc.partition)
-        async with self._archive.reading() as connection:
-            held = await grants.held(connection, partition_id, known.subjects)
+        held = await self._holdings.granted(partition_id, known.subjects, anew=True)
         holder = holder_of(known, held, oidc.patient_issuer)
         until = datetime.fromtimestamp(min(known.expires_at, _FAR), UTC)
         principal = Principal(
@@ -133,8 +134,7 @@ class Recognition:
 
     async def _holder(self, token: Token) -> Holder:
         subjects = (subject_of_token(token.id), *map(subject_of_role, token.roles))
-        async with self._archive.reading() as connection:
-            held = await grants.held(connection, token.partition_id, subjects)
+        held = await self._holdings.granted(token.partition_id, subjects, anew=True)
         return Holder(subjects, held, token.purpose)
 
     async def _valid_token(self, sha256: bytes) -> Token:

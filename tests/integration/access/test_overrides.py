@@ -11,6 +11,7 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
+from app.access import holdings
 from app.archive import open_archive
 from app.audit.verify import verify
 from app.cli import commands
@@ -24,6 +25,7 @@ from tests.integration.access.population import (
     Given,
     client_of,
     file_of,
+    give,
     index_of,
     store,
     token_with,
@@ -485,6 +487,44 @@ async def test_every_process_opens_and_closes_at_once(populated: Server, tmp_pat
                 assert HIDDEN.study_instance_uid in await studies(other)
                 assert await end(there, other, override) == 204
                 assert await studies(one) == {OURS.study_instance_uid}
+
+
+async def test_who_is_given_the_right_to_it_in_the_emergency_uses_it_at_once(
+    populated: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not by forgetting in time what was known of them: nothing is forgotten here."""
+    monkeypatch.setattr(holdings, "REMEMBERED_SECONDS", 3600.0)
+    token = await token_with(populated, WARD[:1], roles=["called-in"])
+    asked = {"reason": "unconscious"} | STUDY
+    async with (
+        client_of(populated, token) as http,
+        browser(populated, await cookie_for(populated, token)) as cookie,
+    ):
+        assert (await http.post(f"{populated.url}/overrides", json=asked)).status_code == 403
+        assert not await sees(cookie)
+        async with index_of(populated) as index:
+            await give(index, "role:called-in", WARD[1:])
+        override = await opened(populated, http, **STUDY)
+        assert await sees(http)
+        assert await sees(cookie)
+        assert await end(populated, http, override) == 204
+
+
+async def test_other_processes_notice_within_two_seconds(
+    populated: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert holdings.REMEMBERED_SECONDS <= 2
+    monkeypatch.setattr(holdings, "REMEMBERED_SECONDS", 0.0)
+    token = await token_with(populated, WARD[:1], roles=["called-in-too"])
+    async with client_of(populated, token) as there:
+        assert not await sees(there)
+        async with index_of(populated) as index:
+            await give(index, "role:called-in-too", WARD[1:])
+        values = {"database_url": populated.database_url, "data_dir": populated.data_dir}
+        with serving(FixedSettings.model_validate(values)) as server:
+            async with client_of(server, token) as here:
+                await opened(server, here, **STUDY)
+        assert await sees(there)
 
 
 async def test_who_is_granted_kinds_of_objects_opens_those(populated: Server) -> None:
