@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from itertools import cycle
+from itertools import count, cycle
 
 import httpx
 import pytest
@@ -17,6 +17,7 @@ from tests.messages import parts_of
 
 AS_STORED = {"Accept": "application/dicom; transfer-syntax=*"}
 STUDY_AS_STORED = {"Accept": 'multipart/related; type="application/dicom"; transfer-syntax=*'}
+DICOM = {"Content-Type": "application/dicom"}
 SLICES = 20
 
 
@@ -37,12 +38,16 @@ def instance_of(stored: bytes) -> Instance:
     return Instance(stored, study, path, dataset.PixelData)
 
 
+_numbers = count(1)
+
+
 @pytest.fixture
 async def both(two_servers: tuple[Server, Server]) -> AsyncIterator[list[httpx.AsyncClient]]:
-    """A client of each of the two servers."""
+    """A client of each of the two servers, in a partition that is empty."""
+    partition = f"p{next(_numbers)}"
     async with AsyncExitStack() as stack:
         yield [
-            await stack.enter_async_context(server.client("store", "read"))
+            await stack.enter_async_context(server.client("store", "read", partition=partition))
             for server in two_servers
         ]
 
@@ -66,6 +71,18 @@ async def test_what_one_has_stored_the_other_has_at_once(both: list[httpx.AsyncC
         assert parts_of(await there.get(f"{instance.path}/frames/1")) == [instance.pixels]
         pixels = await there.get(metadata["7FE00010"]["BulkDataURI"])
         assert pixels.content == instance.pixels
+
+
+async def test_what_one_has_stored_the_other_takes_again_and_nothing_else_for_it(
+    both: list[httpx.AsyncClient],
+) -> None:
+    here, there = both
+    dataset = ct_dataset()
+    await store(here, part10(dataset))
+    await store(there, part10(dataset))
+    dataset.PatientName = "Doe^John"
+    answer = await there.post("/studies", content=part10(dataset), headers=DICOM)
+    assert answer.status_code == 409
 
 
 async def test_a_large_object_that_one_has_stored_comes_from_the_other(
@@ -110,7 +127,7 @@ async def test_of_different_instances_of_one_uid_one_wins_on_both(
     rivals = [ct_series(1, PatientID=f"P{number}", **uids)[0] for number in range(8)]
     answers = await asyncio.gather(
         *(
-            client.post("/studies", content=one, headers={"Content-Type": "application/dicom"})
+            client.post("/studies", content=one, headers=DICOM)
             for one, client in zip(rivals, cycle(both), strict=False)
         )
     )
@@ -154,7 +171,7 @@ async def statuses_of_stores_at_once(both: list[httpx.AsyncClient], sent: list[b
     watching = [asyncio.create_task(watch(client)) for client in both]
     answers = await asyncio.gather(
         *(
-            client.post("/studies", content=one, headers={"Content-Type": "application/dicom"})
+            client.post("/studies", content=one, headers=DICOM)
             for one, client in zip(sent, cycle(both), strict=False)
         )
     )

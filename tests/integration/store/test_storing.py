@@ -222,18 +222,6 @@ async def test_a_body_without_a_length_is_stored(modality: Modality) -> None:
     assert len(answer.stored) == 5
 
 
-async def test_what_one_server_has_stored_another_one_knows_at_once(
-    two_servers: tuple[Server, Server],
-) -> None:
-    one, other = two_servers
-    dataset = ct_dataset()
-    async with one.client("store") as here, other.client("store") as there:
-        assert (await Modality(here).store(part10(dataset))).status == 200
-        assert (await Modality(there).store(part10(dataset))).status == 200
-        dataset.PatientName = "Doe^John"
-        assert (await Modality(there).store(part10(dataset))).status == 409
-
-
 async def test_an_archive_in_an_object_store_stores_small_and_large(s3_server: Server) -> None:
     large = ct_dataset(Rows=2400, Columns=2400, PixelData=bytes(2 * 2400 * 2400))
     async with s3_server.client("store") as http:
