@@ -75,8 +75,8 @@ class Limits(BaseModel):
     """headers of one part of a message"""
     part_header_lines: PositiveInt = 32
     """lines of them"""
-    uri_bytes: PositiveInt = 8 * KIB
-    """address of a request, with its query"""
+    uri_bytes: PositiveInt = 32 * KIB
+    """address of a request, with its query; as many frames as one request may name fit"""
     request_header_bytes: PositiveInt = 32 * KIB
     """headers of a request"""
     request_header_lines: PositiveInt = 100
@@ -111,8 +111,10 @@ class Limits(BaseModel):
     """attributes that one search may match"""
     search_offset: PositiveInt = 1_000_000
     """results that one search may skip"""
-    frames_per_request: PositiveInt = 1_000
+    frames_per_request: PositiveInt = 5_000
     """frames that one request may name"""
+    rendered_frames: PositiveInt = 1_000
+    """images of one rendered answer: of a study or a series, or frames of an animation"""
     rendered_pixels: PositiveInt = 64_000_000
     """pixels of one rendered image"""
     requests_per_second: NonNegativeInt = 0

@@ -26,7 +26,7 @@ from app.web.responses import StreamingResponse, not_modified, strong_etag
 async def animation_response(ask: Ask, instance: StoredInstance, rendering: Rendering) -> Response:
     """The answer that shows all the frames, or 304. Raises `TooLarge`, and as `render_frame`."""
     frames = instance.number_of_frames or 0
-    most = ask.archive.settings.limits.frames_per_request
+    most = ask.archive.settings.limits.rendered_frames
     if frames > most:
         raise TooLarge(f"There are {frames} frames; at most {most} are animated.")
     of_first = Frame(instance, 1).validator(rendering)

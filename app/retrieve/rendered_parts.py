@@ -46,7 +46,7 @@ async def locate_album(archive: Archive, visibility: Visibility, target: Target)
         for instance in instances
         if instance.number_of_frames and instance.transfer_syntax_uid in DECODED
     ]
-    most = archive.settings.limits.frames_per_request
+    most = archive.settings.limits.rendered_frames
     if not images:
         raise NotFound("There is no image that could be shown.")
     if len(images) > most:

@@ -48,6 +48,7 @@ LIMITS = {
     "search_keys": 3,
     "search_offset": 10,
     "frames_per_request": 3,
+    "rendered_frames": 5,
     "rendered_pixels": 16,
 }
 DICOM = {"Content-Type": "application/dicom"}
@@ -227,6 +228,17 @@ async def frames_per_request(asked: Asked, count: int) -> int:
     return (await asked.client.get(f"{asked.url}/frames/{numbers}")).status_code
 
 
+async def rendered_frames(asked: Asked, count: int) -> int:
+    frames = {
+        0x00280008: element(0x00280008, "IS", str(count)),
+        PIXEL_DATA: element(PIXEL_DATA, "OW", bytes(count * 32)),
+    }
+    answer = await post(asked, instance(frames))
+    (stored,) = answer.json()["00081199"]["Value"]
+    url = stored["00081190"]["Value"][0]
+    return (await asked.client.get(f"{url}/rendered?accept=image/gif")).status_code
+
+
 async def rendered_pixels(asked: Asked, pixels: int) -> int:
     size = {
         0x00280010: element(0x00280010, "US", struct.pack("<H", 1)),
@@ -258,6 +270,7 @@ TABLE: dict[str, tuple[Ask, int, int]] = {
     "search_keys": (search_keys, 200, 400),
     "search_offset": (search_offset, 200, 400),
     "frames_per_request": (frames_per_request, 200, 400),
+    "rendered_frames": (rendered_frames, 200, 413),
     "rendered_pixels": (rendered_pixels, 200, 413),
 }
 """How to ask for so much, and what is answered at the limit and beyond it."""
@@ -310,6 +323,13 @@ async def test_the_header_of_an_instance_is_bounded(asked: Asked) -> None:
 
     assert await store(asked, held(100)) == 200
     assert await store(asked, held(LIMITS["header_bytes"] // 2)) == OUT_OF_RESOURCES
+
+
+def test_all_the_frames_that_may_be_named_fit_into_an_address() -> None:
+    """Of a slide of up to 99,999 frames, under UIDs of any length."""
+    limits = Limits()
+    path = "/dicomweb/studies//series//instances//frames/"
+    assert len(path) + 3 * 64 + limits.frames_per_request * len("12345,") <= limits.uri_bytes
 
 
 def test_every_limit_is_tested() -> None:
