@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from starlette.responses import JSONResponse, Response
 
 from app.access import grants, tokens
@@ -22,6 +22,7 @@ from app.index.grants import SCOPE, NewGrant, StoredGrant
 from app.index.restriction import Action
 from app.index.tokens import Token
 from app.web.dependencies import Administrator, ArchiveOf
+from app.web.plain_json import Body, Moment, OneOf
 
 router = APIRouter(prefix="/admin", tags=["Administration"])
 
@@ -32,31 +33,27 @@ _OF_TOKEN = (*_COMMON, "name", "scopes", "restricted", "roles", "revoked_at", "l
 _OF_GRANT = (*_COMMON, "subject", "actions", "denies", "created_by")
 
 
-class TokenAsked(BaseModel):
+class TokenAsked(Body):
     """A token to be made."""
-
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     name: str
     """who or what will hold it"""
-    scopes: list[Scope] = [Scope.READ]
-    expires_at: datetime | None = None
+    scopes: list[OneOf[Scope]] = Field(default=[Scope.READ])
+    expires_at: Moment | None = None
     restricted: bool = False
     """whether it sees only what grants let it see"""
-    roles: list[str] = []
+    roles: list[str] = Field(default=[])
     """of a restricted token: whose grants are its own"""
     purpose: str | None = None
     """of a restricted token: what it is used for, where grants ask that"""
 
 
-class GrantAsked(BaseModel):
+class GrantAsked(Body):
     """A grant to be made. It covers what has all the values that are given."""
-
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     subject: str
     """`token:NUMBER`, `user:ID`, `cert:KIND:NAME` or `role:NAME`"""
-    actions: Annotated[list[Action], Field(min_length=1)]
+    actions: Annotated[list[OneOf[Action]], Field(min_length=1)]
     denies: bool = False
     """whether it forbids, which always wins, instead of allowing"""
     institution: str | None = None
@@ -72,13 +69,11 @@ class GrantAsked(BaseModel):
     label: str | None = None
     purpose: str | None = None
     """of use, which the token must have"""
-    expires_at: datetime | None = None
+    expires_at: Moment | None = None
 
 
-class Labels(BaseModel):
+class Labels(Body):
     """The labels of a study."""
-
-    model_config = ConfigDict(extra="forbid")
 
     labels: Annotated[list[str], Field(max_length=64)]
 
@@ -91,7 +86,7 @@ async def create_token(caller: Administrator, archive: ArchiveOf, asked: TokenAs
         asked.name,
         asked.scopes,
         partition=caller.partition_id,
-        expires_at=_moment(asked.expires_at),
+        expires_at=asked.expires_at,
         restricted=asked.restricted,
         roles=asked.roles,
         purpose=asked.purpose,
@@ -122,7 +117,7 @@ async def create_grant(caller: Administrator, archive: ArchiveOf, asked: GrantAs
         denies=asked.denies,
         scope=grants.scope_of({name: getattr(asked, name) for name in SCOPE}),
         purpose=asked.purpose,
-        expires_at=_moment(asked.expires_at),
+        expires_at=asked.expires_at,
         created_by=caller.name,
     )
     identity = await grants.create_grant(archive.database, caller.partition_id, new)
@@ -188,12 +183,6 @@ def _plain(value: Any) -> Any:
             return sorted(value)
         case _:
             return value
-
-
-def _moment(at: datetime | None) -> datetime | None:
-    if at is not None and at.tzinfo is None:
-        raise InvalidParameter("expires_at", at.isoformat(), "has no time zone")
-    return at
 
 
 def _uid(value: str) -> str:

@@ -10,7 +10,6 @@ partition. No cookie and no token in an address is taken here.
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
-from pydantic import BaseModel, ConfigDict
 from starlette.responses import JSONResponse, Response
 
 from app.access import overrides
@@ -22,6 +21,7 @@ from app.index.overrides import StoredOverride
 from app.overrides import service
 from app.web.audit import event_of
 from app.web.dependencies import ArchiveOf, Reader
+from app.web.plain_json import Body
 
 router = APIRouter(prefix="/overrides", tags=["Emergency"])
 
@@ -29,10 +29,8 @@ PAGE = 1000
 CREATED, NO_CONTENT = 201, 204
 
 
-class OverrideAsked(BaseModel):
+class OverrideAsked(Body):
     """An emergency override to be opened: of one study, or of one patient."""
-
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     reason: str
     """why; the audit keeps it"""

@@ -7,19 +7,18 @@ An extension, in plain JSON. Everybody sees the own shares, administrators all o
 What a link leads to: see `app.shares.opening`.
 """
 
-from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from starlette.responses import JSONResponse, Response
 
 from app.access import shares
 from app.access.shares import Asked
 from app.audit.event import Note, Objects
-from app.errors import InvalidParameter
 from app.index.shares import StoredShare
 from app.web.dependencies import DICOMWEB, ArchiveOf, BaseUrl, Sharer
+from app.web.plain_json import Body, Moment
 
 router = APIRouter(tags=["Sharing"])
 
@@ -30,16 +29,14 @@ SHARE = "/share"
 ShareId = Annotated[int, Path(ge=1, lt=2**63)]
 
 
-class ShareAsked(BaseModel):
+class ShareAsked(Body):
     """A share to be made."""
-
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     studies: Annotated[list[str], Field(min_length=1)]
     """Study Instance UIDs"""
     name: str
     """whom it is for; only who made the share, and administrators, see it"""
-    expires_at: datetime | None = None
+    expires_at: Moment | None = None
     """without it, the longest that the settings allow"""
     most_uses: int | None = None
     """how often the link may be opened"""
@@ -54,8 +51,6 @@ async def create_share(
     caller: Sharer, archive: ArchiveOf, base: BaseUrl, request: Request, asked: ShareAsked
 ) -> Response:
     """Make a link. The answer is the only time that it is shown."""
-    if asked.expires_at is not None and asked.expires_at.tzinfo is None:
-        raise InvalidParameter("expires_at", asked.expires_at.isoformat(), "has no time zone")
     made = await shares.create_share(
         archive.database, caller, Asked(**dict(asked)), archive.settings.sharing
     )

@@ -130,6 +130,12 @@ async def test_another_partition_does_not_exist(populated: Server) -> None:
         {"first_date": "20240101", "last_date": "20230101"},
         {"expires_at": "2020-01-01T00:00:00Z"},
         {"expires_at": "2050-01-01T00:00:00"},
+        {"expires_at": 2524608000},
+        {"expires_at": "2524608000"},
+        {"expires_at": True},
+        {"denies": "no"},
+        {"denies": 0},
+        {"patient_id": 1},
         {"patient_id": "  "},
         {"label": "x" * 65},
         {"studyuid": "1.2.3"},
@@ -151,6 +157,9 @@ async def test_a_token_that_makes_no_sense_is_refused(populated: Server) -> None
             {"restricted": False, "roles": ["x"]},
             {"roles": ["a:b"], "restricted": True},
             {"scopes": ["fly"]},
+            {"scopes": "read"},
+            {"restricted": 1},
+            {"expires_at": 2524608000},
             {"name": ""},
         ):
             answer = await http.post("/admin/tokens", json={"name": "x"} | wrong)
