@@ -10,9 +10,9 @@ An extension, in plain JSON. Other partitions do not exist here either.
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from pydantic import Field
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from app.access import grants, tokens
 from app.access.principal import Scope
@@ -22,11 +22,9 @@ from app.index.grants import SCOPE, NewGrant, StoredGrant
 from app.index.restriction import Action
 from app.index.tokens import Token
 from app.web.dependencies import Administrator, ArchiveOf
-from app.web.plain_json import Body, Moment, OneOf
+from app.web.plain_json import PAGE, After, Body, Limit, Moment, OneOf, RowId, answer
 
 router = APIRouter(prefix="/admin", tags=["Administration"])
-
-PAGE = 1000
 
 _COMMON = ("id", "purpose", "created_at", "expires_at")
 _OF_TOKEN = (*_COMMON, "name", "scopes", "restricted", "roles", "revoked_at", "last_used_at")
@@ -91,18 +89,18 @@ async def create_token(caller: Administrator, archive: ArchiveOf, asked: TokenAs
         roles=asked.roles,
         purpose=asked.purpose,
     )
-    return _answer({"id": made.id, "token": made.token}, 201)
+    return answer({"id": made.id, "token": made.token}, 201)
 
 
 @router.get("/tokens")
 async def list_tokens(caller: Administrator, archive: ArchiveOf) -> Response:
     """Every token of the partition, ended ones too, and when each was used last."""
     found = await tokens.list_tokens(archive.database, caller.partition_id)
-    return _answer([_described(token) for token in found])
+    return answer([_described(token) for token in found])
 
 
 @router.delete("/tokens/{token}", status_code=204)
-async def revoke_token(caller: Administrator, archive: ArchiveOf, token: int) -> Response:
+async def revoke_token(caller: Administrator, archive: ArchiveOf, token: RowId) -> Response:
     """End a token; every process refuses it within a minute."""
     await tokens.revoke_token(archive.database, token, caller.partition_id)
     return Response(status_code=204)
@@ -121,7 +119,7 @@ async def create_grant(caller: Administrator, archive: ArchiveOf, asked: GrantAs
         created_by=caller.name,
     )
     identity = await grants.create_grant(archive.database, caller.partition_id, new)
-    return _answer({"id": identity}, 201)
+    return answer({"id": identity}, 201)
 
 
 @router.get("/grants")
@@ -129,18 +127,18 @@ async def list_grants(
     caller: Administrator,
     archive: ArchiveOf,
     subject: str | None = None,
-    after: Annotated[int, Query(ge=0, lt=2**63)] = 0,
-    limit: Annotated[int, Query(ge=1, le=PAGE)] = PAGE,
+    after: After = 0,
+    limit: Limit = PAGE,
 ) -> Response:
     """Grants of the partition by their ids; `after` goes on behind one."""
     found = await grants.list_grants(
         archive.database, caller.partition_id, subject, after=after, limit=limit
     )
-    return _answer([_described(grant) for grant in found])
+    return answer([_described(grant) for grant in found])
 
 
 @router.delete("/grants/{grant}", status_code=204)
-async def end_grant(caller: Administrator, archive: ArchiveOf, grant: int) -> Response:
+async def end_grant(caller: Administrator, archive: ArchiveOf, grant: RowId) -> Response:
     """End a grant, from the next request on."""
     await grants.end_grant(archive.database, caller.partition_id, grant)
     return Response(status_code=204)
@@ -159,11 +157,7 @@ async def label_study(
 async def labels_of_study(caller: Administrator, archive: ArchiveOf, study: str) -> Response:
     """The labels of a study."""
     found = await grants.labels_of_study(archive.database, caller.partition_id, _uid(study))
-    return _answer({"labels": found})
-
-
-def _answer(content: Any, status: int = 200) -> Response:
-    return JSONResponse(content, status, {"Cache-Control": "no-store"})
+    return answer({"labels": found})
 
 
 def _described(stored: Token | StoredGrant) -> dict[str, Any]:

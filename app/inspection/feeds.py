@@ -9,12 +9,13 @@ told by the command and by the log alone, since that names machines.
 from typing import Any
 
 from fastapi import APIRouter
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from app.audit.telling import instant
 from app.index import audit_feeds
 from app.index.audit_feeds import Lag
 from app.web.dependencies import ArchiveOf, Auditor
+from app.web.plain_json import answer
 
 router = APIRouter(tags=["Audit"])
 
@@ -24,7 +25,7 @@ async def describe_feeds(caller: Auditor, archive: ArchiveOf) -> Response:
     """Of each feed: how many records wait, since when, when it last sent, since when it fails."""
     async with archive.reading() as connection:
         lags = await audit_feeds.lags(connection, caller.partition_id)
-    return JSONResponse([_described(lag) for lag in lags], headers={"Cache-Control": "no-store"})
+    return answer([_described(lag) for lag in lags])
 
 
 def _described(lag: Lag) -> dict[str, Any]:

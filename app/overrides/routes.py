@@ -7,10 +7,10 @@ An extension, in plain JSON. Everybody sees and ends the own ones, administrator
 partition. No cookie and no token in an address is taken here.
 """
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Path, Query, Request
-from starlette.responses import JSONResponse, Response
+from fastapi import APIRouter, Request
+from starlette.responses import Response
 
 from app.access import overrides
 from app.access.authenticator import Authenticator
@@ -21,11 +21,10 @@ from app.index.overrides import StoredOverride
 from app.overrides import service
 from app.web.audit import event_of
 from app.web.dependencies import ArchiveOf, Reader
-from app.web.plain_json import Body
+from app.web.plain_json import PAGE, After, Body, Limit, RowId, answer
 
 router = APIRouter(prefix="/overrides", tags=["Emergency"])
 
-PAGE = 1000
 CREATED, NO_CONTENT = 201, 204
 
 
@@ -56,33 +55,23 @@ async def open_override(
     opened = await service.open_override(
         archive, caller, wanted, note, lambda: event_of(request, CREATED)
     )
-    return _answer(_described(opened), CREATED)
+    return answer(_described(opened), CREATED)
 
 
 @router.get("")
 async def list_overrides(
-    caller: Reader,
-    archive: ArchiveOf,
-    after: Annotated[int, Query(ge=0, lt=2**63)] = 0,
-    limit: Annotated[int, Query(ge=1, le=PAGE)] = PAGE,
+    caller: Reader, archive: ArchiveOf, after: After = 0, limit: Limit = PAGE
 ) -> Response:
     """What is open, by its ids; `after` goes on behind one."""
     found = await overrides.list_overrides(
-        archive.database,
-        caller.partition_id,
-        caller.whose,
-        after=after,
-        limit=limit,
+        archive.database, caller.partition_id, caller.whose, after=after, limit=limit
     )
-    return _answer([_described(override) for override in found])
+    return answer([_described(override) for override in found])
 
 
 @router.delete("/{override}", status_code=NO_CONTENT)
 async def end_override(
-    caller: Reader,
-    archive: ArchiveOf,
-    request: Request,
-    override: Annotated[int, Path(ge=1, lt=2**63)],
+    caller: Reader, archive: ArchiveOf, request: Request, override: RowId
 ) -> Response:
     """Close it again, from the next request on."""
     await service.end_override(
@@ -104,7 +93,3 @@ def _described(override: StoredOverride) -> dict[str, Any]:
         "expires_at": override.expires_at.isoformat(),
     }
     return {name: value for name, value in told.items() if value is not None}
-
-
-def _answer(content: Any, status: int = 200) -> Response:
-    return JSONResponse(content, status, {"Cache-Control": "no-store"})

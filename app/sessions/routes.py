@@ -9,13 +9,14 @@ one study is good for five minutes, as `access_token` in addresses of what belon
 """
 
 from fastapi import APIRouter, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from app.access import sessions
 from app.errors import Forbidden, NotFound
 from app.sessions.service import open_study
 from app.web.cookies import Cookie, is_of_our_site
 from app.web.dependencies import DICOMWEB, ArchiveOf, BaseUrl, Reader
+from app.web.plain_json import answer
 from app.web.study_tokens import PARAMETER
 
 router = APIRouter(prefix=DICOMWEB, tags=["Sessions"])
@@ -61,8 +62,8 @@ async def token_of_study(caller: Reader, archive: ArchiveOf, study: str) -> Resp
     """Give the caller a token that opens this study in an address, for five minutes."""
     opened = await open_study(archive, caller, study)
     content = {PARAMETER: opened.secret, "expires_at": opened.expires_at.isoformat()}
-    return JSONResponse(content, 201, {"Cache-Control": "no-store"})
+    return answer(content, 201)
 
 
 def _told(expires_at: str | None, status: int = 200) -> Response:
-    return JSONResponse({"expires_at": expires_at}, status, {"Cache-Control": "no-store"})
+    return answer({"expires_at": expires_at}, status)

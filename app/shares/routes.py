@@ -9,24 +9,21 @@ What a link leads to: see `app.shares.opening`.
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Request
 from pydantic import Field
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from app.access import shares
 from app.access.shares import Asked
 from app.audit.event import Note, Objects
 from app.index.shares import StoredShare
 from app.web.dependencies import DICOMWEB, ArchiveOf, BaseUrl, Sharer
-from app.web.plain_json import Body, Moment
+from app.web.plain_json import PAGE, After, Body, Limit, Moment, RowId, answer
 
 router = APIRouter(tags=["Sharing"])
 
-PAGE = 1000
 SHARE = "/share"
 """The path that links lie under."""
-
-ShareId = Annotated[int, Path(ge=1, lt=2**63)]
 
 
 class ShareAsked(Body):
@@ -57,37 +54,30 @@ async def create_share(
     _note(request, made.id, asked.studies)
     url = link_of(base, made.secret)
     told = {"id": made.id, "url": url, "expires_at": made.expires_at.isoformat()}
-    return _answer(told, 201)
+    return answer(told, 201)
 
 
 @router.get("/shares")
 async def list_shares(
-    caller: Sharer,
-    archive: ArchiveOf,
-    after: Annotated[int, Query(ge=0, lt=2**63)] = 0,
-    limit: Annotated[int, Query(ge=1, le=PAGE)] = PAGE,
+    caller: Sharer, archive: ArchiveOf, after: After = 0, limit: Limit = PAGE
 ) -> Response:
     """Shares by their ids, ended ones too; `after` goes on behind one."""
     found = await shares.list_shares(
-        archive.database,
-        caller.partition_id,
-        caller.whose,
-        after=after,
-        limit=limit,
+        archive.database, caller.partition_id, caller.whose, after=after, limit=limit
     )
-    return _answer([_described(share) for share in found])
+    return answer([_described(share) for share in found])
 
 
 @router.get("/shares/{share}")
-async def describe_share(caller: Sharer, archive: ArchiveOf, share: ShareId) -> Response:
+async def describe_share(caller: Sharer, archive: ArchiveOf, share: RowId) -> Response:
     """What is shared, until when, and how often it was used."""
     found = await shares.share_with_id(archive.database, caller.partition_id, share, caller.whose)
-    return _answer(_described(found))
+    return answer(_described(found))
 
 
 @router.delete("/shares/{share}", status_code=204)
 async def revoke_share(
-    caller: Sharer, archive: ArchiveOf, request: Request, share: ShareId
+    caller: Sharer, archive: ArchiveOf, request: Request, share: RowId
 ) -> Response:
     """End a share, and all that was opened with it, from the next request on."""
     _note(request, share, ())
@@ -123,7 +113,3 @@ def _described(share: StoredShare) -> dict[str, Any]:
         "last_used_at": share.last_used_at and share.last_used_at.isoformat(),
     }
     return {name: value for name, value in told.items() if value is not None}
-
-
-def _answer(content: Any, status: int = 200) -> Response:
-    return JSONResponse(content, status, {"Cache-Control": "no-store"})

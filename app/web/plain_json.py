@@ -1,13 +1,27 @@
-"""`Body`: what a request asks for in JSON, taken for what it says and nothing near it.
+"""What routes of plain JSON have in common: what they are asked, and how they answer.
 
-A number is no text and no truth value, nor the other way round, and what is not known is refused.
+- A body is taken for what it says and nothing near it: a number is no text and no truth value, nor
+  the other way round, and what is not known is refused.
+- Rows are named and listed by their ids, a page at a time.
+- No answer is kept on the way.
 """
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
+from fastapi import Path, Query
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from starlette.responses import JSONResponse, Response
+
+PAGE = 1000
+"""Rows that are listed at once."""
+
+RowId = Annotated[int, Path(ge=1, lt=2**63)]
+After = Annotated[int, Query(ge=0, lt=2**63)]
+"""The id behind which a list goes on."""
+Limit = Annotated[int, Query(ge=1, le=PAGE)]
+"""How many rows are wanted."""
 
 
 class Body(BaseModel):
@@ -26,3 +40,8 @@ Moment = Annotated[AwareDatetime, BeforeValidator(_moment)]
 Named = TypeVar("Named", bound=StrEnum)
 OneOf = Annotated[Named, Field(strict=False)]
 """One of the values of an enumeration."""
+
+
+def answer(content: Any, status: int = 200) -> Response:
+    """An answer that nobody keeps."""
+    return JSONResponse(content, status, {"Cache-Control": "no-store"})

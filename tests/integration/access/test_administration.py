@@ -166,6 +166,14 @@ async def test_a_token_that_makes_no_sense_is_refused(populated: Server) -> None
             assert answer.status_code == 400, wrong
 
 
+async def test_what_no_id_can_be_is_refused(populated: Server) -> None:
+    async with admin_of(populated, await populated.token("admin")) as http:
+        for kind in ("tokens", "grants"):
+            for number, status in (("0", 400), (str(2**63), 400), (str(2**63 - 1), 404)):
+                answer = await http.delete(f"/admin/{kind}/{number}")
+                assert answer.status_code == status, (kind, number)
+
+
 async def test_only_administrators_administrate_and_it_is_recorded(populated: Server) -> None:
     token = await populated.token("read", "store", "delete")
     async with admin_of(populated, token) as http:
