@@ -9,10 +9,12 @@ Rules:
   a moment later does not matter.
 - All addresses of a name have to be allowed, or none of them is called.
 - An IPv4 address inside an IPv6 one (mapped, or for NAT64) is judged as what it leads to.
+- Wherever else an IPv6 address may carry the IPv4 address of such metadata, it is taken for it:
+  whether a router on the way unpacks it is not known here.
 """
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
@@ -83,11 +85,10 @@ class Destinations:
 
     def allow(self, address: Address) -> bool:
         """Whether this address may be connected to."""
+        if led_to := _CREDENTIALS.intersection(_carried(address)):
+            alone = {network[0] for network in self.networks if network.num_addresses == 1}
+            return led_to <= alone
         address = _meant(address)
-        if address in _CREDENTIALS:
-            return any(
-                address in network and network.num_addresses == 1 for network in self.networks
-            )
         return _is_public(address) or any(address in network for network in self.networks)
 
     def addresses_of(self, host: str, port: int) -> Sequence[str]:
@@ -106,6 +107,25 @@ class Destinations:
                     f"{host} is at {address}, which is not public and in no network of {SETTING}"
                 )
         return addresses
+
+
+def _carried(address: Address) -> Iterator[Address]:
+    """The address, and of one of IPv6 what may be an IPv4 address in it.
+
+    That is at its end, as in mapped, compatible and translated ones, or inverted there (Teredo, RFC
+    4380), behind 2002 (6to4, RFC 3056), or behind a prefix of a NAT64 (RFC 6052, 2.2).
+    """
+    if isinstance(address, IPv4Address):
+        yield address
+        return
+    octets = address.packed
+    yield IPv6Address(octets)  # without its zone, which is of no concern here
+    yield IPv4Address(octets[12:])
+    yield IPv4Address(bytes(0xFF - octet for octet in octets[12:]))
+    yield IPv4Address(octets[2:6])
+    unreserved = octets[:8] + octets[9:]
+    for first in range(4, 9):
+        yield IPv4Address(unreserved[first : first + 4])
 
 
 def _meant(address: Address) -> Address:

@@ -76,6 +76,27 @@ METADATA = [
     "fd00:ec2::254",
     "fd20:ce::254",
 ]
+CARRYING_METADATA = [
+    "::169.254.169.254",
+    "::ffff:0:169.254.169.254",
+    "::ffff:169.254.169.254%1",
+    "64:ff9b:1::169.254.169.254",
+    "64:ff9b:1:a9fe:a9:fe00::",
+    "2002:a9fe:a9fe::1",
+    "2002:6464:64c8::",
+    "2001:0:a9fe:a9fe::",
+    "2001:0:4136:e378:8000:63bf:5601:5601",
+    "fe80::5efe:169.254.169.254",
+    "fe80::200:5efe:169.254.169.254%1",
+    "2001:db8:122:344::169.254.169.254",
+    "2001:db8:a9fe:a9fe::",
+    "2001:db8:1a9:fea9:fe::",
+    "2001:db8:122:a9fe:a9:fe00::",
+    "2001:db8:122:3a9:fe:a9fe::",
+    "2001:db8:122:344:a9:fea9:fe00:0",
+]
+"""As it is carried by IPv6: at the end, by 6to4, Teredo and ISATAP, and behind prefixes of NAT64 of
+32 to 96 bits."""
 EVERYWHERE = Destinations((ip_network("0.0.0.0/0"), ip_network("::/0")))
 
 
@@ -100,6 +121,19 @@ def test_metadata_of_a_machine_has_to_be_listed_by_itself(address: str) -> None:
     assert not Destinations((ip_network("169.254.169.254/31"),)).allow(ip_address(address))
     meant = address.removeprefix("::ffff:").removeprefix("64:ff9b::")
     assert Destinations((ip_network(meant),)).allow(ip_address(address))
+
+
+@pytest.mark.parametrize("address", CARRYING_METADATA)
+def test_metadata_is_known_in_whatever_form_ipv6_carries_its_address(address: str) -> None:
+    assert not EVERYWHERE.allow(ip_address(address))
+    alone = Destinations((*EVERYWHERE.networks, ip_network(address.partition("%")[0])))
+    assert not alone.allow(ip_address(address)), "it is the address inside that has to be listed"
+    listed = map(ip_network, ("169.254.169.254", "100.100.100.200"))
+    assert Destinations((*EVERYWHERE.networks, *listed)).allow(ip_address(address))
+
+
+def test_a_zone_makes_no_other_address_of_it() -> None:
+    assert not EVERYWHERE.allow(ip_address("fd00:ec2::254%1"))
 
 
 @given(st.ip_addresses(v=4))
