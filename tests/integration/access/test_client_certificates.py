@@ -213,6 +213,55 @@ async def test_the_audit_tells_who_it_was(archive: Server, hospital: Hospital) -
     assert told[-1] == f"cert:dn:CN=CT 1,O=Hospital cert:sha256:{number}"
 
 
+async def test_its_holder_breaks_the_glass_by_a_grant_to_it_and_the_audit_names_them(
+    archive: Server, hospital: Hospital
+) -> None:
+    """What is opened is open to this certificate, not to another one of the same name."""
+    name = x509.DNSName("ward.hospital.example")
+    ward, renewed = (hospital.authority.sign("Ward", name) for _ in range(2))
+    async with index_of(archive) as index:
+        subject = f"cert:dns:{name.value}"
+        await create_grant(index, 1, NewGrant(subject=subject, actions=["break-glass"]))
+    overrides, hidden = f"{archive.url}/overrides", THINGS[0]
+    asked = {"reason": "unconscious", "study_instance_uid": hidden.study_instance_uid}
+    async with (
+        at_proxy(archive, Client_Cert=client_cert(ward.der)) as http,
+        at_proxy(archive, Client_Cert=client_cert(renewed.der)) as other,
+        at_proxy(archive, Client_Cert=client_cert(hospital.stranger.der)) as stranger,
+    ):
+        assert await seen(http) == set()
+        assert (await stranger.post(overrides, json=asked)).status_code == 403
+        of_others = {"Origin": "https://evil.example"}
+        assert (await http.post(overrides, json=asked, headers=of_others)).status_code == 401
+        answer = await http.post(overrides, json=asked)
+        assert answer.status_code == 201
+        override = answer.json()
+        assert override["subject"] == f"cert:sha256:{ward.sha256.hex()}"
+        assert await seen(http) == {hidden.study_instance_uid}
+        for path in (hidden.path, f"{hidden.path}/rendered"):
+            assert (await http.get(path)).status_code == 200
+        assert (await http.get(overrides)).json() == [override]
+        assert await seen(other) == set()
+        assert (await other.get(overrides)).json() == []
+        assert (await other.delete(f"{overrides}/{override['id']}")).status_code == 404
+        assert (await http.delete(f"{overrides}/{override['id']}")).status_code == 204
+        assert await seen(http) == set()
+        assert (await http.get(hidden.path)).status_code == 404
+    told = [one for one in await records(archive) if one["override"] == override["id"]]
+    assert [(one["method"], one["subtype"]) for one in told] == [
+        ("POST", "110127"),
+        ("GET", None),
+        ("GET", None),
+        ("GET", None),
+        ("DELETE", "110138"),
+    ]
+    number = ward.sha256.hex()
+    assert {one["principal"] for one in told} == {
+        f"cert:dn:CN=Ward,O=Hospital cert:sha256:{number}"
+    }
+    assert {one["reason"] for one in told if one["subtype"]} == {"unconscious"}
+
+
 async def test_roles_of_the_settings_are_those_of_all(
     archive: Server, settings_of: Callable[..., Settings], hospital: Hospital
 ) -> None:

@@ -360,7 +360,10 @@ async def test_in_development_mode_nobody_administrates_and_all_others_are_who_t
     assert found == {route: row.expected[taken_for] for route, row in MATRIX.items()}
 
 
-CERTIFIED = ("without grants", "study", "another study", "stores", "shares", "denied")
+CERTIFIED = (
+    *("without grants", "study", "another study", "stores", "shares"),
+    *("breaks the glass", "denied"),
+)
 EXCHANGES = (("POST", "/dicomweb/session"), ("POST", "/dicomweb/studies/{study}/token"))
 
 
