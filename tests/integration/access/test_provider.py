@@ -153,6 +153,36 @@ async def test_a_role_lets_a_user_break_the_glass_of_what_scopes_let_them_read(
         assert (status == 200) == (expected == 201 or claims.get("patient") == "P0")
 
 
+async def test_what_a_user_has_opened_is_narrowed_by_the_scopes_of_each_token(
+    archive: Server, provider: Provider
+) -> None:
+    of_p0 = next(thing for thing in THINGS if thing.patient_id == "P0")
+    async with index_of(archive) as index:
+        emergency = NewGrant(subject="role:emergency", actions=["break-glass"])
+        await create_grant(index, 1, emergency)
+
+    async def token(scope: str, **claims: Any) -> str:
+        return await asyncio.to_thread(
+            provider.token, scope, "physician", roles=["emergency"], **claims
+        )
+
+    whole = await token("user/ImagingStudy.rs")
+    asked = {"study_instance_uid": of_p0.study_instance_uid}
+    assert await open_override(archive, whole, **asked) == 201
+    assert await seen(archive, whole) == {of_p0.study_instance_uid}
+    of_p1 = await token("patient/*.rs", patient="P1")
+    for narrow, status in ((of_p1, 404), (await token("user/ImagingStudy.s"), 403)):
+        async with client_of(archive, narrow) as http:
+            assert (await http.get(of_p0.path)).status_code == status
+    assert await seen(archive, of_p1) == P1
+    sharing = await token("user/*.cruds share")
+    async with client_of(archive, sharing) as http:
+        assert (await http.get(of_p0.path)).status_code == 200
+        shared = {"studies": [of_p0.study_instance_uid], "name": "x"}
+        assert (await http.post(f"{archive.url}/shares", json=shared)).status_code == 404
+        assert (await store(http, [file_of(of_p0)])).status_code == 409
+
+
 @pytest.mark.parametrize(
     ("scope", "roles", "status"),
     [
@@ -175,7 +205,7 @@ async def test_to_look_into_the_audit_needs_the_scope_and_the_grant(
             await create_grant(index, 1, grant)
     token = await asyncio.to_thread(provider.token, scope, "user-1", roles=roles)
     async with client_of(archive, token) as http:
-        for path in ("/fhir/AuditEvent", "/audit/patients/P1/disclosures"):
+        for path in ("/fhir/AuditEvent", "/audit/patients/P1/disclosures", "/audit/feeds"):
             assert (await http.get(archive.url + path)).status_code == status
         assert (await http.get(archive.url + "/admin/tokens")).status_code == 403
         if "all" not in roles:  # the audit is all that is granted
@@ -204,6 +234,22 @@ async def test_what_scopes_narrow_to_a_patient_is_narrowed_on_every_path(
             study = f"/studies/{thing.study_instance_uid}"
             for path in (study, f"{study}/metadata", f"{study}/thumbnail", thing.path):
                 assert (await http.get(path)).status_code == status, path
+
+
+async def test_who_is_narrowed_to_a_patient_shares_what_is_of_the_patient(
+    archive: Server, provider: Provider
+) -> None:
+    async with index_of(archive) as index:
+        grant = NewGrant(subject="role:sharing", actions=(*READING, "share"))
+        await create_grant(index, 1, grant)
+    token = await asyncio.to_thread(
+        provider.token, "patient/*.rs share", "app-2", patient="P1", roles=["sharing"]
+    )
+    async with client_of(archive, token) as http:
+        for thing in THINGS[::5]:
+            shared = {"studies": [thing.study_instance_uid], "name": "x"}
+            status = 201 if thing.patient_id == "P1" else 404
+            assert (await http.post(f"{archive.url}/shares", json=shared)).status_code == status
 
 
 async def test_storing_needs_the_scope_and_the_grant(archive: Server, provider: Provider) -> None:
