@@ -5,9 +5,9 @@ the same. Whether anybody has is told by `CHANGE_ORDER`: every transaction that 
 search can see takes a number from it, after it has begun to write (see `app.index.instances`).
 
 - `latest` is the last number taken, by whoever, committed or not. A search reads it with its page.
-- A count is kept under that number only if `settled`: no transaction that had begun before ours did
-  was still running when we counted. Whoever had taken a number by then had therefore ended, and was
-  counted if committed.
+- A count is kept under that number only if no transaction that had begun before ours did was still
+  running when we counted. Whoever had taken a number by then had therefore ended, and was counted
+  if committed.
 - As long as the last number is the same, nobody else has come, and the count is right.
 
 While somebody stores all the time, to count many thousands for every page would cost more than all
@@ -97,6 +97,11 @@ class Totals:
         self._keep(search, counted)
         return counted.total
 
+    def exceed(self, search: Hashable, few: int) -> bool:
+        """Whether more than so many matched when they were counted last."""
+        known = self._known.get(search)
+        return known is not None and known.total > few
+
     def _is_taken(self, search: Hashable, known: _Counted, latest: int) -> bool:
         if known.latest == latest or known.will_do(time.monotonic()):
             return True
@@ -113,8 +118,9 @@ async def _count(
     connection: Connection, latest: int, count: Prepared, values: dict[str, Any]
 ) -> _Counted:
     begin = time.monotonic()
-    async with connection.transaction():
-        ours = await _OURS.fetchval(connection)
-        total, oldest = await count.fetchrow(connection, **values)
+    # By itself this is a transaction that has ended when we count; or else it is the one around us.
+    ours = await _OURS.fetchval(connection)
+    total, oldest = await count.fetchrow(connection, **values)
     end = time.monotonic()
-    return _Counted(int(total), latest if oldest == ours else None, end, end - begin)
+    settled = ours is not None and oldest >= ours
+    return _Counted(int(total), latest if settled else None, end, end - begin)

@@ -47,6 +47,7 @@ _EMPTY: dict[Level, Json] = {
 }
 """What is returned even without a value."""
 _NUMBER_OF_FRAMES = "00280008"
+_ONLINE: Json = {"vr": "CS", "Value": ["ONLINE"]}
 _ALWAYS = frozenset({"00080018", "00080056", "00081190", "0020000D", "0020000E"})
 """What is returned of the match itself, whatever its level: UIDs, where it is, and that it is."""
 
@@ -171,12 +172,13 @@ def _result(
         if match.study_instance_uid not in studies:
             studies[match.study_instance_uid] = _study(match.study, selected)
         result |= studies[match.study_instance_uid]
-    return result | _of_itself(match, url)
+    result |= _of_itself(match, url)
+    return result
 
 
 def _of_itself(match: Found, url: str) -> Json:
     itself: Json = {
-        "00080056": _element("CS", "ONLINE"),
+        "00080056": _ONLINE,
         "00081190": _element("UR", url),
         "0020000D": _element("UI", match.study_instance_uid),
     }
@@ -222,13 +224,16 @@ def _instance(instance: FoundInstance, known: Json, selected: Selection) -> Json
 
 
 def _part(level: Level, known: Json, made: Json, selected: Selection) -> Json:
-    """The selected attributes of one level, of those known from Store and those made here."""
+    """The selected attributes of one level, of those known from Store and those made here.
+
+    What is known is changed.
+    """
     known |= made
-    empty = _EMPTY[level] if level in selected.whole else {}
-    if selected.everything and level in selected.whole:
-        return empty | known
-    tags = selected.tags[level]
-    return empty | {tag: element for tag, element in known.items() if tag in tags}
+    whole = level in selected.whole
+    if not (whole and selected.everything):
+        for tag in known.keys() - selected.tags[level]:
+            del known[tag]
+    return _EMPTY[level] | known if whole else known
 
 
 def _element(vr: str, *values: str | int) -> Json:

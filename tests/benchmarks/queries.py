@@ -10,7 +10,7 @@ import orjson
 
 from app.dicom.attributes import Level
 from app.index.database import Connection
-from app.index.search import statements
+from app.index.search import FEW, may_be_few, statements
 from app.index.search.plan import plan_of
 from app.index.visibility import Visibility
 from app.search.paging import token_of
@@ -103,7 +103,11 @@ async def explained(
     async with connection.transaction():
         plan = await plan_of(connection, visibility, asked)
     named = {**plan.values, **visibility.parameters}
-    page = statements.page(plan.shape(selection(asked).wanted))
+    few = may_be_few(asked)
+    shape = plan.shape(selection(asked).wanted)
+    page = statements.page_of_few(shape) if few else statements.page(shape)
+    if few:
+        named["most"] = FEW + 1
     explaining = _Explaining(
         connection, "ANALYZE, BUFFERS, FORMAT JSON" if analyze else "FORMAT JSON"
     )

@@ -1,5 +1,7 @@
 """Search: one SELECT for a page of what matches a query, and a count when there is more.
 
+Where few match, of which no index tells the order, the one SELECT counts them too.
+
 plan        which keys the database decides, and by what
 matching    ... by columns
 by_terms    ... by the index of terms
@@ -10,12 +12,14 @@ patients    studies grouped by whose they are
 values      what goes in and what comes out
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Hashable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from typing import Any
 
 import asyncpg
 
+from app.dicom.attributes import Level
 from app.dicom.query import Query
 from app.errors import TooLarge
 from app.index.search import statements
@@ -56,9 +60,14 @@ __all__ = [
     "Wanted",
     "body_parts",
     "known_patients",
+    "may_be_few",
     "search",
     "search_for_patients",
 ]
+
+FEW = 5_000
+"""Matches that are all read for each page; of more, an index gives the order, and the total is
+remembered."""
 
 
 async def search(
@@ -107,19 +116,51 @@ async def _page(
     totals: Totals,
 ) -> Page:
     query, shape = plan.query, plan.shape(wanted)
+    if may_be_few(query) and not totals.exceed(_asked(visibility, query), FEW):
+        page = await _page_of_few(connection, visibility, plan, shape)
+        if page is not None:
+            return page
     values = {**plan.values, **visibility.parameters}
     rows = await statements.page(shape).fetch(
         connection, **values, limit=query.limit + 1, offset=query.offset
     )
-    read = statements.reader(shape)
-    found = [read(row) for row in rows[: query.limit]]
     if len(rows) <= query.limit:
-        return Page(found)
+        return _filled(query, shape, rows, 0)
     latest = rows[0][statements.LATEST_CHANGE]
     total = await _total(connection, visibility, plan, shape, totals, latest)
     # A large total may be behind what the page shows.
-    remaining = max(1, total - query.offset - query.limit)
-    if not found:
+    return _filled(query, shape, rows, max(1, total - query.offset - query.limit))
+
+
+def may_be_few(query: Query) -> bool:
+    """Whether a page of it is made by reading all that match, as long as these are few."""
+    return (
+        query.level is not Level.INSTANCE
+        and not leaves_little(query)
+        and query.offset + query.limit < FEW
+    )
+
+
+async def _page_of_few(
+    connection: Connection, visibility: Visibility, plan: Plan, shape: Shape
+) -> Page | None:
+    """The page, unless more than a few match."""
+    query = plan.query
+    values = {**plan.values, **visibility.parameters}
+    rows = await statements.page_of_few(shape).fetch(
+        connection, **values, most=FEW + 1, limit=query.limit + 1, offset=query.offset
+    )
+    matches = rows[0][statements.MATCHES] if rows else 0
+    if matches > FEW:
+        return None
+    return _filled(query, shape, rows, max(0, matches - query.offset - query.limit))
+
+
+def _filled(query: Query, shape: Shape, rows: Sequence[Any], remaining: int) -> Page:
+    """The page that the rows are; there may be one more of them than the query has a limit of."""
+    read = statements.reader(shape)
+    found = [read(row) for row in rows[: query.limit]]
+    if not found or not remaining:
         return Page(found, remaining)
     return Page(found, remaining, end=tuple(rows[query.limit - 1])[-len(shape.order) :])
 
@@ -138,15 +179,20 @@ async def _total(
     """
     query = plan.query
     values = {**plan.values, **visibility.parameters}
-    asked = (
+    whole = statements.total(replace(shape, goes_on=False))
+    asked = _asked(visibility, query)
+    left = await totals.of(asked, latest, whole, connection, **values) - query.before
+    if query.after is None or left >= LARGE:
+        return left
+    return int(await statements.total(shape).fetchval(connection, **values))
+
+
+def _asked(visibility: Visibility, query: Query) -> Hashable:
+    """Everything that decides about the total of a search."""
+    return (
         visibility,
         query.level,
         query.keys,
         query.study_instance_uid,
         query.series_instance_uid,
     )
-    whole = statements.total(replace(shape, goes_on=False))
-    left = await totals.of(asked, latest, whole, connection, **values) - query.before
-    if query.after is None or left >= LARGE:
-        return left
-    return int(await statements.total(shape).fetchval(connection, **values))

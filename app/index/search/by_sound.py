@@ -38,8 +38,9 @@ class Sounds(Form):
             else:
                 # Names that begin so mostly sound so: with a condition that is always true of them
                 # the planner takes them for few, and does not count them twice.
+                known = word.condition(table, bind)
                 begins = and_(name.like(bind(Text())), name.regexp_match(bind(Text())))
-                conditions.append(or_(begins, word.condition(table, bind)))
+                conditions.append(or_(known, begins))
         return and_(*conditions)
 
 
@@ -67,7 +68,7 @@ async def by_sound(
     for word, expression in zip(match.words, expressions(match.words), strict=True):
         parts = await _heard(connection, visibility, key.tag, word, unknown)
         forms.append(parts and parts[0])
-        values += [expression] if parts is None else [f"%{word}%", expression, *parts[1]]
+        values += [expression] if parts is None else [*parts[1], f"%{word}%", expression]
     return Sounds(column, tuple(forms)), values
 
 

@@ -21,6 +21,7 @@ from sqlalchemy import (
     any_,
     bindparam,
     exists,
+    func,
     literal_column,
     not_,
     or_,
@@ -132,9 +133,11 @@ async def _condition(
     if needed.some_of:
         statement = _found(level, len(needed.some_of), bool(needed.none_of))
         named = {f"v{number}": value for number, value in enumerate(values)}
-        rows = await statement.fetch(connection, **visibility.parameters, **named, most=MOST_IDS)
-        if len(rows) < MOST_IDS:
-            ids = {row[0] for row in rows}.difference(left_out or ()).union(taken)
+        found: list[int] = await statement.fetchval(
+            connection, **visibility.parameters, **named, most=MOST_IDS
+        )
+        if len(found) < MOST_IDS:
+            ids = set(found).difference(left_out or ()).union(taken)
             return EqualsOne(_ID[level]), [sorted(ids)]
     decided = left_out is not None
     form = HasTerms(_ID[level], level, len(needed.some_of), bool(needed.none_of), decided)
@@ -170,18 +173,19 @@ def _found(level: Level, sets: int, none: bool) -> Prepared:
     def bind(kind: Any) -> ColumnElement[Any]:
         return bindparam(f"v{next(numbers)}", type_=kind)
 
-    statement = select(terms.c.id).where(
-        _of_partition(terms), *_conditions(terms.c.terms, bind, sets, none=none)
+    return _ids_of(terms, _conditions(terms.c.terms, bind, sets, none=none))
+
+
+def _ids_of(terms: Table, conditions: Sequence[ColumnElement[bool]]) -> Prepared:
+    """A SELECT of the ids of which the conditions are true, `most` at most: one row, one array."""
+    ids = select(terms.c.id).where(_of_partition(terms), *conditions)
+    return prepare(
+        select(func.array(ids.limit(bindparam("most", type_=BigInteger())).scalar_subquery()))
     )
-    return prepare(statement.limit(bindparam("most", type_=BigInteger())))
 
 
 _MARKED = {
-    level: prepare(
-        select(terms.c.id)
-        .where(_of_partition(terms), _overlaps(terms.c.terms, bindparam("marks", type_=_IDS)))
-        .limit(bindparam("most", type_=BigInteger()))
-    )
+    level: _ids_of(terms, [_overlaps(terms.c.terms, bindparam("marks", type_=_IDS))])
     for level, terms in _TERMS.items()
 }
 
@@ -189,10 +193,10 @@ _MARKED = {
 async def _marked(
     connection: Connection, visibility: Visibility, level: Level, needed: Needs
 ) -> frozenset[int]:
-    rows = await _MARKED[level].fetch(
+    found: list[int] = await _MARKED[level].fetchval(
         connection, **visibility.parameters, marks=list(needed.marks), most=MOST_LOOSE + 1
     )
-    return frozenset(row[0] for row in rows)
+    return frozenset(found)
 
 
 _ATTRIBUTES = {

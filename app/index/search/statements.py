@@ -60,6 +60,7 @@ class Shape:
 
 METADATA = "metadata_json"
 LATEST_CHANGE = "latest"
+MATCHES = "matches"
 _SHAPES = 512
 
 _MODELS: dict[Level, type[SQLModel]] = {
@@ -91,18 +92,45 @@ def page(shape: Shape) -> Prepared:
 
     Each row ends with its place in the order.
     """
-    columns: list[ColumnElement[Any]] = [_UIDS[level] for level in shape.levels]
-    for level, names in _parts(shape):
-        columns += [
-            _SHORT_METADATA if name == METADATA else TABLES[level].c[name] for name in names
-        ]
-    columns.append(LATEST.label(LATEST_CHANGE))
-    columns += [rank.value.label(f"r{number}") for number, rank in enumerate(shape.order)]
+    columns = [*_columns(shape), LATEST.label(LATEST_CHANGE), *_ranks(shape)]
     return prepare(
         _matching(shape, shape.level, set(shape.levels), columns)
         .order_by(*ordered(shape.order))
         .limit(bindparam("limit", type_=BigInteger()))
         .offset(bindparam("offset", type_=BigInteger())),
+        joined=_joined(shape),
+    )
+
+
+@lru_cache(_SHAPES)
+def page_of_few(shape: Shape) -> Prepared:
+    """A SELECT of the rows of `page`, and of how many match from the place on, `most` at most.
+
+    Matches are read once, both to be counted and to be put in order, and then only those of the
+    page with everything that is wanted of them.
+    """
+    ids = [TABLES[level].c.id.label(f"{level}_id") for level in shape.levels]
+    matching = (
+        _matching(shape, shape.level, set(shape.levels), [*ids, *_ranks(shape)])
+        .limit(bindparam("most", type_=BigInteger()))
+        .cte("matching")
+    )
+    found = (
+        select(matching)
+        .order_by(*_in_order(shape, matching))
+        .limit(bindparam("limit", type_=BigInteger()))
+        .offset(bindparam("offset", type_=BigInteger()))
+        .subquery("page")
+    )
+    joined: FromClause = found
+    for level in shape.levels:
+        joined = joined.join(TABLES[level], TABLES[level].c.id == found.c[f"{level}_id"])
+    how_many = select(func.count()).select_from(matching).scalar_subquery()
+    ranks = [found.c[f"r{number}"] for number in range(len(shape.order))]
+    return prepare(
+        select(*_columns(shape), how_many.label(MATCHES), *ranks)
+        .select_from(joined)
+        .order_by(*_in_order(shape, found)),
         joined=_joined(shape),
     )
 
@@ -189,6 +217,29 @@ def _something_below(
         )
     )
     return exists(found.correlate(searched))
+
+
+def _columns(shape: Shape) -> list[ColumnElement[Any]]:
+    """What `reader` reads: UIDs, and the columns of the wanted parts."""
+    columns: list[ColumnElement[Any]] = [_UIDS[level] for level in shape.levels]
+    for level, names in _parts(shape):
+        columns += [
+            _SHORT_METADATA if name == METADATA else TABLES[level].c[name] for name in names
+        ]
+    return columns
+
+
+def _ranks(shape: Shape) -> list[ColumnElement[Any]]:
+    return [rank.value.label(f"r{number}") for number, rank in enumerate(shape.order)]
+
+
+def _in_order(shape: Shape, rows: FromClause) -> list[ColumnElement[Any]]:
+    """What to give to ORDER BY, over rows that have their ranks."""
+    ranks = [rows.c[f"r{number}"] for number in range(len(shape.order))]
+    return [
+        value.desc() if rank.descending else value.asc()
+        for rank, value in zip(shape.order, ranks, strict=True)
+    ]
 
 
 def _placed(number: int, kind: TypeEngine[Any]) -> BindParameter[Any]:

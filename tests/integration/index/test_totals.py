@@ -11,8 +11,10 @@ from app.dicom.query import Empty, Key, Query
 from app.index import totals
 from app.index.database import Connection, Database
 from app.index.instances import add
-from app.index.search import Wanted, search
+from app.index.search import Wanted, search, statements
 from app.index.search.plan import Plan, plan_of
+from app.index.search.statements import Shape
+from app.index.statements import Prepared
 from app.index.totals import Totals
 from app.index.visibility import Visibility
 from tests.integration.index.rows import PARTITION, new_instance
@@ -58,8 +60,9 @@ async def somebody_writing(database: Database) -> AsyncIterator[None]:
 
 @pytest.mark.parametrize("keys", [(), NO_ADMISSION])
 async def test_a_total_is_counted_once_until_something_is_stored(
-    database: Database, keys: tuple[Key, ...]
+    database: Database, keys: tuple[Key, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("app.index.search.FEW", 0)
     counted = Counting()
     await store(database, 3)
     assert [await remaining(database, counted, keys) for _ in range(3)] == [2, 2, 2]
@@ -79,10 +82,32 @@ async def test_what_is_stored_while_a_search_looks_at_the_terms_counts_for_the_n
 
     counted = Counting()
     await store(database, 2)
+    monkeypatch.setattr("app.index.search.FEW", 0)
     monkeypatch.setattr("app.index.search.plan_of", overtaken)
     assert await remaining(database, counted, NO_ADMISSION) == 1
     monkeypatch.undo()
     assert await remaining(database, counted, NO_ADMISSION) == 2
+
+
+@pytest.mark.parametrize(("stored", "counts"), [(2, 0), (3, 0), (4, 1)])
+async def test_few_are_counted_with_their_page_and_many_are_remembered(
+    database: Database, monkeypatch: pytest.MonkeyPatch, stored: int, counts: int
+) -> None:
+    monkeypatch.setattr("app.index.search.FEW", 3)
+    counted, read = Counting(), 0
+    page_of_few = statements.page_of_few
+
+    def reading(shape: Shape) -> Prepared:
+        nonlocal read
+        read += 1
+        return page_of_few(shape)
+
+    monkeypatch.setattr(statements, "page_of_few", reading)
+    await store(database, stored)
+    for _ in range(2):
+        assert await remaining(database, counted, NO_ADMISSION) == stored - 1
+    assert counted.counts == counts
+    assert read == 2 - counts, "of many, it is known the second time that they are"
 
 
 async def test_what_is_counted_while_others_write_is_counted_again(database: Database) -> None:

@@ -133,6 +133,36 @@ async def test_each_page_tells_how_many_there_are(
     assert url == ""
 
 
+@pytest.mark.parametrize("few", [4, 8, 5000], ids=["many match", "many could", "few match"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/studies?PatientName=Name*",
+        "/studies?PatientName=name&fuzzymatching=true&orderby=PatientID",
+        "/studies?ModalitiesInStudy=CT&orderby=-PatientName",
+        "/series?Modality=CT",
+        "/series?Modality=CT&orderby=SeriesNumber&PatientName=Name0*",
+    ],
+)
+async def test_pages_are_the_same_whether_few_match_or_many(
+    reader: Caller, path: str, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = await reader.found(f"{path}&limit=100")
+    resource = path[1:].partition("?")[0]
+    monkeypatch.setattr("app.index.search.FEW", few)
+    pages = await walk(reader, f"{path}&limit=2")
+    assert [uid for page in pages for uid in page] == whole
+    for offset in range(0, len(whole), 2):
+        answer = await reader.get(f"{path}&limit=2&offset={offset}")
+        assert [value(result, UID[resource]) for result in answer.json()] == (
+            whole[offset : offset + 2]
+        )
+        assert answer.headers["x-total-count"] == str(len(whole))
+    beyond = await reader.get(f"{path}&limit=2&offset={len(whole)}")
+    assert beyond.json() == []
+    assert "x-total-count" not in beyond.headers
+
+
 @pytest.mark.parametrize(
     ("path", "total"),
     [
