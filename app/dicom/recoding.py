@@ -38,6 +38,8 @@ _JPEG = "1.2.840.10008.1.2.4."
 _RLE = "1.2.840.10008.1.2.5"
 _WITH_LOSS_BY_DCT = {_JPEG + "50", _JPEG + "51"}
 _REVERSIBLE_COLOUR = {_JPEG + n for n in ("90", "91", "201", "202", "203")}
+_MAY_LOSE = {_JPEG + "91", _JPEG + "203"}
+"""Transfer syntaxes in which indices of a palette are not allowed (PS3.5 Table 8.2.4-1)."""
 _FROM_8_BITS, _FROM_16_BITS, _FROM_32_BITS = 8, 16, 32
 _SMALLEST_RESOLUTION = 64
 
@@ -126,8 +128,11 @@ def targets(description: PixelDescription, attributes: Mapping[str, Any]) -> tup
     ):
         return ()
     native = NATIVE_TARGETS if stored.encapsulated else ()
+    palette = description.photometric_interpretation == "PALETTE COLOR"
     encoded = (
-        uid for uid, encoder in _ENCODERS.items() if description.bits_allocated in encoder.cells
+        uid
+        for uid, encoder in _ENCODERS.items()
+        if description.bits_allocated in encoder.cells and not (palette and uid in _MAY_LOSE)
     )
     if description.bits_allocated == 1 and description.samples_per_pixel > 1:
         return ()

@@ -210,6 +210,10 @@ def test_planes_are_what_the_object_allows_where_the_encoding_leaves_it_open(sto
         (described((1, 1, 0)), {PLAIN, FRAME_DEFLATED}),
         (described((1, 1, 0), uid=RLE), {EXPLICIT, DEFLATED, PLAIN, FRAME_DEFLATED}),
         (described((1, 1, 0), uid=FRAME_DEFLATED), {EXPLICIT, DEFLATED, PLAIN}),
+        (
+            described((8, 8, 0), photometric_interpretation="PALETTE COLOR"),
+            set(CODED) - {J + "91", J + "203"},
+        ),
         (described((64, 64, 0)), set()),
         (described((32, 32, 0), floating=True), set()),
         (described((8, 8, 0), 3, photometric_interpretation="YBR_FULL_422"), set()),
