@@ -1,6 +1,6 @@
 # Everything that one does with a checkout. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check format test-corpus fuzz test-faults test-memory test-viewer openapi reference migrate lock audit sbom install clean
+.PHONY: help run demo test check format test-corpus fuzz test-faults test-memory test-viewer test-clients openapi reference migrate lock audit sbom install clean
 
 python := .venv/bin/python
 CORPUS ?= ../shared/corpus
@@ -46,6 +46,10 @@ test-viewer: install ## Look at images with Cornerstone in a browser; needs npm 
 	@cd tests/viewer/page && npm ci --ignore-scripts --silent && npm run --silent build
 	@$(python) -m tests.viewer
 
+test-clients: install ## Read with wsidicom, dicomtrolley and dcmtk what the archive has
+	@scripts/install requirements-clients.lock .venv-clients
+	@$(python) -m tests.clients
+
 openapi: install ## Write openapi/hilum.json from the code
 	@$(python) -m app openapi
 
@@ -73,4 +77,4 @@ install:
 	@scripts/install requirements-dev.lock
 
 clean: ## Remove the environment and the caches, never data
-	rm -rf .venv .venv-audit .tools .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-audit .venv-clients .tools .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -20,6 +20,7 @@ TRACKED = subprocess.run(
 ).stdout.splitlines()
 PAGES = [Path(name) for name in TRACKED if name.endswith(".md")]
 LOCKS = (Path("requirements.lock"), Path("requirements-dev.lock"))
+APART = (Path("requirements-audit.lock"), Path("requirements-clients.lock"))
 # Written so that it does not find itself.
 ELSEWHERE = re.compile(
     "|".join(["/wor" + "k/", "/tm" + "p/bash", "pypi" + r"\.org", "python" + "hosted"])
@@ -42,7 +43,7 @@ def test_nothing_names_a_machine_or_a_package_index() -> None:
     assert not found
 
 
-@pytest.mark.parametrize("lock", [*LOCKS, Path("requirements-audit.lock")], ids=str)
+@pytest.mark.parametrize("lock", [*LOCKS, *APART], ids=str)
 def test_a_lock_file_pins_by_version_and_hash_and_names_no_address(lock: Path) -> None:
     text = lock.read_text()
     assert "://" not in text

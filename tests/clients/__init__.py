@@ -1,0 +1,1 @@
+"""Clients that others wrote, at a serving archive: `make test-clients`."""
