@@ -7,12 +7,13 @@ an endpoint that asks for anything else is left to FastAPI. The OpenAPI document
 """
 
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from fastapi import Request, Response
 from fastapi.params import Depends
 from fastapi.routing import APIRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 _Source = Callable[[Request], Awaitable[Any]]
 
@@ -20,17 +21,21 @@ _Source = Callable[[Request], Awaitable[Any]]
 class PlainRoute(APIRoute):
     """A route of an endpoint with plain parameters."""
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """What FastAPI calls for a request."""
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
         endpoint = _called(self.endpoint, frozenset(self.param_convertors))
-        if endpoint is None or self.dependencies:
-            return super().get_route_handler()
+        if endpoint is not None and not self.dependencies:
+            self.app = _application(endpoint)
 
-        async def handle(request: Request) -> Response:
-            response: Response = await endpoint(request)
-            return response
 
-        return handle
+def _application(endpoint: _Source) -> ASGIApp:
+    """Calls the endpoint, and lets what it raises through to the middleware."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        response: Response = await endpoint(Request(scope, receive, send))
+        await response(scope, receive, send)
+
+    return answer
 
 
 def _called(function: Callable[..., Any], segments: frozenset[str]) -> _Source | None:

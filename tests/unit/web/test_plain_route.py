@@ -82,7 +82,7 @@ async def test_what_needs_validation_gets_it(client: httpx.AsyncClient) -> None:
 
 def test_only_what_is_plain_is_called_past_fastapi() -> None:
     past = {
-        route.endpoint.__name__: "PlainRoute" in route.get_route_handler().__qualname__
+        route.endpoint.__name__: getattr(route.app, "__module__", "") == PlainRoute.__module__
         for route in router.routes
         if isinstance(route, PlainRoute)
     }
