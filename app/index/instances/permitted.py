@@ -7,14 +7,15 @@ Rules:
 - Where grants look at series or instances, what somebody stores would make a study visible to them
   that is hidden: so nothing is added to one of which nothing else may be stored to.
 - What is to be replaced is looked at before as well. It gives no study another patient or date of
-  which something may not be stored to: grants might show that then.
+  which something may not be stored to: grants might show that then. If others have added to such a
+  study since it was looked at, all of it is done again.
 - What is hidden and what is not granted are answered alike.
 - The short way (`app.index.instances.appending`) is for all of a transaction or for none: it takes
   locks that the long way takes later.
 """
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -147,7 +148,8 @@ async def _added(
     if replacing:
         await _demand(connection, visibility, there.keys())
     studies = {instance.study_instance_uid for instance in instances} if replacing else set()
-    described = await _described_in_part(connection, visibility, studies)
+    was = await _described_before(connection, visibility, studies)
+    in_part = await _of_which_a_part_is_hidden(connection, visibility, was)
     outcomes = await add(connection, visibility.partition_id, instances)
     places = [n for n, outcome in enumerate(outcomes) if isinstance(outcome, Differs)]
     if replacing and places:
@@ -158,12 +160,16 @@ async def _added(
     told = list(zip(instances, outcomes, strict=True))
     lapsed = {one.sop_instance_uid for one, outcome in told if isinstance(outcome, Lapsed)}
     await _demand(connection, visibility, uids - lapsed)
-    again = await _described(connection, Visibility(visibility.partition_id), described.keys())
-    moved = {study for study, was in described.items() if again[study].of != was.of}
-    if moved:
-        raise _NotPermitted(_uids_in(moved, instances))
     new = [one for one, outcome in told if isinstance(outcome, Added)]
     new = [one for one in new if one.sop_instance_uid not in there]
+    # What we have changed nobody else changes before we are done.
+    now = await _described(connection, Visibility(visibility.partition_id), was.keys())
+    moved = {study for study in was if now[study].of != was[study].of}
+    if moved & in_part:
+        raise _NotPermitted(_uids_in(moved & in_part, instances))
+    added = Counter(study for study, _ in {(i.study_instance_uid, i.sop_instance_uid) for i in new})
+    if any(now[study].counted != was[study].counted + added[study] for study in moved):
+        raise Contended("Others have added to a study that was about to be described anew.")
     await _demand_studies(connection, visibility, new)
     return outcomes
 
@@ -210,7 +216,8 @@ def _uids_in(studies: Collection[str], instances: Sequence[NewInstance]) -> list
 
 
 class _Description(NamedTuple):
-    number_of_instances: int
+    counted: int
+    """Instances of the study."""
     of: tuple[str | None, ...]
     """Patient, issuer and date: what grants look at."""
 
@@ -224,17 +231,23 @@ async def _described(
     return {study: _Description(number, tuple(of)) for study, number, *of in rows}
 
 
-async def _described_in_part(
+async def _described_before(
     connection: Connection, visibility: Visibility, studies: Collection[str]
 ) -> dict[str, _Description]:
-    """Those of the studies of which something may not be stored to, as they are described."""
+    """The studies that are there, if there can be any of which only a part may be stored to."""
     restriction = visibility.restriction
     if restriction is None or restriction.depth is Depth.STUDY:
         return {}
-    whole = await _described(connection, Visibility(visibility.partition_id), studies)
+    return await _described(connection, Visibility(visibility.partition_id), studies)
+
+
+async def _of_which_a_part_is_hidden(
+    connection: Connection, visibility: Visibility, whole: Mapping[str, _Description]
+) -> set[str]:
+    """Those of the studies of which something may not be stored to."""
     seen = await _described(connection, visibility, whole.keys())
     return {
-        study: described
+        study
         for study, described in whole.items()
-        if study not in seen or seen[study].number_of_instances < described.number_of_instances
+        if study not in seen or seen[study].counted < described.counted
     }

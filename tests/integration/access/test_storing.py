@@ -2,9 +2,12 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from app.index.instances import permitted
+from app.index.instances import replace as replace_instances
 from app.settings import Duplicates
 from tests.fixtures.server import FixedSettings, Server, serving
 from tests.integration.access.population import (
@@ -185,3 +188,36 @@ async def test_by_replacing_nobody_takes_what_is_hidden_of_a_study_to_another_pa
             same = file_of(OWN, SeriesDescription="another")
             answer = await store(http, [same], "/studies?duplicates=replace")
             assert answer.status_code == 200
+
+
+async def test_what_arrives_hidden_while_a_study_is_replaced_is_not_taken_along_either(
+    settings: FixedSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = Given(ALL, (("patient_id", "MINE"),))
+    grants = [Given(ALL, (("modality", OWN.modality),)), mine]
+    hidden = replace(
+        OWN,
+        series_instance_uid="1.2.3.91",
+        sop_instance_uid="1.2.3.92",
+        modality="MR" if OWN.modality == "CT" else "CT",
+    )
+    with serving(settings) as archive:
+        token = await token_with(archive, grants, ("read", "store", "delete"))
+        async with archive.client("admin") as admin, client_of(archive, token) as http:
+            assert (await store(http, [file_of(OWN)])).status_code == 200
+            late = [file_of(hidden)]
+
+            async def replace_late(*arguments: Any) -> Any:
+                """Others store between the look and the change."""
+                if late:
+                    assert (await store(admin, [late.pop()])).status_code == 200
+                return await replace_instances(*arguments)
+
+            monkeypatch.setattr(permitted, "replace", replace_late)
+            file = file_of(replace(OWN, patient_id="MINE"))
+            answer = await store(http, [file], "/studies?duplicates=replace")
+            assert late == []
+            assert answer.status_code == 409
+            assert (await http.get(hidden.path)).status_code == 404
+            (study,) = (await http.get("/studies")).json()
+            assert study["00100020"]["Value"] == [OWN.patient_id]
