@@ -3,6 +3,7 @@
 values     what goes in, what is answered, what comes out
 adding     `add`, the way in
 permitted  the same for who may store a part only
+moving     what that must not do to studies that are hidden in part
 replacing  `replace`, the way in for those that take the place of others
 rehousing  `rehouse`: the bytes of an instance that had lost them are there again
 locating   `locate` and the other readings, all of what a caller may see

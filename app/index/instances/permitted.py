@@ -6,18 +6,16 @@ Rules:
   whoever made it, and at whatever moment.
 - Where grants look at series or instances, what somebody stores would make a study visible to them
   that is hidden: so nothing is added to one of which nothing else may be stored to.
-- What is to be replaced is looked at before as well. It gives no study another patient or date of
-  which something may not be stored to: grants might show that then. If others have added to such a
-  study since it was looked at, all of it is done again.
+- What is to be replaced is looked at before as well. It takes nothing hidden along to another
+  patient or date (`app.index.instances.moving`).
 - What is hidden and what is not granted are answered alike.
 - The short way (`app.index.instances.appending`) is for all of a transaction or for none: it takes
   locks that the long way takes later.
 """
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
-from typing import NamedTuple
 
 import asyncpg
 from sqlalchemy import all_, bindparam, select
@@ -28,9 +26,15 @@ from app.index.database import Database
 from app.index.failures import Contended
 from app.index.instances.adding import add
 from app.index.instances.appending import append
+from app.index.instances.moving import (
+    Before,
+    can_be_hidden_in_part,
+    described,
+    look_at,
+    moved_in_part,
+)
 from app.index.instances.replacing import replace
-from app.index.instances.values import Added, Differs, Hidden, Lapsed, NewInstance, Outcome
-from app.index.restriction import Depth
+from app.index.instances.values import Added, Hidden, Lapsed, NewInstance, Outcome
 from app.index.statements import Connection, any_of, prepare, table
 from app.index.tables import Instance, Series, Study
 from app.index.visibility import Visibility, visible
@@ -46,7 +50,7 @@ _PERMITTED = prepare(
     joined=True,
 )
 _THERE = prepare(
-    select(_INSTANCE.sop_instance_uid, _INSTANCE.blob_key).where(
+    select(_INSTANCE.sop_instance_uid).where(
         _INSTANCE.partition_id == bindparam("partition_id"), _UIDS, _INSTANCE.removed_at.is_(None)
     )
 )
@@ -62,21 +66,6 @@ _ANOTHER = prepare(
     )
     .limit(1),
     joined=True,
-)
-_COUNTED = prepare(
-    select(_STUDY.study_instance_uid, _STUDY.number_of_instances).where(
-        _STUDY.partition_id == bindparam("partition_id"),
-        _STUDY.study_instance_uid == any_of("studies", Text()),
-    )
-)
-_DESCRIBED = prepare(
-    select(
-        _STUDY.study_instance_uid,
-        _STUDY.number_of_instances,
-        _STUDY.patient_id,
-        _STUDY.issuer_of_patient_id,
-        _STUDY.study_date,
-    ).where(visible(Study), _STUDY.study_instance_uid == any_of("studies", Text()))
 )
 
 
@@ -142,34 +131,25 @@ async def _added(
     replacing: bool,
 ) -> list[Outcome]:
     uids = {instance.sop_instance_uid for instance in instances}
-    there = dict(
-        await _THERE.fetch(connection, partition_id=visibility.partition_id, uids=sorted(uids))
-    )
+    there: set[str] = set()
+    before = Before()
+    if replacing or can_be_hidden_in_part(visibility):
+        rows = await _THERE.fetch(
+            connection, partition_id=visibility.partition_id, uids=sorted(uids)
+        )
+        there = {uid for (uid,) in rows}
     if replacing:
-        await _demand(connection, visibility, there.keys())
-    studies = {instance.study_instance_uid for instance in instances} if replacing else set()
-    was = await _described_before(connection, visibility, studies)
-    in_part = await _of_which_a_part_is_hidden(connection, visibility, was)
-    outcomes = await add(connection, visibility.partition_id, instances)
-    places = [n for n, outcome in enumerate(outcomes) if isinstance(outcome, Differs)]
-    if replacing and places:
-        offered = [instances[place] for place in places]
-        replaced = await replace(connection, visibility.partition_id, offered)
-        for place, outcome in zip(places, replaced, strict=True):
-            outcomes[place] = outcome
+        await _demand(connection, visibility, there)
+        before = await look_at(connection, visibility, {i.study_instance_uid for i in instances})
+    put = replace if replacing else add
+    outcomes = await put(connection, visibility.partition_id, instances)
     told = list(zip(instances, outcomes, strict=True))
     lapsed = {one.sop_instance_uid for one, outcome in told if isinstance(outcome, Lapsed)}
     await _demand(connection, visibility, uids - lapsed)
     new = [one for one, outcome in told if isinstance(outcome, Added)]
     new = [one for one in new if one.sop_instance_uid not in there]
-    # What we have changed nobody else changes before we are done.
-    now = await _described(connection, Visibility(visibility.partition_id), was.keys())
-    moved = {study for study in was if now[study].of != was[study].of}
-    if moved & in_part:
-        raise _NotPermitted(_uids_in(moved & in_part, instances))
-    added = Counter(study for study, _ in {(i.study_instance_uid, i.sop_instance_uid) for i in new})
-    if any(now[study].counted != was[study].counted + added[study] for study in moved):
-        raise Contended("Others have added to a study that was about to be described anew.")
+    if moved := await moved_in_part(connection, visibility.partition_id, before, new):
+        raise _NotPermitted(_uids_in(moved, instances))
     await _demand_studies(connection, visibility, new)
     return outcomes
 
@@ -190,8 +170,7 @@ async def _demand_studies(
 
     They have just been added, so that nobody else adds to their studies, and may all be stored.
     """
-    restriction = visibility.restriction
-    if restriction is None or restriction.depth is Depth.STUDY or not new:
+    if not new or not can_be_hidden_in_part(visibility):
         return
     added = Counter(instance.study_instance_uid for instance in new)
     uids = sorted({instance.sop_instance_uid for instance in new})
@@ -201,53 +180,11 @@ async def _demand_studies(
         if await _ANOTHER.fetchval(connection, **visibility.parameters, study=study, uids=uids)
         is None
     ]
-    counted = (
-        await _COUNTED.fetch(connection, partition_id=visibility.partition_id, studies=alone)
-        if alone
-        else []
-    )
-    hidden = {study for study, number in counted if number > added[study]}
+    whole = await described(connection, Visibility(visibility.partition_id), alone)
+    hidden = {study for study, one in whole.items() if one.counted > added[study]}
     if hidden:
         raise _NotPermitted(_uids_in(hidden, new))
 
 
 def _uids_in(studies: Collection[str], instances: Sequence[NewInstance]) -> list[str]:
     return [one.sop_instance_uid for one in instances if one.study_instance_uid in studies]
-
-
-class _Description(NamedTuple):
-    counted: int
-    """Instances of the study."""
-    of: tuple[str | None, ...]
-    """Patient, issuer and date: what grants look at."""
-
-
-async def _described(
-    connection: Connection, visibility: Visibility, studies: Collection[str]
-) -> dict[str, _Description]:
-    if not studies:
-        return {}
-    rows = await _DESCRIBED.fetch(connection, **visibility.parameters, studies=sorted(studies))
-    return {study: _Description(number, tuple(of)) for study, number, *of in rows}
-
-
-async def _described_before(
-    connection: Connection, visibility: Visibility, studies: Collection[str]
-) -> dict[str, _Description]:
-    """The studies that are there, if there can be any of which only a part may be stored to."""
-    restriction = visibility.restriction
-    if restriction is None or restriction.depth is Depth.STUDY:
-        return {}
-    return await _described(connection, Visibility(visibility.partition_id), studies)
-
-
-async def _of_which_a_part_is_hidden(
-    connection: Connection, visibility: Visibility, whole: Mapping[str, _Description]
-) -> set[str]:
-    """Those of the studies of which something may not be stored to."""
-    seen = await _described(connection, visibility, whole.keys())
-    return {
-        study
-        for study, described in whole.items()
-        if study not in seen or seen[study].counted < described.counted
-    }

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from itertools import groupby
 from typing import Any
 
 import pytest
@@ -163,6 +164,27 @@ async def test_what_is_granted_is_replaced_once_where_the_settings_say_so(
                 answer = await store(http, [other])
                 assert "00081198" not in answer.json()
                 assert len((await http.get(OWN.path + "/versions")).json()) == 2
+
+
+@pytest.mark.parametrize("scope", [("patient_id", OWN.patient_id), ("modality", OWN.modality)])
+@pytest.mark.parametrize("order", ["ba", "bba", "abab"])
+async def test_the_last_of_a_message_is_what_is_there_then(
+    settings: FixedSettings, scope: tuple[str, str], order: str
+) -> None:
+    """However deep grants look, and though the last may be what was there before the first."""
+    files = {"a": file_of(OWN), "b": file_of(OWN, PatientComments="other")}
+    with serving(settings) as archive:
+        async with archive.client("admin") as admin:
+            assert (await store(admin, [files["a"]])).status_code == 200
+        token = await token_with(archive, [Given(ALL, (scope,))], ("read", "store", "delete"))
+        async with client_of(archive, token) as http:
+            sent = [files[one] for one in order]
+            answer = await store(http, sent, "/studies?duplicates=replace")
+            assert answer.status_code == 200, answer.text
+            told = await http.get(OWN.path, headers={"Accept": "application/dicom"})
+            assert told.content == files[order[-1]]
+            versions = (await http.get(OWN.path + "/versions")).json()
+            assert len(versions) == len("".join(key for key, _ in groupby("a" + order)))
 
 
 async def test_by_replacing_nobody_takes_what_is_hidden_of_a_study_to_another_patient(
