@@ -121,6 +121,9 @@ class _Batch:
         self._waiting: list[tuple[int, Intake]] = []
         self._one_large = asyncio.Lock()
         self._committing = asyncio.Lock()
+        self._durable = asyncio.Event()
+        """Of the part that was taken last: whether its row waits to be committed, or never will."""
+        self._durable.set()
         self._lack: Unavailable | None = None
 
     @property
@@ -142,7 +145,9 @@ class _Batch:
         except BaseException:
             spool.close()
             raise
-        self._tasks.append(asyncio.create_task(self._keep(number, spool, failure)))
+        before, self._durable = self._durable, asyncio.Event()
+        way = self._keep(number, spool, failure, before, self._durable)
+        self._tasks.append(asyncio.create_task(way))
 
     async def finish(self) -> None:
         """Wait until everything that was taken has its outcome, also if this is cancelled once."""
@@ -158,19 +163,31 @@ class _Batch:
             raise self._lack
         return [outcome for outcome in self._outcomes if outcome is not None]
 
-    async def _keep(self, number: int, spool: Spool, failure: Refusal | BlobsFull | None) -> None:
+    async def _keep(
+        self,
+        number: int,
+        spool: Spool,
+        failure: Refusal | BlobsFull | None,
+        before: asyncio.Event,
+        durable: asyncio.Event,
+    ) -> None:
         try:
             with spool:
                 # Of large ones, which are put in pieces, one at a time: memory is the request's.
                 async with self._one_large if spool.path else nullcontext():
                     kept = await self._made_durable(spool, failure)
+            if self._duplicates is Duplicates.REPLACE:
+                # Of two of one instance, the later one replaces the other, however long that takes.
+                await before.wait()
             if isinstance(kept, Refusal):
                 self._outcomes[number] = kept
                 return
             self._waiting.append((number, kept))
+            durable.set()
             if self._enough_waiting():
                 await self._commit()
         finally:
+            durable.set()
             self._places.release()
 
     async def _made_durable(

@@ -2,7 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from hashlib import sha256
 from itertools import groupby
+from typing import Any
 
 import pytest
 from pydicom import Dataset
@@ -11,6 +14,7 @@ from pydicom.uid import generate_uid
 from app.archive import Archive
 from app.index.recount import miscounted
 from app.settings import Duplicates, Settings
+from app.store import service
 from tests.factories import ct_dataset, multipart, part10
 from tests.fixtures.server import Server, serving
 from tests.integration.store.conftest import Modality, StoreResponse, blobs_of, count, value
@@ -186,6 +190,42 @@ async def test_the_last_of_a_message_is_what_is_there_then(editor: Modality, ord
     assert await retrieved(editor, dataset) == files[order[-1]]
     versions = (await editor.http.get(f"{path_of(dataset)}/versions")).json()
     assert len(versions) == len("".join(key for key, _ in groupby(order)))
+
+
+async def test_the_last_of_a_message_is_what_is_there_then_however_long_the_first_takes(
+    editor: Modality, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is committed by itself, and nothing of the first before the others could be."""
+    dataset = ct_dataset()
+    files = []
+    for comments in ("first", "broken", "last"):
+        dataset.PatientComments = comments
+        files.append(part10(dataset))
+    files[1] = files[1][:-4]
+    committed = asyncio.Event()
+
+    async def put_late(archive: Any, keys: Any, intake: Any, spool: Any) -> Any:
+        if intake.instance.sha256 == sha256(files[0]).digest():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(committed.wait(), 0.5)
+        return await put(archive, keys, intake, spool)
+
+    async def add_told(*arguments: Any) -> Any:
+        answers = await add(*arguments)
+        committed.set()
+        return answers
+
+    put, add = service._put, service._add
+    monkeypatch.setattr(service, "_put", put_late)
+    monkeypatch.setattr(service, "_add", add_told)
+    monkeypatch.setattr(service, "ROWS_OF_COMMIT", 1)
+    body, content_type = multipart(files)
+    answer = await editor.http.post(
+        "/studies?duplicates=replace", content=body, headers={"Content-Type": content_type}
+    )
+    assert answer.status_code == 202
+    assert await retrieved(editor, dataset) == files[-1]
+    assert len((await editor.http.get(f"{path_of(dataset)}/versions")).json()) == 2
 
 
 async def test_32_who_replace_one_instance_all_succeed_and_one_is_readable_at_every_moment(
