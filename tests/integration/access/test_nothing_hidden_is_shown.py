@@ -1,5 +1,6 @@
 """Whatever random grants: no read path shows a hidden object, also not in a count or a total."""
 
+import asyncio
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -94,7 +95,7 @@ OF_STUDY = Given((), (("study_instance_uid", THINGS[0].study_instance_uid),))
 
 @pytest.mark.timeout(600)
 @settings(
-    max_examples=4,
+    max_examples=5,
     deadline=None,
     derandomize=True,
     database=None,
@@ -117,14 +118,16 @@ async def test_nothing_is_shown_but_what_an_override_opens(
     assert status == (403 if not may_break else 201 if anything else 404)
     open_now = [opened] if status == 201 else []
     async with client_of(populated, token) as http:
-        await assert_searches(http, visible(grants, "search", open_now))
-        await assert_retrieves(http, visible(grants, "read", open_now))
-        await assert_renders(http, visible(grants, "render", open_now))
+        await asyncio.gather(
+            assert_searches(http, visible(grants, "search", open_now)),
+            assert_retrieves(http, visible(grants, "read", open_now)),
+            assert_renders(http, visible(grants, "render", open_now)),
+        )
 
 
 @pytest.mark.timeout(600)
 @settings(
-    max_examples=3,
+    max_examples=6,
     deadline=None,
     derandomize=True,
     database=None,
@@ -138,9 +141,11 @@ async def test_nothing_is_shown_but_what_an_override_opens(
 async def test_nothing_hidden_is_shown(populated: Server, grants: list[Given]) -> None:
     token = await token_with(populated, grants)
     async with client_of(populated, token) as http:
-        await assert_searches(http, visible(grants, "search"))
-        await assert_retrieves(http, visible(grants, "read"))
-        await assert_renders(http, visible(grants, "render"))
+        await asyncio.gather(
+            assert_searches(http, visible(grants, "search")),
+            assert_retrieves(http, visible(grants, "read")),
+            assert_renders(http, visible(grants, "render")),
+        )
 
 
 async def found(http: httpx.AsyncClient, path: str, **parameters: str) -> list[dict[str, Any]]:
@@ -218,60 +223,76 @@ BELOW = (
 
 async def assert_retrieves(http: httpx.AsyncClient, expected: list[Thing]) -> None:
     """Objects, metadata (kept or made), frames, values and versions of what may be read."""
-    for study in sorted({thing.study_instance_uid for thing in THINGS}):
-        seen = [thing for thing in expected if thing.study_instance_uid == study]
-        for encoding in ("gzip", "identity"):
-            answer = await http.get(
-                f"/studies/{study}/metadata", headers={"Accept-Encoding": encoding}
-            )
-            assert answer.status_code == (200 if seen else 404)
-            if seen:
-                assert {value(one, "00080018") for one in answer.json()} == uids(seen)
-        answer = await http.get(f"/studies/{study}", headers=AS_STORED)
-        assert answer.status_code == (200 if seen else 404)
-        for what in ("pixeldata", "bulkdata"):
-            pixels = await http.get(f"/studies/{study}/{what}")
-            assert pixels.status_code == (200 if seen else 404)
-            if seen:
-                locations = re.findall(rb"/instances/([0-9.]+)", pixels.content)
-                assert {location.decode() for location in locations} == uids(seen)
-        if seen:
-            assert len(parts_of(answer)) == len(seen)
-            locations = re.findall(rb"/instances/([0-9.]+)", answer.content)
-            told = {location.decode() for location in locations}
-            assert told == uids(seen)
-    for series in sorted({thing.series_instance_uid for thing in THINGS})[::3]:
-        seen = [thing for thing in expected if thing.series_instance_uid == series]
-        path = f"/studies/{series.rpartition('.')[0]}/series/{series}/metadata"
-        answer = await http.get(path)
+    studies = sorted({thing.study_instance_uid for thing in THINGS})
+    series = sorted({thing.series_instance_uid for thing in THINGS})[::3]
+    await asyncio.gather(
+        *(_assert_retrieves_study(http, study, expected) for study in studies),
+        *(_assert_retrieves_series(http, one, expected) for one in series),
+        *(_assert_retrieves_instance(http, thing, thing in expected) for thing in THINGS[::5]),
+    )
+
+
+async def _assert_retrieves_study(
+    http: httpx.AsyncClient, study: str, expected: list[Thing]
+) -> None:
+    seen = [thing for thing in expected if thing.study_instance_uid == study]
+    for encoding in ("gzip", "identity"):
+        answer = await http.get(f"/studies/{study}/metadata", headers={"Accept-Encoding": encoding})
         assert answer.status_code == (200 if seen else 404)
         if seen:
             assert {value(one, "00080018") for one in answer.json()} == uids(seen)
-    for thing in THINGS[::5]:
-        status = 200 if thing in expected else 404
-        for below in BELOW:
-            answer = await http.get(thing.path + below)
-            assert answer.status_code == status, below
+    answer = await http.get(f"/studies/{study}", headers=AS_STORED)
+    assert answer.status_code == (200 if seen else 404)
+    for what in ("pixeldata", "bulkdata"):
+        pixels = await http.get(f"/studies/{study}/{what}")
+        assert pixels.status_code == (200 if seen else 404)
+        if seen:
+            locations = re.findall(rb"/instances/([0-9.]+)", pixels.content)
+            assert {location.decode() for location in locations} == uids(seen)
+    if seen:
+        assert len(parts_of(answer)) == len(seen)
+        locations = re.findall(rb"/instances/([0-9.]+)", answer.content)
+        told = {location.decode() for location in locations}
+        assert told == uids(seen)
+
+
+async def _assert_retrieves_series(
+    http: httpx.AsyncClient, series: str, expected: list[Thing]
+) -> None:
+    seen = [thing for thing in expected if thing.series_instance_uid == series]
+    path = f"/studies/{series.rpartition('.')[0]}/series/{series}/metadata"
+    answer = await http.get(path)
+    assert answer.status_code == (200 if seen else 404)
+    if seen:
+        assert {value(one, "00080018") for one in answer.json()} == uids(seen)
+
+
+async def _assert_retrieves_instance(http: httpx.AsyncClient, thing: Thing, seen: bool) -> None:
+    for below in BELOW:
+        answer = await http.get(thing.path + below)
+        assert answer.status_code == (200 if seen else 404), below
 
 
 async def assert_renders(http: httpx.AsyncClient, expected: list[Thing]) -> None:
     """Images and thumbnails of what may be looked at."""
-    for thing in THINGS[::7]:
-        status = 200 if thing in expected else 404
-        of_study = any(one.study_instance_uid == thing.study_instance_uid for one in expected)
-        answers = {
-            f"{thing.path}/rendered": status,
-            f"{thing.path}/frames/1/thumbnail": status,
-            f"/studies/{thing.study_instance_uid}/thumbnail": 200 if of_study else 404,
-        }
-        for path, wanted in answers.items():
-            assert (await http.get(path)).status_code == wanted, path
-        answer = await http.get(
-            f"/studies/{thing.study_instance_uid}/rendered",
-            headers={"Accept": 'multipart/related; type="image/png"'},
-        )
-        seen = [one for one in expected if one.study_instance_uid == thing.study_instance_uid]
-        assert answer.status_code == (200 if seen else 404)
-        if seen:
-            locations = re.findall(rb"/instances/([0-9.]+)/", answer.content)
-            assert {location.decode() for location in locations} == uids(seen)
+    await asyncio.gather(*(_assert_renders(http, thing, expected) for thing in THINGS[::7]))
+
+
+async def _assert_renders(http: httpx.AsyncClient, thing: Thing, expected: list[Thing]) -> None:
+    status = 200 if thing in expected else 404
+    seen = [one for one in expected if one.study_instance_uid == thing.study_instance_uid]
+    answers = {
+        f"{thing.path}/rendered": status,
+        f"{thing.path}/frames/1/thumbnail": status,
+        f"/studies/{thing.study_instance_uid}/thumbnail": 200 if seen else 404,
+    }
+    for path, wanted in answers.items():
+        assert (await http.get(path)).status_code == wanted, path
+    answer = await http.get(
+        f"/studies/{thing.study_instance_uid}/rendered",
+        headers={"Accept": 'multipart/related; type="image/png"'},
+    )
+    assert answer.status_code == (200 if seen else 404)
+    if seen:
+        locations = re.findall(rb"/instances/([0-9.]+)/", answer.content)
+        assert {location.decode() for location in locations} == uids(seen)
