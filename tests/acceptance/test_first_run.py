@@ -5,12 +5,14 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
 import pydicom
 import pytest
 
+from app.cli import main
 from app.index.unprivileged import child_identity
 from tests import factories
 from tests.archive_process import ROOT, ArchiveProcess
@@ -107,9 +109,10 @@ def test_workers_serve_one_archive_and_end_with_their_parent(tmp_path: Path) -> 
         wait_until_gone(postgres, *workers)
 
 
-def test_a_chosen_token_is_taken_and_not_shown(tmp_path: Path) -> None:
+def test_a_chosen_token_is_taken_and_not_shown(tmp_path: Path, database_url: str) -> None:
     chosen = "chosen-by-the-operator"
-    with ArchiveProcess(tmp_path / "data", HILUM_ADMIN_TOKEN=chosen) as archive:
+    settings = {"HILUM_DATABASE_URL": database_url, "HILUM_ADMIN_TOKEN": chosen}
+    with ArchiveProcess(tmp_path / "data", **settings) as archive:
         assert chosen not in archive.output
         assert "hilum_" not in archive.output
         archive.token = chosen
@@ -117,11 +120,18 @@ def test_a_chosen_token_is_taken_and_not_shown(tmp_path: Path) -> None:
             assert client.get("/studies").is_success
 
 
-def test_nothing_of_the_data_is_open_to_other_users(archive: ArchiveProcess) -> None:
-    with archive, archive.client() as client:
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ArchiveProcess]:
+    """An archive that goes on serving over the tests of this module."""
+    with ArchiveProcess(tmp_path_factory.mktemp("running") / "data") as archive:
+        yield archive
+
+
+def test_nothing_of_the_data_is_open_to_other_users(running: ArchiveProcess) -> None:
+    with running.client() as client:
         store(client, factories.ct_series(1))
-        for folder in archive.data_dir.iterdir():
-            assert folder.stat().st_mode & 0o077 == 0, folder
+    for folder in running.data_dir.iterdir():
+        assert folder.stat().st_mode & 0o077 == 0, folder
 
 
 def test_a_taken_port_is_told_before_anything_is_touched(tmp_path: Path) -> None:
@@ -132,23 +142,19 @@ def test_a_taken_port_is_told_before_anything_is_touched(tmp_path: Path) -> None
     assert not (tmp_path / "data").exists()
 
 
-def test_a_second_archive_on_the_same_data_is_refused(archive: ArchiveProcess) -> None:
-    with archive:
-        said = serve_and_fail(archive.data_dir.parent, HILUM_PORT="0")
-        assert "is used by another Hilum" in said
-        with archive.client() as client:
-            assert client.get("/studies").is_success
+def test_a_second_archive_on_the_same_data_is_refused(running: ArchiveProcess) -> None:
+    said = serve_and_fail(running.data_dir.parent, HILUM_PORT="0")
+    assert "is used by another Hilum" in said
+    with running.client() as client:
+        assert client.get("/studies").is_success
 
 
 @pytest.mark.parametrize(
     ("setting", "value", "said"),
     [
         ("HILUM_PORT", "eighty", "HILUM_PORT: Input should be a valid integer"),
-        ("HILUM_PROT", "80", "There is no such setting: HILUM_PROT"),
         ("HILUM_BLOBS_URL", "ftp://x", "names no store of blobs"),
         ("HILUM_DATABASE_URL", "postgresql://x@127.0.0.1:1/x", "The database does not answer"),
-        ("HILUM_ADMIN_TOKEN", "short", "HILUM_ADMIN_TOKEN"),
-        ("HILUM_DEVELOPMENT", "perhaps", "HILUM_DEVELOPMENT: Input should be a valid boolean"),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_told_in_one_line(
@@ -159,8 +165,45 @@ def test_a_setting_that_cannot_be_used_is_told_in_one_line(
     assert "Traceback" not in output
 
 
-def test_in_development_mode_it_needs_no_token_and_says_so(tmp_path: Path) -> None:
-    with ArchiveProcess(tmp_path / "data", HILUM_DEVELOPMENT="true") as archive:
+@pytest.fixture
+def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """What `hilum serve` says of settings before it begins, so that it may run in this process."""
+
+    def refusal_of(**settings: str) -> str:
+        for name in [name for name in os.environ if name.startswith("HILUM_")]:
+            monkeypatch.delenv(name)
+        for name, value in settings.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["hilum", "serve"])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return str(ended.value)
+
+    return refusal_of
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "said"),
+    [
+        ("HILUM_PROT", "80", "There is no such setting: HILUM_PROT"),
+        ("HILUM_ADMIN_TOKEN", "short", "HILUM_ADMIN_TOKEN"),
+        ("HILUM_DEVELOPMENT", "perhaps", "HILUM_DEVELOPMENT: Input should be a valid boolean"),
+    ],
+)
+def test_a_setting_that_cannot_be_read_is_told_in_one_line(
+    refused: Callable[..., str], setting: str, value: str, said: str
+) -> None:
+    output = refused(**{setting: value})
+    assert said in output
+    assert "\n" not in output
+
+
+def test_in_development_mode_it_needs_no_token_and_says_so(
+    tmp_path: Path, database_url: str
+) -> None:
+    settings = {"HILUM_DATABASE_URL": database_url, "HILUM_DEVELOPMENT": "true"}
+    with ArchiveProcess(tmp_path / "data", **settings) as archive:
         assert "DEVELOPMENT MODE" in archive.output.partition("Try, in another terminal")[0]
         assert httpx.get(f"{archive.base}/studies", trust_env=False).is_success
 
@@ -174,9 +217,9 @@ def test_in_development_mode_it_needs_no_token_and_says_so(tmp_path: Path) -> No
     ],
 )
 def test_development_mode_is_refused_where_others_could_come(
-    tmp_path: Path, setting: str, value: str
+    refused: Callable[..., str], tmp_path: Path, setting: str, value: str
 ) -> None:
-    said = serve_and_fail(tmp_path, HILUM_PORT="0", HILUM_DEVELOPMENT="true", **{setting: value})
+    said = refused(HILUM_DEVELOPMENT="true", **{setting: value})
     assert said.startswith("hilum: HILUM_DEVELOPMENT lets in who has no token")
     assert setting in said
     assert not (tmp_path / "data").exists()

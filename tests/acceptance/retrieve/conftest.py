@@ -22,7 +22,7 @@ def shared_server(
         yield running
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 async def viewer(shared_server: Server) -> AsyncIterator[httpx.AsyncClient]:
     """A client that may store and read; its paths begin below the DICOMweb base."""
     async with shared_server.client("read", "store") as http:

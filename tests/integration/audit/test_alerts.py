@@ -1,9 +1,6 @@
 """Alerts of emergency overrides: each arrives, whoever is down or killed, and nothing else does."""
 
 import asyncio
-import os
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
@@ -15,8 +12,10 @@ import httpx
 import orjson
 import pytest
 from pydantic import SecretStr
+from typer.testing import CliRunner
 
 from app.audit.alerts import signed
+from app.cli import commands
 from app.faults import VARIABLE, Point
 from app.settings import Emergency, Settings, webhook_key
 from tests.archive_process import ArchiveProcess
@@ -107,12 +106,8 @@ async def test_nothing_is_sent_where_nobody_may_be_called(settings: Settings) ->
 
 def feeds_of(database_url: str) -> str:
     """What the command tells."""
-    told = subprocess.run(
-        [sys.executable, "-m", "app", "audit", "feeds"],
-        env=os.environ | {"HILUM_DATABASE_URL": database_url},
-        capture_output=True,
-        text=True,
-        check=False,
+    told = CliRunner().invoke(
+        commands, ["audit", "feeds"], env={"HILUM_DATABASE_URL": database_url}
     )
     return told.stdout
 
