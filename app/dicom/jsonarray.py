@@ -4,6 +4,8 @@
 
 The text is an array of objects, or one object. Only its brackets and strings are looked at, so that
 no more than one object is ever in memory; what is in it, a parser will say. Time is linear.
+
+A byte order mark before the text is passed over, as RFC 8259 lets readers do (8.1).
 """
 
 import re
@@ -23,6 +25,7 @@ _BRACKET = re.compile(
     rb"(?:" + _PLAIN + rb"|" + _VALUES + rb"|" + _ELEMENT + rb")*+([\[\]{}])", re.DOTALL
 )
 """The next bracket; whole elements, which have no items, are passed over at once."""
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _BLANKS = re.compile(rb"[ \t\r\n]*+")
 
 
@@ -59,6 +62,8 @@ class _Text:
         self._most = most
         self._read, self._end = span.offset, span.end
         self._begin = span.offset
+        if source.read_at(span.offset, min(span.length, 3)) == _BYTE_ORDER_MARK:
+            self._read += len(_BYTE_ORDER_MARK)
         self._buffer = b""
         self._at = 0
 

@@ -131,6 +131,15 @@ async def test_bulk_data_are_named_absolutely_or_relatively(
         assert answer.status == 200
 
 
+@pytest.mark.parametrize("form", FORMS)
+async def test_a_byte_order_mark_before_metadata_says_nothing(
+    modality: Modality, form: str
+) -> None:
+    body, content_type = message(form, [photograph()], ("image/jpeg", "bulk/pixels", jpeg(GREY)))
+    body = body.replace(b"\r\n\r\n", b"\r\n\r\n\xef\xbb\xbf", 1)
+    assert (await modality.post(body, content_type)).status == 200
+
+
 async def test_a_series_of_slices_comes_in_one_message(modality: Modality, viewer: Any) -> None:
     datasets = [ct_dataset(InstanceNumber=number) for number in range(5)]
     sent = [

@@ -45,6 +45,17 @@ def test_an_object_alone_is_taken_as_it_is(alone: dict[str, Any]) -> None:
     assert read(b" \r\n" + orjson.dumps(alone) + b"\n") == [alone]
 
 
+def test_a_byte_order_mark_is_passed_over_before_the_text_and_nowhere_else() -> None:
+    mark = "\ufeff".encode()
+    for text in (b"[]", b' [{"a": 1}]', b"{}"):
+        assert texts(mark + text) == texts(text)
+    for text in (mark, mark + mark + b"[]", b" " + mark + b"[]", b"[" + mark + b"{}]", mark[:2]):
+        with pytest.raises(BadRequest, match="no JSON array"):
+            texts(text)
+    with pytest.raises(BadRequest, match="at byte 4"):
+        texts(mark + b"[7]")
+
+
 @pytest.mark.parametrize("beyond", [-1, 0, 1])
 def test_what_is_longer_than_a_window_is_taken_too(beyond: int) -> None:
     array = [{"a": "{" * (WINDOW + beyond)}, {"b": ['"' * (3 * WINDOW + beyond)]}, {}]
