@@ -4,14 +4,16 @@ Rules:
 - Which attribute goes into which column is a matter of `app.dicom.attributes` alone.
 - A column holds the first value that can be matched. Of texts and names the others are kept beside.
 - A value that has no normal form (a date of 99999999) is not matched.
+- Beside the names of a study is kept how they sound, all their values.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from app.dicom import normal
 from app.dicom.attributes import ATTRIBUTES, REQUEST_ATTRIBUTES, Attribute, Level
 from app.dicom.dataset import Problem
+from app.dicom.phonetic import codes_of_name
 
 Json = Mapping[str, Any]
 """A data set in the DICOM JSON model: elements by tag."""
@@ -31,6 +33,7 @@ def level_columns(attributes: Json, level: Level) -> tuple[dict[str, Any], list[
     columns: dict[str, Any] = {}
     problems: list[Problem] = []
     further: dict[str, list[str]] = {}
+    sounds: set[str] = set()
     for attribute in _MATCHED[level]:
         assert attribute.column is not None
         element = attributes.get(attribute.tag)
@@ -41,11 +44,21 @@ def level_columns(attributes: Json, level: Level) -> tuple[dict[str, Any], list[
         columns[attribute.column] = next(iter(forms), None)
         if attribute.vr in SEVERAL and len(forms) > 1:
             further[attribute.column] = forms[1:]
+        if attribute.vr == "PN":
+            for name in forms:
+                sounds.update(sounds_of(attribute.column, codes_of_name(name)))
         if not forms and first_value(element) not in (None, ""):
             problems.append(Problem(attribute.tag, f"no {attribute.vr} that can be searched for"))
     if level is not Level.INSTANCE:
         columns["further_values"] = further or None
+    if level is Level.STUDY:
+        columns["sounds"] = sorted(sounds)
     return columns, problems
+
+
+def sounds_of(column: str, codes: Iterable[str]) -> list[str]:
+    """What is kept of a name in a column of which a word has one of these codes."""
+    return [f"{column}~{code}" for code in codes]
 
 
 def _forms(vr: str, element: Mapping[str, Any] | None) -> list[Any]:

@@ -6,7 +6,6 @@ A term is the hash of an attribute's path and of something that is true of it:
     00181030=head routine         one of its values is this one, in normal form
     00080023=20, =2024, =202403   ... or begins so: dates, a DT up to its day, the hour of a time
     00189346.00080100=113691      within sequences the path has the tag of each
-    00100010~619000               a word of the name sounds like this (see `app.dicom.phonetic`)
     52009230*                     whatever else there is to know of it has to be looked up
 
 They are made of one data set, or of many together, as those of a series. `needs` tells what terms a
@@ -27,7 +26,6 @@ from app.dicom import keys as key_values
 from app.dicom import moments, normal
 from app.dicom.attributes import ATTRIBUTES
 from app.dicom.matcher import is_binary, values_of
-from app.dicom.phonetic import codes, codes_of_name
 from app.dicom.query import (
     AllOf,
     Between,
@@ -120,7 +118,6 @@ class _Collected:
         self._present: set[str] = set()
         self._marked: set[str] = set()
         self._values: dict[str, set[str]] = {}
-        self._sounds: dict[str, set[str]] = {}
         self._left = 0
 
     def take(self, data_set: Json) -> None:
@@ -133,8 +130,6 @@ class _Collected:
         for path, values in self._values.items():
             if path not in self._marked:
                 found.update(term(path, f"={value}") for value in values)
-        for path, sounds in self._sounds.items():
-            found.update(term(path, f"~{sound}") for sound in sounds)
         return found
 
     def _take(self, attributes: Json, above: str) -> None:
@@ -157,11 +152,8 @@ class _Collected:
                 self._take_items(path, values)
             elif len(values) > 1 and vr in _DECIMALS:
                 self._mark(path)
-            else:
-                if vr == "PN":
-                    self._take_sounds(path, values)
-                if len(values) > 1 or above or not _has_column(tag):
-                    self._take_values(path, vr, values)
+            elif len(values) > 1 or above or not _has_column(tag):
+                self._take_values(path, vr, values)
 
     def _take_items(self, path: str, items: Sequence[Any]) -> None:
         # What is not a mapping is JSON that is finished already, which only large headers have.
@@ -180,17 +172,9 @@ class _Collected:
         if len(known) > (MOST_UIDS_OF_PATH if vr == "UI" else MOST_OF_PATH):
             self._mark(path)
 
-    def _take_sounds(self, path: str, names: Sequence[Any]) -> None:
-        known = self._sounds.setdefault(path, set())
-        for name in names:
-            known.update(codes_of_name(str(normal.form("PN", name))))
-        if len(known) > MOST_OF_PATH:
-            self._mark(path)
-
     def _mark(self, path: str) -> None:
         self._marked.add(path)
         self._values.pop(path, None)
-        self._sounds.pop(path, None)
 
 
 def _has_column(tag: str) -> bool:
@@ -243,12 +227,6 @@ def needs(keys: Iterable[Key]) -> Needs:
     for key in keys:
         found &= _needs(key.match, key.tag)
     return found
-
-
-def needs_sound(tag: str, word: str) -> Needs | None:
-    """What must be true for a word of a name to sound like this one; None if it has no sound."""
-    some = frozenset(term(tag, f"~{sound}") for sound in codes(word))
-    return Needs((some,), marks=_marks(tag)) if some else None
 
 
 def _needs(match: Match, path: str) -> Needs:

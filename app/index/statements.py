@@ -142,7 +142,7 @@ def rows_into(model: type[SQLModel], *columns: str) -> Insert:
     """An INSERT of rows that are given column by column, each column as one array.
 
     Its text is the same however many rows there are, and the server reads them in their order.
-    JSONB is given as text, since a list of lists would be taken for one array.
+    JSONB and arrays are given as text, since a list of lists would be taken for one array.
     """
     into = table(model)
     values = select(*rows_given({name: into.c[name].type for name in columns}).values())
@@ -151,13 +151,14 @@ def rows_into(model: type[SQLModel], *columns: str) -> Insert:
 
 def rows_given(kinds: Mapping[str, TypeEngine[Any]]) -> dict[str, ColumnElement[Any]]:
     """The columns of rows that are given as one array for each column, by the column's name."""
+    as_text = {name for name, kind in kinds.items() if isinstance(kind, JSONB | ARRAY)}
     arrays = [
-        bindparam(name, type_=ARRAY(Text() if isinstance(kind, JSONB) else kind))
+        bindparam(name, type_=ARRAY(Text() if name in as_text else kind))
         for name, kind in kinds.items()
     ]
     rows = func.unnest(*arrays).table_valued(*kinds, name="new").render_derived()
     return {
-        name: cast(rows.c[name], kind) if isinstance(kind, JSONB) else rows.c[name]
+        name: cast(rows.c[name], kind) if name in as_text else rows.c[name]
         for name, kind in kinds.items()
     }
 

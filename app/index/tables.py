@@ -124,6 +124,7 @@ class Study(SQLModel, table=True):
             postgresql_ops=dict.fromkeys(PATTERN_MATCHED, "gin_trgm_ops"),
         ),
         Index("study_modalities", "modalities", postgresql_using="gin"),
+        Index("study_sounds", "sounds", postgresql_using="gin"),
         Index("study_further", "partition_id", postgresql_where=text(FURTHER)),
         {"postgresql_with": ROOM_FOR_COUNTS},
     )
@@ -144,6 +145,8 @@ class Study(SQLModel, table=True):
     referring_physician_name: str | None = Field(default=None, sa_type=MATCHED)
     further_values: dict[str, list[str]] | None = Field(default=None, sa_type=JSONB)
     """By column, the normal forms of values beyond the first; null, as a rule, for none."""
+    sounds: list[str] = texts()
+    """How its names sound: the name's column, a tilde, and a code of `app.dicom.phonetic`."""
     labels: list[str] = texts()
     """What administrators have put on it, for grants to name."""
     modalities: list[str] = texts()

@@ -15,6 +15,8 @@ import asyncpg
 import orjson
 
 from app.dicom import jsonmodel, normal
+from app.dicom.attributes import Level
+from app.dicom.matched import level_columns
 from app.dicom.terms import terms
 from app.index.database import Connection, asyncpg_url
 
@@ -159,6 +161,7 @@ def _add_study(rows: _Rows, number: int, size: Size, partition_id: int) -> None:
             "study_id": values["00200010"],
             "study_description": values["00081030"],
             "referring_physician_name": normal.person_name(values["00080090"]),
+            "sounds": level_columns(attributes, Level.STUDY)[0]["sounds"],
             "modalities": sorted(modalities),
             "sop_classes": [_SOP_CLASS],
             "number_of_series": len(modalities),

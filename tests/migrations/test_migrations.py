@@ -168,3 +168,25 @@ async def test_further_values_of_before_are_found(empty_database_url: str) -> No
     ]
     described = "SELECT study_description FROM study ORDER BY study_instance_uid"
     assert await fetch(empty_database_url, described) == ["HEAD", "NECK", "as it was"]
+
+
+async def test_names_of_before_are_found_by_how_they_sound(empty_database_url: str) -> None:
+    migrate.upgrade(empty_database_url, "0019")
+    connection = await asyncpg.connect(empty_database_url)
+    await connection.executemany(
+        "INSERT INTO study (partition_id, study_instance_uid, patient_name,"
+        " referring_physician_name, further_values, attributes) VALUES (1, $1, $2, $3, $4, '{}')",
+        [
+            ("1.2.1", "=meyer^jo=", "=kim=", '{"patient_name": ["=kim="]}'),
+            ("1.2.2", None, "=kim=", None),
+            ("1.2.3", None, None, None),
+        ],
+    )
+    await connection.close()
+    migrate.upgrade(empty_database_url)
+    sounds = "SELECT sounds FROM study ORDER BY study_instance_uid"
+    assert await fetch(empty_database_url, sounds) == [
+        ["patient_name~560000", "patient_name~619000", "referring_physician_name~560000"],
+        ["referring_physician_name~560000"],
+        [],
+    ]

@@ -152,9 +152,12 @@ async def _series(
 
 
 def _as_text(columns: Mapping[str, Any]) -> dict[str, str | None]:
-    """The further values as `rows_into` takes JSON."""
+    """The further values and the sounds, as `rows_into` takes JSON and arrays."""
     further = columns.get("further_values")
-    return {"further_values": None if further is None else dumps(further).decode()}
+    return {
+        "further_values": None if further is None else dumps(further).decode(),
+        "sounds": f"{{{','.join(columns.get('sounds', ()))}}}",
+    }
 
 
 def united(column: ColumnElement[Any], more: ColumnElement[Any]) -> ColumnElement[Any]:

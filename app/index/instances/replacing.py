@@ -252,5 +252,5 @@ async def _describe(connection: Connection, replacing: Sequence[tuple[_Live, New
 
 
 def _rows(columns: Mapping[int, Mapping[str, Any]], names: Sequence[str]) -> list[dict[str, Any]]:
-    empty = dict.fromkeys(names) | {"request_attributes": []}
+    empty = dict.fromkeys(names) | {"request_attributes": [], "sounds": []}
     return [{**empty, **given, "row_id": id_} for id_, given in sorted(columns.items())]

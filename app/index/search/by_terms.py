@@ -88,7 +88,7 @@ async def by_terms(
     """The condition on the rows of a level, and whether it decides."""
     needed = needs(keys)
     if needed.exact and level is not Level.INSTANCE:
-        parts = await decided(connection, visibility, level, needed, keys, unknown)
+        parts = await _decided(connection, visibility, level, needed, keys, unknown)
         if parts is not None:
             return parts, True
     widened = Needs(tuple(some | needed.marks for some in needed.some_of))
@@ -96,7 +96,7 @@ async def by_terms(
     return await _condition(connection, visibility, level, widened, (fresh, None)), False
 
 
-async def decided(
+async def _decided(
     connection: Connection,
     visibility: Visibility,
     level: Level,

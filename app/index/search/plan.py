@@ -2,7 +2,7 @@
 
     by a column    what `app.dicom.attributes` gives one
     by terms       everything else, as far as terms tell (see `app.index.search.by_terms`)
-    by sound       names, with fuzzy matching (see `app.index.search.by_sound`)
+    by sound       names, with fuzzy matching, by a column too (see `app.index.search.by_sound`)
     by looking     what they narrow down but do not decide: the JSON of each candidate is read
 
 Where a key tells which study or patient it is, or the URL does, little is left: then everything
@@ -21,7 +21,7 @@ from app.dicom.attributes import Level, level_of
 from app.dicom.dictionary import keyword_of
 from app.dicom.query import Between, BetweenMoments, Key, OneOf, Query
 from app.errors import BadRequest, Unavailable
-from app.index.search.by_sound import by_sound, has_sound
+from app.index.search.by_sound import by_sound
 from app.index.search.by_terms import by_terms
 from app.index.search.further import or_further
 from app.index.search.matching import Equals, EqualsOne, Form, HasOne, Parts, take_apart
@@ -29,7 +29,7 @@ from app.index.search.ordering import LEVELS, Rank, checked, order_of
 from app.index.search.statements import Shape
 from app.index.search.values import Wanted
 from app.index.statements import Connection
-from app.index.terms import Unindexed, unindexed
+from app.index.terms import unindexed
 from app.index.visibility import Visibility
 
 MOST_UNINDEXED = 20_000
@@ -75,7 +75,7 @@ class Plan:
 
 def has_terms(query: Query) -> bool:
     """Whether a plan for the query reads what the index of terms knows."""
-    return any(has_sound(key) or take_apart(key) is None for key in query.keys)
+    return any(take_apart(key) is None for key in query.keys)
 
 
 def leaves_little(query: Query) -> bool:
@@ -103,11 +103,11 @@ async def plan_of(connection: Connection, visibility: Visibility, query: Query) 
             without_column[level_of(key.tag)].append(key)
     below = [level for level in without_column if not _is_at_hand(level, query)]
     unknown = None
-    if below or (without_column and not _is_narrow(query)) or any(map(has_sound, query.keys)):
+    if below or (without_column and not _is_narrow(query)):
         unknown = await unindexed(connection, visibility, most=MOST_UNINDEXED)
     hints: list[tuple[Level, Form]] = []
     hinted: list[Any] = []
-    for key, parts in await _by_columns(connection, visibility, query, unknown):
+    for key, parts in await _by_columns(connection, visibility, query):
         forms.append((level_of(key.tag), parts[0]))
         values += parts[1]
         if query.level is not Level.STUDY and (hint := _of_their_studies(visibility, key, parts)):
@@ -158,14 +158,12 @@ def _among_few(form: Form) -> Form:
 
 
 async def _by_columns(
-    connection: Connection, visibility: Visibility, query: Query, unknown: Unindexed | None
+    connection: Connection, visibility: Visibility, query: Query
 ) -> list[tuple[Key, Parts]]:
     """The keys that columns decide, in the order of their tags."""
     found: list[tuple[Key, Parts]] = []
     for key in sorted(query.keys, key=lambda key: key.tag):
-        parts = take_apart(key)
-        if parts is not None and unknown is not None and has_sound(key):
-            parts = await by_sound(connection, visibility, key, unknown)
+        parts = by_sound(key) or take_apart(key)
         if parts is not None:
             found.append((key, parts))
     return await or_further(connection, visibility, found)

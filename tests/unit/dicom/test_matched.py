@@ -35,6 +35,22 @@ def test_values_that_are_matched_are_kept_in_their_normal_forms() -> None:
     assert problems == []
 
 
+def test_beside_names_is_kept_how_their_words_sound() -> None:
+    names = [{"Alphabetic": "Meyer^Jo"}, {"Alphabetic": "Roe^Kim", "Ideographic": "山田"}]
+    columns, _ = level_columns(
+        {"00100010": element("PN", *names), "00080090": element("PN", {"Alphabetic": "Kim"})},
+        Level.STUDY,
+    )
+    assert columns["sounds"] == [
+        "patient_name~560000",
+        "patient_name~619000",
+        "patient_name~900000",
+        "referring_physician_name~560000",
+    ]
+    assert level_columns({}, Level.STUDY)[0]["sounds"] == []
+    assert "sounds" not in level_columns({}, Level.SERIES)[0]
+
+
 def test_counts_and_identifiers_are_not_the_business_of_a_row_of_values() -> None:
     columns, _ = level_columns({"0020000D": element("UI", "1.2")}, Level.STUDY)
     assert not columns.keys() & {"study_instance_uid", "modalities", "sop_classes"}
