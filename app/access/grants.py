@@ -69,7 +69,7 @@ def scope_of(values: Mapping[str, str | None]) -> Scope:
 
 async def create_grant(index: Database, partition_id: int, grant: NewGrant) -> int:
     """Make a grant and return its id. It holds from the next request on, the first of another
-    kind within two seconds (`app.access.holdings`). Raises `InvalidParameter`."""
+    kind a moment later (`app.access.holdings`). Raises `InvalidParameter`."""
     if not SUBJECT.fullmatch(grant.subject):
         raise InvalidParameter("subject", grant.subject, f"is no {SUBJECTS}")
     if not grant.actions:

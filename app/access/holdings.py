@@ -1,9 +1,9 @@
 """`Holdings`: what callers are granted, looked up seldom; what they have open, for every request.
 
 Grants are applied by the statements that read (`app.index.restriction`), and hold from the next one
-on. What decides about the text of these statements is remembered for `REMEMBERED_SECONDS`: whether
-the grants of a caller look at series and instances, which studies and patients they name, and
-whether one is to break the glass.
+on. What decides about the text of these statements is remembered for a moment, or longer if it
+takes long to look it up: whether the grants of a caller look at series and instances, which studies
+and patients they name, and whether one is to break the glass.
 
 Who may break the glass has what they have opened looked up for every request: so it is open, and
 closed again, from the next one on, whichever process that comes to.
@@ -16,6 +16,10 @@ from app.index import grants, overrides
 from app.index.grants import Held
 
 REMEMBERED_SECONDS = 2.0
+LONGEST_REMEMBERED_SECONDS = 30.0
+SHARE_OF_LOOKING = 0.01
+"""No more of the time goes into looking up one caller: a hundred thousand grants take a fifth of a
+second."""
 REMEMBERED_CALLERS = 10_000
 
 
@@ -37,7 +41,8 @@ class Holdings:
             held = await grants.held(connection, partition_id, subjects)
         if len(self._remembered) >= REMEMBERED_CALLERS:
             self._remembered.clear()
-        self._remembered[key] = now + REMEMBERED_SECONDS, held
+        looked = time.monotonic()
+        self._remembered[key] = looked + _remember_seconds(looked - now), held
         return held
 
     async def held_by(
@@ -50,3 +55,9 @@ class Holdings:
         async with self._archive.reading() as connection:
             found = await overrides.open_to(connection, partition_id, subjects[0])
         return held.opened(found) if found else held
+
+
+def _remember_seconds(looked: float) -> float:
+    """For how long to remember what took so many seconds to look up."""
+    seconds = max(REMEMBERED_SECONDS, looked / SHARE_OF_LOOKING)
+    return min(seconds, LONGEST_REMEMBERED_SECONDS)

@@ -161,21 +161,24 @@ async def delete(connection: Connection, partition_id: int, identity: int) -> bo
 _SHOWS = f"NOT denies AND NOT actions <@ '{{{Action.BREAK_GLASS},{Action.AUDIT}}}'"
 """What is opened by breaking the glass is named by itself; the audit shows no images."""
 _AUDITS = f"'{Action.AUDIT}' = ANY (actions)"
+_OF_SUBJECTS = (
+    "partition_id = $1 AND subject = ANY ($2) AND (expires_at IS NULL OR expires_at > now())"
+)
 _HELD = f"""
 SELECT coalesce(max(depth), 0) AS depth,
     coalesce(bool_or(key = '*' AND {_SHOWS}), false) AS unbounded,
-    count(DISTINCT key) FILTER (WHERE {_SHOWS}) AS keys,
+    (SELECT count(*) FROM (
+        SELECT DISTINCT key FROM access_grant WHERE {_OF_SUBJECTS} AND {_SHOWS}
+        LIMIT {MOST_BOUNDS + 1}
+    ) AS found) AS keys,
     count(expires_at) = 0 AS steady,
     coalesce(bool_or('{Action.BREAK_GLASS}' = ANY (actions) AND NOT denies), false) AS breaking,
     coalesce(bool_or({_AUDITS}) AND NOT bool_or({_AUDITS} AND denies), false) AS auditing
-FROM access_grant
-WHERE partition_id = $1 AND subject = ANY ($2) AND (expires_at IS NULL OR expires_at > now())
+FROM access_grant WHERE {_OF_SUBJECTS}
 """
 _BOUNDS = f"""
 SELECT DISTINCT study_instance_uid, CASE WHEN study_instance_uid IS NULL THEN patient_id END
-FROM access_grant
-WHERE partition_id = $1 AND subject = ANY ($2) AND {_SHOWS}
-    AND (expires_at IS NULL OR expires_at > now())
+FROM access_grant WHERE {_OF_SUBJECTS} AND {_SHOWS}
 """
 
 
