@@ -497,9 +497,9 @@ async def test_two_servers_agree_that_a_share_has_ended(
     two_servers: tuple[Server, Server],
 ) -> None:
     one, two = two_servers
-    async with one.client("admin") as http:
+    async with one.client("admin", partition="two servers") as http:
         assert (await store(http, [file_of(THINGS[0])])).status_code == 200
-    token = await one.token("admin")
+    token = await one.token("admin", partition="two servers")
     async with browser_of(one, Authorization=f"Bearer {token}") as http:
         number, link = await shared(http)
         guest = await opened(two, link)
