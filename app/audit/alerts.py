@@ -61,7 +61,8 @@ def alert_of(record: StoredRecord, source: str) -> bytes:
         **dict(parse_qsl(record.query or "")),
     }
     told = {name: value for name, value in data.items() if value is not None}
-    kind = ALERTS[record.subtype or STARTED]
+    assert record.subtype is not None  # or it would not wait to be sent
+    kind = ALERTS[record.subtype]
     return orjson.dumps({"type": kind, "timestamp": instant(record.at), "data": told})
 
 

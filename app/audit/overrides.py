@@ -5,13 +5,13 @@ the reason, and the study or the patient. What was read or found while an overri
 covers it says which one.
 """
 
-import secrets
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC
 from urllib.parse import urlencode
 
 from app.audit.event import Action, AuditEvent, EventId, Note, Outcome, identifier
+from app.audit.unasked import unasked
 from app.dicom.uids import valid_uid
 from app.index.overrides import Override, StoredOverride
 from app.index.restriction import Patient
@@ -44,22 +44,15 @@ def note_override(note: Note, subtype: str, override: StoredOverride) -> None:
 
 def end_of(override: StoredOverride, method: str, principal: str) -> AuditEvent:
     """The record of the end of an override that no request has ended."""
-    return AuditEvent(
+    return unasked(
+        EventId.SECURITY_ALERT,
+        Action.DELETE,
+        by=principal,
         partition_id=override.partition_id,
-        at=datetime.now(UTC),
-        request_id=secrets.token_hex(8),
-        event=EventId.SECURITY_ALERT,
-        action=Action.DELETE,
-        outcome=Outcome.SUCCESS,
-        principal=principal,
-        client_address=None,
         method=method,
         path=f"/overrides/{override.id}",
         query=_told(override),
-        status=200,
         study_instance_uid=override.study_instance_uid,
-        series_instance_uid=None,
-        sop_instance_uid=None,
         subtype=STOPPED,
         patient_id=override.patient_id,
         issuer_of_patient_id=override.issuer_of_patient_id,
