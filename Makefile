@@ -42,7 +42,7 @@ fuzz: install ## Search for input that breaks a parser: SECONDS=60 of each, ONLY
 test-memory: install ## Measure memory: 4 GB, 5,000 instances in a request, slow readers
 	@$(python) -m tests.memory $(MEMORY)
 
-test-viewer: install ## Look at images with Cornerstone in a browser; needs npm and Chromium
+test-viewer: install ## Look at images and slides in a browser; needs npm and Chromium
 	@cd tests/viewer/page && npm ci --ignore-scripts --silent && npm run --silent build
 	@$(python) -m tests.viewer
 

@@ -70,6 +70,8 @@ class Level:
 
     file: bytes
     pixels: Pixels
+    tiles: tuple[Pixels, ...]
+    """The same as it comes, frame by frame."""
     uid: str
 
 
@@ -137,18 +139,19 @@ def _level(common: Dataset, encoding: Encoding, picture: Pixels, tile: int, leve
         dataset.PerFrameFunctionalGroupsSequence = [_place(*corner) for corner in corners]
     padded = np.pad(picture, ((0, -rows % tile), (0, -columns % tile), (0, 0)), mode="edge")
     shown = np.full_like(padded, BACKGROUND)
-    tiles = []
+    frames, tiles = [], []
     for top, left in corners:
         area = np.s_[top : top + tile, left : left + tile]
-        tiles.append(encoding.encode(np.ascontiguousarray(padded[area])))
-        shown[area] = encoding.decode(tiles[-1]) if encoding.decode else padded[area]
-    dataset.NumberOfFrames = len(tiles)
+        frames.append(encoding.encode(np.ascontiguousarray(padded[area])))
+        tiles.append(encoding.decode(frames[-1]) if encoding.decode else padded[area])
+        shown[area] = tiles[-1]
+    dataset.NumberOfFrames = len(frames)
     native = encoding is NATIVE
-    dataset.PixelData = b"".join(tiles) if native else encapsulate(tiles)
+    dataset.PixelData = b"".join(frames) if native else encapsulate(frames)
     dataset["PixelData"].VR = "OB"
     dataset["PixelData"].is_undefined_length = not native
     file = part10(dataset, encoding.syntax)
-    return Level(file, shown[:rows, :columns], dataset.SOPInstanceUID)
+    return Level(file, shown[:rows, :columns], tuple(tiles), dataset.SOPInstanceUID)
 
 
 def _corners(rows: int, columns: int, tile: int) -> Iterator[tuple[int, int]]:

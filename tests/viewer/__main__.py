@@ -1,8 +1,9 @@
-"""Look at images of an archive with a viewer's own code in a real browser: `make test-viewer`.
+"""Look at images of an archive with viewers' own code in a real browser: `make test-viewer`.
 
 A page of another site searches with dicomweb-client, and loads frames with Cornerstone's image
-loader; it hands back the pixels that it has decoded, and these are compared with the known ones.
-Nothing is passed over: a frame that was not shown is a failure.
+loader; another shows slides with dicom-microscopy-viewer. They hand back the pixels that they have
+decoded, and these are compared with the known ones. Nothing is passed over: a frame that was not
+shown is a failure.
 """
 
 import json
@@ -17,6 +18,7 @@ from app.dicom.uids import TRANSFER_SYNTAXES
 from tests.archive_process import ArchiveProcess
 from tests.viewer.browser import Shown, Site, Visit, browser
 from tests.viewer.images import Sight, sights
+from tests.viewer.tiles import compare_slides, slides, told
 
 ANOTHER_SITE = "localhost"
 SIBLING, OWN_NAME = "viewer.hilum.localhost", "images.hilum.localhost"
@@ -24,12 +26,18 @@ SIBLING, OWN_NAME = "viewer.hilum.localhost", "images.hilum.localhost"
 DICOM = {"Content-Type": "application/dicom", "Accept": "application/dicom+json"}
 
 
-def store(archive: ArchiveProcess, sight: Sight) -> dict[str, Any]:
-    """Store the image; what the page has to know of it."""
+def store(archive: ArchiveProcess, file: bytes) -> str:
+    """Store it; its URL."""
     with archive.client() as client:
-        answer = client.post("/studies", content=sight.file, headers=DICOM)
-    assert answer.is_success, f"{sight.name}: {answer.text}"  # 202 is stored with a warning
-    url = answer.json()["00081199"]["Value"][0]["00081190"]["Value"][0]
+        answer = client.post("/studies", content=file, headers=DICOM)
+    assert answer.is_success, answer.text  # 202 is stored with a warning
+    url: str = answer.json()["00081199"]["Value"][0]["00081190"]["Value"][0]
+    return url
+
+
+def store_image(archive: ArchiveProcess, sight: Sight) -> dict[str, Any]:
+    """Store the image; what the page has to know of it."""
+    url = store(archive, sight.file)
     study, _, series, _, instance = url.split("/studies/")[1].split("/")
     return {
         "name": sight.name,
@@ -80,14 +88,20 @@ def compare_rendered(sight: Sight, visit: Visit) -> list[str]:
 def main() -> int:
     """Run; 0 if all is as it should be."""
     browser()
-    seen = tuple(sights())
+    seen, tiled = tuple(sights()), slides()
     failures = []
     with tempfile.TemporaryDirectory(prefix="hilum-viewer-") as folder, Site() as site:
         data = Path(folder) / "data"
         with ArchiveProcess(data) as archive:
-            images = [store(archive, sight) for sight in seen]
+            images = [store_image(archive, sight) for sight in seen]
             plan = {"base": archive.base, "token": archive.token, "images": images}
             failures += compare(seen, site.open(ANOTHER_SITE, "viewer.html", plan))
+            for slide in tiled.values():
+                for level in slide.levels:
+                    store(archive, level.file)
+            known = [told(name, slide) for name, slide in tiled.items()]
+            plan = {"base": archive.base, "token": archive.token, "slides": known}
+            failures += compare_slides(tiled, site.open(ANOTHER_SITE, "slides.html", plan))
         token, name = archive.token, "colour, stored in 1.2.840.10008.1.2"
         # A page that sends a cookie has to be of a named origin.
         with ArchiveProcess(data, HILUM_CORS_ORIGINS=json.dumps([site.origin(SIBLING)])) as archive:
@@ -99,7 +113,7 @@ def main() -> int:
         site.shutdown()
     for failure in failures:
         print(failure)
-    print(f"{len(seen)} images, {len(failures)} failures")
+    print(f"{len(seen)} images, {len(tiled)} slides, {len(failures)} failures")
     return 1 if failures else 0
 
 
