@@ -83,6 +83,7 @@ _TYPES = {
     "88": "SR DOCUMENT",
     "90.1": "ASSESSMENT",
     "104": "ENCAP DOC",
+    "131": "PRESENTATION",
     "481.2": "RT DOSE",
     "481.3": "RT STRUCTURE SET",
     "481.4": "RT TREAT RECORD",
@@ -91,7 +92,7 @@ _TYPES = {
     "481.7": "RT TREAT RECORD",
     "481.8": "RT PLAN",
     "481.9": "RT TREAT RECORD",
-    **{f"481.{kind}": "RADIOTHERAPY" for kind in range(10, 21)},
+    **{f"481.{kind}": "RADIOTHERAPY" for kind in (*range(10, 23), 25)},
 }
 """Record types by SOP Class, or by where those of a kind begin; the first that fits counts."""
 
@@ -197,6 +198,7 @@ class Directory:
         }
         length = len(_encoded(elements))
         if has_lower:
+            # As long as the number that it takes the place of.
             elements["00041420"] = _element("UL", at + len(marker(ITEM, length)) + length)
         self._file.write(marker(ITEM, length) + _encoded(elements))
 
