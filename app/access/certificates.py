@@ -33,7 +33,7 @@ class Certificate:
 
     sha256: bytes
     name: str
-    """What logs and the audit call its holder."""
+    """What logs and the audit call its holder: by the first name that it has, and by the number."""
     subjects: tuple[str, ...]
     """What grants call the holder: this very certificate first."""
     begins_at: datetime
@@ -60,11 +60,12 @@ def _read(certificate: x509.Certificate) -> Certificate:
     sha256 = certificate.fingerprint(SHA256())
     distinguished = certificate.subject.rfc4514_string()
     named = [f"cert:dn:{distinguished}", *_alternatives(certificate)]
-    subjects = [f"cert:sha256:{sha256.hex()}", *filter(_can_be_granted, dict.fromkeys(named))]
+    names = list(filter(_can_be_granted, dict.fromkeys(named)))
+    number = f"cert:sha256:{sha256.hex()}"
     return Certificate(
         sha256,
-        " ".join(reversed(subjects[:2])),
-        tuple(subjects),
+        " ".join([*names[:1], number]),
+        (number, *names),
         certificate.not_valid_before_utc,
         certificate.not_valid_after_utc,
     )

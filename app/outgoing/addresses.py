@@ -103,9 +103,7 @@ class Destinations:
         addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
         for address in addresses:
             if not self.allow(ip_address(address)):
-                raise AddressRefused(
-                    f"{host} is at {address}, which is not public and in no network of {SETTING}"
-                )
+                raise AddressRefused(f"{host} is at {address}, which {SETTING} does not allow")
         return addresses
 
 

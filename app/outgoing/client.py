@@ -46,6 +46,7 @@ def client(
 class _Transport(httpx.AsyncHTTPTransport):
     def __init__(self, destinations: Destinations, tls: ssl.SSLContext, seconds: float) -> None:
         super().__init__(verify=tls, trust_env=False)
+        # httpx has no other way to say how connections are made.
         self._pool = httpcore.AsyncConnectionPool(
             ssl_context=tls, keepalive_expiry=5.0, network_backend=_Backend(destinations)
         )
@@ -114,7 +115,8 @@ class _Backend(httpcore.AsyncNetworkBackend):
             addresses = await asyncio.to_thread(self._destinations.addresses_of, host, port)
         except OSError as error:
             raise httpcore.ConnectError(f"{host} has no address: {error}") from error
-        how = (port, timeout and timeout / len(addresses), local_address, socket_options)
+        share = None if timeout is None else timeout / len(addresses)
+        how = (port, share, local_address, socket_options)
         for address in addresses[:-1]:
             with suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
                 return await self._tcp.connect_tcp(address, *how)
