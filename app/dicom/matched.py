@@ -8,6 +8,7 @@ Rules:
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from app.dicom import normal
@@ -21,6 +22,9 @@ Json = Mapping[str, Any]
 SEVERAL = frozenset(["AE", "CS", "LO", "SH", "PN"])
 """The VRs of which every value is matched. All columns are of attributes of one value by PS3.6, but
 texts come with more: as soon as there is a backslash in them."""
+
+REMEMBERED = 1024
+"""Names of which it is remembered how they sound."""
 
 _SMALLEST, _LARGEST = -(2**31), 2**31 - 1
 
@@ -46,7 +50,7 @@ def level_columns(attributes: Json, level: Level) -> tuple[dict[str, Any], list[
             further[attribute.column] = forms[1:]
         if attribute.vr == "PN":
             for name in forms:
-                sounds.update(sounds_of(attribute.column, codes_of_name(name)))
+                sounds.update(_sounds(attribute.column, name))
         if not forms and first_value(element) not in (None, ""):
             problems.append(Problem(attribute.tag, f"no {attribute.vr} that can be searched for"))
     if level is not Level.INSTANCE:
@@ -54,6 +58,12 @@ def level_columns(attributes: Json, level: Level) -> tuple[dict[str, Any], list[
     if level is Level.STUDY:
         columns["sounds"] = sorted(sounds)
     return columns, problems
+
+
+@lru_cache(REMEMBERED)
+def _sounds(column: str, name: str) -> tuple[str, ...]:
+    """Those of a name in its normal form, which all instances of a study have."""
+    return tuple(sounds_of(column, codes_of_name(name)))
 
 
 def sounds_of(column: str, codes: Iterable[str]) -> list[str]:
