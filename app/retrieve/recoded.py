@@ -12,7 +12,7 @@ import asyncio
 import struct
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 from itertools import islice
 
 from app.archive import Archive
@@ -23,14 +23,8 @@ from app.dicom.transcode import Transcoder
 from app.dicom.uids import transfer_syntax
 from app.errors import TooBusy, TooLarge, Unprocessable
 from app.index.instances import StoredInstance
-from app.retrieve.contents import (
-    Content,
-    Inflated,
-    RecodedFrame,
-    RecodedInstance,
-    origin_of,
-    whole_of,
-)
+from app.retrieve.compared import compared
+from app.retrieve.contents import Content, Inflated, RecodedFrame, RecodedInstance, origin_of
 from app.retrieve.inflated import inflated
 from app.retrieve.stream import Reader, read_pieces
 from app.span import Span
@@ -91,7 +85,7 @@ async def recoded_pieces(
     if isinstance(content, RecodedFrame):
         yield await recoded_bytes(archive, content, reader)
         return
-    async with _source(archive, content) as (own, whole):
+    async with compared(archive, content.instance) as (own, whole):
         frames = _frames(archive, content, own)
         async with aclosing(frames), aclosing(_value(content, frames)) as value:
             if content.pixels_only:
@@ -100,23 +94,6 @@ async def recoded_pieces(
                 return
             async for piece in _instance(content, own, whole, value):
                 yield piece
-
-
-@asynccontextmanager
-async def _source(
-    archive: Archive, content: RecodedInstance
-) -> AsyncGenerator[tuple[Reader, Span]]:
-    """Where the instance can be read, and from where to where there.
-
-    Raises `Corrupt` if it is not what was stored, which its frames by themselves cannot tell.
-    """
-    if transfer_syntax(content.instance.transfer_syntax_uid).deflated:
-        async with inflated(archive, content.instance) as spooled:
-            yield spooled, Span(0, spooled.size)
-    else:
-        async for _ in read_pieces(whole_of(content.instance), archive.blobs):
-            pass
-        yield archive.blobs, content.span
 
 
 async def _instance(
