@@ -52,7 +52,12 @@ def canonical(record: Any) -> bytes:
 
 def digest(record: Any) -> bytes:
     """What stands for a record in the chain."""
-    return hashlib.sha256(canonical(record)).digest()
+    return digest_of(canonical(record))
+
+
+def digest_of(text: bytes) -> bytes:
+    """The same of a record that is canonical JSON already."""
+    return hashlib.sha256(text).digest()
 
 
 def link(before: bytes, record_digest: bytes) -> bytes:

@@ -141,8 +141,9 @@ async def append(connection: Connection, events: Sequence[AuditEvent]) -> None:
 
 async def _append(connection: Connection, events: Sequence[AuditEvent]) -> None:
     partition_id = events[0].partition_id
-    digests = [chain.digest(event) for event in events]
-    await audits.append(connection, partition_id, chain.genesis(partition_id), events, digests)
+    records = [chain.canonical(event) for event in events]
+    digests = [chain.digest_of(record) for record in records]
+    await audits.append(connection, partition_id, chain.genesis(partition_id), records, digests)
 
 
 def _settle(batch: list[_Waiting], failure: type[AuditUnavailable] | None) -> None:

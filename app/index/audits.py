@@ -10,13 +10,9 @@ Rules:
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
-
-import orjson
 
 from app.index.database import Connection
 
-JSON = "jsonb"
 COLUMNS = {
     "at": "timestamptz",
     "request_id": "text",
@@ -38,14 +34,10 @@ COLUMNS = {
     "purpose": "text",
     "reason": "text",
     "override": "bigint",
-    "patients": JSON,
+    "patients": "jsonb",
 }
 _NAMES = ", ".join(COLUMNS)
-# Of documents the text is sent: an array of arrays could not have gaps.
-_ARRAYS = ", ".join(
-    f"${n}::{'text' if kind == JSON else kind}[]" for n, kind in enumerate(COLUMNS.values(), 3)
-)
-_VALUES = ", ".join(f"{name}::{kind}" if kind == JSON else name for name, kind in COLUMNS.items())
+_READ_AS = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
 
 _APPEND = f"""
 WITH RECURSIVE head AS (
@@ -60,8 +52,9 @@ WITH RECURSIVE head AS (
     FROM link WHERE partition_id = $1 AND number = cardinality($2::bytea[])
 ), appended AS (
     INSERT INTO audit (partition_id, sequence, hash, {_NAMES})
-    SELECT $1, sequence, hash, {_VALUES}
-    FROM link JOIN unnest({_ARRAYS}) WITH ORDINALITY AS new ({_NAMES}, number) USING (number)
+    SELECT $1, sequence, hash, {_NAMES}
+    FROM link JOIN ROWS FROM (json_to_recordset($3) AS ({_READ_AS}))
+        WITH ORDINALITY AS new ({_NAMES}, number) USING (number)
     RETURNING 1
 )
 SELECT count(*) FROM appended
@@ -123,24 +116,18 @@ async def append(
     connection: Connection,
     partition_id: int,
     genesis: bytes,
-    records: Sequence[Any],
+    records: Sequence[bytes],
     digests: Sequence[bytes],
 ) -> None:
     """Append records to the chain of a partition; all of them or none.
 
-    Each has an attribute for every column, and a digest; `genesis` begins a chain that is new.
+    Each is a JSON object with a member for every column that has a value, and has a digest;
+    `genesis` begins a chain that is new.
     """
-    columns = [_column(records, name, kind) for name, kind in COLUMNS.items()]
-    if not await connection.fetchval(_APPEND, partition_id, digests, *columns):
+    array = f"[{b','.join(records).decode()}]"
+    if not await connection.fetchval(_APPEND, partition_id, digests, array):
         await connection.execute(_BEGIN, partition_id, genesis)
-        await connection.fetchval(_APPEND, partition_id, digests, *columns)
-
-
-def _column(records: Sequence[Any], name: str, kind: str) -> list[Any]:
-    values = [getattr(record, name) for record in records]
-    if kind != JSON:
-        return values
-    return [None if value is None else orjson.dumps(value).decode() for value in values]
+        await connection.fetchval(_APPEND, partition_id, digests, array)
 
 
 _ENDS = """

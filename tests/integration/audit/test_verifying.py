@@ -46,8 +46,8 @@ async def write(connection: Connection, partition_id: int, count: int) -> None:
     for number in range(count):
         at = RECORD.at + timedelta(hours=number)
         record = replace(RECORD, partition_id=partition_id, at=at, request_id=f"r{number}")
-        genesis = chain.genesis(partition_id)
-        await audits.append(connection, partition_id, genesis, [record], [chain.digest(record)])
+        genesis, text = chain.genesis(partition_id), chain.canonical(record)
+        await audits.append(connection, partition_id, genesis, [text], [chain.digest_of(text)])
 
 
 async def tamper(connection: Connection, *statements: str) -> None:

@@ -33,8 +33,9 @@ RECORD = AuditEvent(
 
 async def append(connection: Connection, *records: AuditEvent) -> None:
     partition_id = records[0].partition_id
-    digests = [chain.digest(record) for record in records]
-    await audits.append(connection, partition_id, chain.genesis(partition_id), records, digests)
+    texts = [chain.canonical(record) for record in records]
+    digests = [chain.digest_of(text) for text in texts]
+    await audits.append(connection, partition_id, chain.genesis(partition_id), texts, digests)
 
 
 async def assert_chained(connection: Connection, partition_id: int, count: int) -> None:

@@ -184,7 +184,8 @@ async def test_pages_lead_to_every_record_once_while_more_are_written(server: Se
     async with index_of(server) as index, index.reading() as connection:
         for at, request_id in made:
             one = replace(RECORD, at=at, request_id=request_id)
-            await audits.append(connection, 1, chain.genesis(1), [one], [chain.digest(one)])
+            text = chain.canonical(one)
+            await audits.append(connection, 1, chain.genesis(1), [text], [chain.digest_of(text)])
     seen: list[str] = []
     async with auditor(server) as http:
         url: str | None = "/AuditEvent?_count=7&agent=viewer"
