@@ -103,7 +103,7 @@ async def explained(
     async with connection.transaction():
         plan = await plan_of(connection, visibility, asked)
     named = {**plan.values, **visibility.parameters}
-    few = may_be_few(asked)
+    few = may_be_few(plan)
     shape = plan.shape(selection(asked).wanted)
     page = statements.page_of_few(shape) if few else statements.page(shape)
     if few:

@@ -116,7 +116,7 @@ async def _page(
     totals: Totals,
 ) -> Page:
     query, shape = plan.query, plan.shape(wanted)
-    if may_be_few(query) and not totals.exceed(_asked(visibility, query), FEW):
+    if may_be_few(plan) and not totals.exceed(_asked(visibility, query), FEW):
         page = await _page_of_few(connection, visibility, plan, shape)
         if page is not None:
             return page
@@ -132,11 +132,16 @@ async def _page(
     return _filled(query, shape, rows, max(1, total - query.offset - query.limit))
 
 
-def may_be_few(query: Query) -> bool:
-    """Whether a page of it is made by reading all that match, as long as these are few."""
+def may_be_few(plan: Plan) -> bool:
+    """Whether a page is made by reading all that match, as long as these are few.
+
+    Not of a modality of series: to read them again is dear, and its total is soon remembered.
+    """
+    query = plan.query
     return (
         query.level is not Level.INSTANCE
         and not leaves_little(query)
+        and not plan.hints
         and query.offset + query.limit < FEW
     )
 
