@@ -16,8 +16,12 @@ demo: ## Fill the running archive with sample studies and look at them
 	@scripts/install requirements.lock
 	@$(python) -m app demo
 
+# What is compiled stays, whatever the environment says: tests start many processes.
+test: export PYTHONDONTWRITEBYTECODE :=
+# More than a small machine has processors, since tests wait for processes and clocks; whoever has
+# none left takes tests from another, so that nobody works alone at the end.
 test: install ## Run every test; PYTEST="-k name" chooses
-	$(python) -m pytest -n 2 $(PYTEST)
+	$(python) -m pytest -n 3 --dist worksteal $(PYTEST)
 
 check: install ## Format, lint, types, layers: what CI runs beside the tests
 	$(python) -m ruff format --check .
