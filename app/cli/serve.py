@@ -32,6 +32,7 @@ from app.settings import Settings
 from app.web.protocol import GuardedProtocol
 
 APPLICATION = "app.main:create_app"
+LOOP_OF_SEVERAL = "app.web.turns:new_event_loop"
 BACKLOG = 2048
 KEEP_ALIVE_SECONDS = 75
 """More than the minute that balancers keep an idle connection, so that they close first."""
@@ -81,6 +82,7 @@ class Worker(uvicorn.Config):
             APPLICATION,
             factory=True,
             workers=settings.processes,
+            loop="auto" if settings.processes == 1 else LOOP_OF_SEVERAL,
             http=GuardedProtocol,
             ws="none",
             lifespan="on",
