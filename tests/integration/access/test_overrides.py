@@ -518,7 +518,7 @@ async def test_other_processes_notice_within_two_seconds(
     populated: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert holdings.REMEMBERED_SECONDS <= 2
-    monkeypatch.setattr(holdings, "REMEMBERED_SECONDS", 0.0)
+    monkeypatch.setattr(holdings, "LONGEST_REMEMBERED_SECONDS", 0.0)
     token = await token_with(populated, WARD[:1], roles=["called-in-too"])
     async with client_of(populated, token) as there:
         assert not await sees(there)
