@@ -6,8 +6,9 @@ after another, each would wait for the commits of all before it. So while one tr
 way, what arrives gathers, and goes into the next one together. Nobody waits for company.
 
 Instances of series that this process has added to before go by the short way first
-(`app.index.instances.appending`); what that leaves goes by the long one, as all the others do.
-Who may store a part only shares a transaction with nobody else (`app.index.instances.permitted`).
+(`app.index.instances.appending`), of several of one UID the first alone; what that leaves goes by
+the long one, as all the others do. Who may store a part only shares a transaction with nobody else
+(`app.index.instances.permitted`).
 """
 
 import asyncio
@@ -136,7 +137,7 @@ class Writer:
 
     async def _append(self, partition_id: int, instances: Sequence[NewInstance]) -> set[str]:
         """The keys of the blobs of those that went the short way."""
-        familiar = self._familiar(partition_id, instances)
+        familiar = self._familiar(partition_id, _first_of_each(instances))
         if not familiar:
             return set()
         try:
@@ -167,6 +168,14 @@ class Writer:
 
 def _extent(addition: _Addition) -> tuple[int, Visibility | None]:
     return addition.partition_id, addition.visibility
+
+
+def _first_of_each(instances: Sequence[NewInstance]) -> list[NewInstance]:
+    """Of those of one UID the first, with which the others are compared."""
+    first: dict[str, NewInstance] = {}
+    for instance in instances:
+        first.setdefault(instance.sop_instance_uid, instance)
+    return list(first.values())
 
 
 def _series(partition_id: int, instance: NewInstance) -> _SeriesKey:

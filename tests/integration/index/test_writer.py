@@ -9,7 +9,16 @@ from app.errors import Unavailable
 from app.index import grants
 from app.index.database import Connection, Database
 from app.index.grants import NewGrant, Scope
-from app.index.instances import Added, Hidden, Identical, NewInstance, Outcome, adding, appending
+from app.index.instances import (
+    Added,
+    Differs,
+    Hidden,
+    Identical,
+    NewInstance,
+    Outcome,
+    adding,
+    appending,
+)
 from app.index.recount import miscounted
 from app.index.restriction import Action, Depth, Restriction
 from app.index.visibility import Visibility
@@ -51,6 +60,20 @@ async def test_what_comes_during_a_commit_goes_into_one_transaction(
     await asyncio.gather(*(shared.add(PARTITION, [new]) for new in new_series(50)))
     assert sum(sizes) == 50
     assert len(sizes) <= 3
+
+
+async def test_of_those_of_one_uid_the_first_is_added_by_the_short_way_too(
+    database: Database,
+) -> None:
+    known, *firsts = new_series(33)
+    others = [
+        new_instance(**_place(one), sop_instance_uid=one.sop_instance_uid, sha256=bytes(32))
+        for one in firsts
+    ]
+    shared = Writer(database)
+    await shared.add(PARTITION, [known])
+    outcomes = await shared.add(PARTITION, [*firsts, *others])
+    assert [type(outcome) for outcome in outcomes] == [Added] * 32 + [Differs] * 32
 
 
 async def test_what_one_cannot_add_keeps_no_other_from_it(database: Database) -> None:
