@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -82,9 +83,14 @@ async def _store(ask: Ask, study: str | None) -> Response:
     gate: Gate = request.app.state.gates.stores
     async with gate.turn(), aclosing(parts):
         outcomes = await service.store(
-            ask.archive, ask.partition_id, parts, study, ask.duplicates, ask.visibility
+            ask.archive,
+            ask.partition_id,
+            parts,
+            study,
+            ask.duplicates,
+            ask.visibility,
+            partial(_note, request),
         )
-    _note(request, outcomes)
     write = nativexml.dumps if ask.answer_type == DICOM_XML else jsonmodel.dumps
     return await dicom_json(
         request,
@@ -94,7 +100,7 @@ async def _store(ask: Ask, study: str | None) -> Response:
     )
 
 
-def _note(request: Request, outcomes: list[Outcome]) -> None:
+def _note(request: Request, outcomes: Sequence[Outcome]) -> None:
     """Tell the audit what was stored: of each study, the series and the instance if it is one."""
     note: Note = request.state.audit
     of_studies: dict[str, list[Stored]] = {}

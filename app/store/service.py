@@ -12,7 +12,7 @@ Rules:
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace as changed
 from operator import itemgetter
@@ -73,14 +73,15 @@ async def store(
     study_instance_uid: str | None = None,
     duplicates: Duplicates = Duplicates.REJECT,
     visibility: Visibility | None = None,
+    note: Callable[[Sequence[Outcome]], None] = lambda _: None,
 ) -> list[Outcome]:
     """Store the parts and tell what became of each, in their order.
 
     With a `study_instance_uid`, instances of other studies are refused. A `Refusal` among the parts
     is one whose bytes could not even be read. `duplicates`: what becomes of those whose UID is
-    stored with other content; `visibility`: what may be stored, if not everything. Raises
-    `Unavailable` if nothing could be stored for want of space,
-    blobs or database, and whatever reading the parts raises.
+    stored with other content; `visibility`: what may be stored, if not everything; `note` hears
+    what became of those that came, also if the message breaks off. Raises `Unavailable` if nothing
+    could be stored for want of space, blobs or database, and whatever reading the parts raises.
     """
     reach(Point.HEADERS_READ)
     with archive.reservations.lend(partition_id) as keys:
@@ -92,7 +93,10 @@ async def store(
                 if batch.hopeless:
                     break
         finally:
-            await batch.finish()
+            try:
+                await batch.finish()
+            finally:
+                note(batch.known())
     return batch.outcomes()
 
 
@@ -161,6 +165,10 @@ class _Batch:
         """The outcome of each part. Raises `Unavailable` if nothing is stored for that reason."""
         if self._lack is not None and self.hopeless:
             raise self._lack
+        return self.known()
+
+    def known(self) -> list[Outcome]:
+        """The outcomes of those parts that have one."""
         return [outcome for outcome in self._outcomes if outcome is not None]
 
     async def _keep(

@@ -129,6 +129,21 @@ class TestACallerWhoHangsUp:
         assert await blobs_of(archive) == {next(iter(await blobs_of(archive))): len(whole)}
         assert list((settings.data_dir / "spool").iterdir()) == []
 
+    async def test_is_in_the_audit_with_what_is_stored_of_the_message(
+        self, server: Server, archive: Archive
+    ) -> None:
+        dataset = ct_dataset()
+        body, content_type = multipart([part10(dataset), bytes(1000)])
+        await send_and_hang_up(server, body[:-1000], content_type, len(body))
+        await until(lambda: count(archive, "audit"), 1)
+        assert await count(archive, "instance") == 1
+        async with archive.reading() as connection:
+            rows = await connection.fetch(
+                "SELECT status, action, study_instance_uid, sop_instance_uid, patient_id FROM audit"
+            )
+        uids = dataset.StudyInstanceUID, dataset.SOPInstanceUID
+        assert [tuple(row) for row in rows] == [(499, "C", *uids, dataset.PatientID)]
+
     async def test_is_never_taken_for_having_finished(
         self, server: Server, archive: Archive
     ) -> None:
