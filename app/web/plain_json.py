@@ -1,17 +1,24 @@
 """What routes of plain JSON have in common: what they are asked, and how they answer.
 
 - A body is taken for what it says and nothing near it: a number is no text and no truth value, nor
-  the other way round, and what is not known is refused.
+  the other way round, and what is not known is refused. So is a text that no database would keep.
 - Rows are named and listed by their ids, a page at a time.
 - No answer is kept on the way.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Path, Query
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+)
 from starlette.responses import JSONResponse, Response
 
 PAGE = 1000
@@ -29,9 +36,25 @@ class Body(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
 
+    @field_validator("*")
+    @classmethod
+    def _demand_text(cls, given: Any) -> Any:
+        """Refuse NUL, and halves of surrogate pairs, which have no UTF-8."""
+        for one in given if isinstance(given, list) else [given]:
+            if isinstance(one, str) and b"\0" in one.encode():
+                raise ValueError("holds a NUL")
+        return given
+
 
 def _moment(given: object) -> object:
-    return datetime.fromisoformat(given) if isinstance(given, str) else given
+    if not isinstance(given, str):
+        return given
+    moment = datetime.fromisoformat(given)
+    try:
+        moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("is out of range") from error
+    return moment
 
 
 Moment = Annotated[AwareDatetime, BeforeValidator(_moment)]

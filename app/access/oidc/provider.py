@@ -74,7 +74,7 @@ class Provider:
             (subject, *map(subject_of_role, dict.fromkeys(roles[-MOST_ROLES:]))),
             allowed,
             normal.text(patient) if isinstance(patient, str) else None,
-            purpose if isinstance(purpose, str) else None,
+            purpose if isinstance(purpose, str) and purpose.isprintable() else None,
             float(claims["exp"]),
             bound_to(claims),
         )

@@ -1,6 +1,7 @@
 """Tokens, grants and labels over HTTP and on the command line."""
 
 import asyncio
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from tests.integration.access.population import THINGS, client_of
 from tests.integration.web.conftest import execute, records
 
 READING = ["search", "read", "render"]
+JSON = {"Content-Type": "application/json"}
 
 
 async def made(http: httpx.AsyncClient, **asked: object) -> tuple[int, str]:
@@ -137,6 +139,8 @@ async def test_another_partition_does_not_exist(populated: Server) -> None:
         {"denies": 0},
         {"patient_id": 1},
         {"patient_id": "  "},
+        {"patient_id": "half of a character: \ud800"},
+        {"purpose": "a\0b"},
         {"label": "x" * 65},
         {"studyuid": "1.2.3"},
     ],
@@ -147,7 +151,8 @@ async def test_a_grant_that_makes_no_sense_is_refused(
 ) -> None:
     asked = {"subject": "role:x", "actions": ["read"]} | wrong
     async with admin_of(populated, await populated.token("admin")) as http:
-        assert (await http.post("/admin/grants", json=asked)).status_code == 400
+        answer = await http.post("/admin/grants", content=json.dumps(asked), headers=JSON)
+        assert answer.status_code == 400
 
 
 async def test_a_token_that_makes_no_sense_is_refused(populated: Server) -> None:
@@ -160,9 +165,12 @@ async def test_a_token_that_makes_no_sense_is_refused(populated: Server) -> None
             {"scopes": "read"},
             {"restricted": 1},
             {"expires_at": 2524608000},
+            {"expires_at": "0001-01-01T00:00:00+01:00"},
             {"name": ""},
+            {"roles": ["\ud800"], "restricted": True},
         ):
-            answer = await http.post("/admin/tokens", json={"name": "x"} | wrong)
+            asked = json.dumps({"name": "x"} | wrong)
+            answer = await http.post("/admin/tokens", content=asked, headers=JSON)
             assert answer.status_code == 400, wrong
 
 

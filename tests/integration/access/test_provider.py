@@ -222,6 +222,14 @@ async def test_a_grant_to_look_into_the_audit_covers_all_of_it(archive: Server) 
                 await create_grant(index, 1, grant)
 
 
+async def test_a_purpose_that_is_no_text_is_none(archive: Server, provider: Provider) -> None:
+    token = await asyncio.to_thread(
+        provider.token, "user/*.rs", "app", roles=["all"], purpose_of_use="a\0b"
+    )
+    async with client_of(archive, token) as http:
+        assert (await http.get("/studies")).status_code == 200
+
+
 async def test_what_scopes_narrow_to_a_patient_is_narrowed_on_every_path(
     archive: Server, provider: Provider
 ) -> None:
