@@ -305,11 +305,12 @@ def _matches(asked: MediaRange, offer: Offer) -> bool:
     return asked.transfer_syntax == offer.transfer_syntax_uid
 
 
-def _specificity(asked: MediaRange) -> tuple[bool, bool, bool, bool, int]:
+def _specificity(asked: MediaRange) -> tuple[bool, bool, bool, bool, bool, int]:
     """How narrow a range is; of equally narrow ones the better quality counts."""
     return (
         asked.media_type != ANY,
         not asked.media_type.endswith("/*"),
+        asked.multipart is not None,
         asked.transfer_syntax is not None,
         asked.transfer_syntax != "*",
         asked.quality,

@@ -14,7 +14,7 @@ from app.errors import InvalidParameter
 
 AFTER = "after"
 LONGEST_URL = 7 * 1024
-"""Of a link: requests for longer ones may be refused."""
+"""Of a link: proxies let no longer header through, and make an error of the whole answer."""
 
 Place = tuple[str | int, ...]
 

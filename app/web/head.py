@@ -1,4 +1,7 @@
-"""`HeadAsGet`: HEAD works wherever GET does, and costs no body."""
+"""`HeadAsGet`: HEAD works wherever GET does, and costs no body.
+
+But for ranges, which a GET alone asks for (RFC 9110 14.2).
+"""
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -27,7 +30,8 @@ class HeadAsGet:
                 raise _HeadersAreSent
 
         # A copy: the server reads the method from its own when it sends the answer.
-        as_get = {**scope, "method": "GET"}
+        headers = [header for header in scope["headers"] if header[0] != b"range"]
+        as_get = {**scope, "method": "GET", "headers": headers}
         try:
             await self._app(as_get, receive, headers_only)
         except _HeadersAreSent:

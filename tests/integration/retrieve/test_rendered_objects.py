@@ -69,6 +69,16 @@ async def test_a_document_is_saved_and_never_opened(viewer: httpx.AsyncClient, d
     assert (await viewer.get(f"{path}/rendered", headers=known)).status_code == 304
 
 
+async def test_head_knows_no_ranges(viewer: httpx.AsyncClient) -> None:
+    """RFC 9110 14.2: of GET alone."""
+    (path,) = await store(viewer, document(1, PDF))
+    for some in ("bytes=-6", f"bytes={len(PDF)}-"):
+        answer = await viewer.head(f"{path}/rendered", headers={"Range": some})
+        assert answer.status_code == 200
+        assert answer.headers["content-length"] == str(len(PDF))
+        assert "content-range" not in answer.headers
+
+
 async def test_a_document_can_be_had_in_ranges(viewer: httpx.AsyncClient) -> None:
     (path,) = await store(viewer, document(1, PDF))
     answer = await viewer.get(f"{path}/rendered", headers={"Range": "bytes=-6"})

@@ -311,6 +311,19 @@ def test_the_most_specific_range_gives_the_quality(accept: str, answer: str | No
 
 
 @pytest.mark.parametrize(
+    "accept",
+    [
+        "multipart/related;q=0, */*",
+        "*/*, multipart/*; q=0",
+        'multipart/related; type="*/*"; q=0.5, */*',
+    ],
+)
+def test_any_multipart_message_is_more_specific_than_anything(accept: str) -> None:
+    offers = frame_offers(TRANSFER_SYNTAXES[JPEG], single=True)
+    assert chosen(accept, offers) == f"single image/jpeg {JPEG}"
+
+
+@pytest.mark.parametrize(
     "piece", ['"', "\\", '"\\"', ",", ";", "=", "a/b,", "*/*;q=.2,", '";"\\', " ", "a/b;", '="']
 )
 def test_reading_takes_linear_time(piece: str) -> None:
