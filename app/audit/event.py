@@ -164,7 +164,7 @@ _OF_PATIENT = re.compile(r"/patients/(?P<patient>.+)/studies")
 _REPORT = re.compile(r"/audit/patients/(?P<patient>.+)/disclosures")
 _AUDIT = re.compile(r"/fhir/AuditEvent(/.*)?")
 _ADMINISTERED = re.compile(r"/admin/|/(shares|overrides)(/|$)")
-REASON_CHARACTERS = 1024
+TEXT_CHARACTERS = 1024
 _BY_METHOD = {
     "POST": (EventId.INSTANCES_TRANSFERRED, Action.CREATE),
     "PUT": (EventId.INSTANCES_TRANSFERRED, Action.UPDATE),
@@ -257,7 +257,7 @@ def audit_event(
         event=event,
         action=action,
         outcome=outcome_of(status),
-        principal=principal,
+        principal=_plain(principal),
         client_address=client_address,
         method=method,
         path=plain(without_tokens(_LINK.sub(_LINKS + "*", path)), PATH_CHARACTERS),
@@ -268,10 +268,15 @@ def audit_event(
         sop_instance_uid=note.sop_instance_uid,
         subtype=note.subtype,
         **_whose(note),
-        purpose=purpose,
-        reason=plain(note.reason, REASON_CHARACTERS) if note.reason else None,
+        purpose=_plain(purpose),
+        reason=_plain(note.reason),
         override=note.override,
     )
+
+
+def _plain(text: str | None) -> str | None:
+    """What others have chosen the words of; None for nothing."""
+    return plain(text, TEXT_CHARACTERS) if text else None
 
 
 def of_each_study(event: AuditEvent, note: Note) -> list[AuditEvent]:

@@ -7,9 +7,9 @@ What cannot be sent is tried again, less and less often, and nothing behind it i
 """
 
 import asyncio
-import random
 import secrets
 from collections.abc import Sequence
+from random import SystemRandom
 
 import structlog
 
@@ -92,7 +92,7 @@ class Feed:
         log.warning("audit_feed_fails", feed=self._name, error=why)
         self._failures += 1
         longest = min(LONGEST_WAIT_SECONDS, IDLE_SECONDS * 2 ** min(self._failures - 1, 10))
-        seconds: float = longest * random.uniform(0.5, 1.0)  # noqa: S311
+        seconds: float = longest * SystemRandom().uniform(0.5, 1.0)
         return seconds
 
 

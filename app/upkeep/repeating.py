@@ -1,8 +1,8 @@
 """Work in the background that is done again and again, as long as its process serves."""
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable
+from random import SystemRandom
 
 import structlog
 
@@ -28,7 +28,7 @@ class Repeating:
 
     async def _run(self) -> None:
         while True:
-            await asyncio.sleep(self._seconds * random.uniform(0.5, 1.5))  # noqa: S311
+            await asyncio.sleep(self._seconds * SystemRandom().uniform(0.5, 1.5))
             try:
                 await self._work()
             except Exception as error:

@@ -167,6 +167,8 @@ def test_nothing_in_a_record_upsets_a_database_or_a_terminal() -> None:
     assert path.isprintable()
     assert path.startswith(r"/a\x00b\r\n\x1b[31m\udc80x")
     assert len(path) < 1200
+    words = event(principal="a\x00\ud800", purpose="\x1b[2J")
+    assert (words.principal, words.purpose) == (r"a\x00\ud800", r"\x1b[2J")
 
 
 @pytest.mark.parametrize(
