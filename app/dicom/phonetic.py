@@ -75,7 +75,8 @@ def codes(word: str) -> frozenset[str]:
     if not _WORD.fullmatch(word):
         return frozenset()
     # Digits so far, the last one of the letters before, which is not told again, and the way in
-    # which a J was taken to be spoken by what stands before it.
+    # which a J was taken to be spoken by what stands before it. No more digits than a code has:
+    # else there would be twice as many ways with each letter that is spoken in two.
     spoken: set[tuple[str, str, int | None]] = {("", "", None)}
     at = 0
     while at < len(word):
@@ -85,12 +86,16 @@ def codes(word: str) -> frozenset[str]:
             if word[at : at + length] in _SPOKEN
         )
         spoken = {
-            (told + digits[bool(digits) and digits[0] == before :], digits[-1:], next_way)
+            (
+                (told + digits[bool(digits) and digits[0] == before :])[:LENGTH],
+                digits[-1:],
+                next_way,
+            )
             for told, before, way in spoken
             for digits, next_way in _ways(letters, word[at + len(letters) :], way, first=at == 0)
         }
         at += len(letters)
-    return frozenset(told[:LENGTH].ljust(LENGTH, "0") for told, _, _ in spoken)
+    return frozenset(told.ljust(LENGTH, "0") for told, _, _ in spoken)
 
 
 def _ways(
