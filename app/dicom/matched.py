@@ -4,7 +4,7 @@ Rules:
 - Which attribute goes into which column is a matter of `app.dicom.attributes` alone.
 - A column holds the first value that can be matched. Of texts and names the others are kept beside.
 - A value that has no normal form (a date of 99999999) is not matched.
-- Beside the names of a study is kept how they sound, all their values.
+- Beside the names of a study is kept how they sound, their first values.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -22,6 +22,11 @@ Json = Mapping[str, Any]
 SEVERAL = frozenset(["AE", "CS", "LO", "SH", "PN"])
 """The VRs of which every value is matched. All columns are of attributes of one value by PS3.6, but
 texts come with more: as soon as there is a backslash in them."""
+
+MOST_VALUES = 64
+"""Of one text or name; what is behind is not matched, since every search looks through them all."""
+MOST_HEARD = 4
+"""Values of a name that are kept with how they sound."""
 
 REMEMBERED = 1024
 """Names of which it is remembered how they sound."""
@@ -47,9 +52,9 @@ def level_columns(attributes: Json, level: Level) -> tuple[dict[str, Any], list[
         forms = _forms(attribute.vr, element)
         columns[attribute.column] = next(iter(forms), None)
         if attribute.vr in SEVERAL and len(forms) > 1:
-            further[attribute.column] = forms[1:]
+            further[attribute.column] = forms[1:MOST_VALUES]
         if attribute.vr == "PN":
-            for name in forms:
+            for name in forms[:MOST_HEARD]:
                 sounds.update(_sounds(attribute.column, name))
         if not forms and first_value(element) not in (None, ""):
             problems.append(Problem(attribute.tag, f"no {attribute.vr} that can be searched for"))

@@ -13,6 +13,8 @@ SHORTEST, LONGEST = 3, 32
 """Letters of words that have codes: of fewer too many sound alike."""
 LENGTH = 6
 """Digits of a code."""
+MOST_WORDS = 32
+"""Words of a name that have codes."""
 
 _TABLE = """
 AI AJ AY UE: 0 1 -
@@ -113,5 +115,6 @@ def _ways(
 
 
 def codes_of_name(name: str) -> frozenset[str]:
-    """The codes of all words of a name in its normal form."""
-    return frozenset(code for word in _BETWEEN_WORDS.split(name) for code in codes(word))
+    """The codes of the words of a name in its normal form, so far as they are a name's."""
+    words = _BETWEEN_WORDS.split(name, MOST_WORDS)[:MOST_WORDS]
+    return frozenset(code for word in words for code in codes(word))

@@ -7,6 +7,7 @@ import pytest
 from app.dicom.attributes import Level
 from app.dicom.dataset import Problem
 from app.dicom.matched import level_columns, request_attributes
+from app.dicom.phonetic import codes
 
 
 def element(vr: str, *values: Any) -> dict[str, Any]:
@@ -93,6 +94,21 @@ def test_of_several_values_the_first_has_the_column_and_further_texts_are_kept()
     assert (columns["modality"], columns["series_number"]) == ("CT", 1)
     assert columns["further_values"] == {"modality": ["MR", "SR"]}
     assert level_columns({}, Level.STUDY)[0]["further_values"] is None
+
+
+def test_no_row_grows_with_the_values_that_somebody_puts_into_one_attribute() -> None:
+    many = [f"WORD{number}" for number in range(9000)]
+    columns, _ = level_columns({"00081030": element("LO", *many)}, Level.STUDY)
+    assert columns["further_values"] == {"study_description": many[1:64]}
+    letters = [first + second for first in "abdefg" for second in "klmnrt"]
+    words = [f"{one}{other}a" for one in letters for other in letters]
+    long = {"Alphabetic": " ".join(words)}
+    names = [long, *({"Alphabetic": f"{word}k"} for word in words)]
+    columns, _ = level_columns({"00100010": element("PN", *names)}, Level.STUDY)
+    heard = [*words[:32], *(f"{word}k" for word in words[:3])]
+    assert columns["sounds"] == sorted(
+        {f"patient_name~{code}" for word in heard for code in codes(word)}
+    )
 
 
 def test_of_request_attributes_the_matched_ones_are_kept_by_item() -> None:
