@@ -2,14 +2,12 @@
 
 A record is in the database when `record` returns, or `AuditUnavailable` is raised and the request
 must not be answered as if nothing were wrong. Requests that run at the same time in one partition
-share a commit: while one batch is being written, the next one gathers, and for a moment longer as
-long as most of those at work have yet to come. Who is alone waits for nobody.
+share a commit: while one batch is being written, the next one gathers.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from contextlib import suppress
 
 import structlog
 
@@ -25,9 +23,6 @@ from app.index.overrides import Override
 
 BATCH = 256
 """Requests whose records are written together."""
-GATHER_SECONDS = 0.002
-"""How long a batch waits, at most, for those at work: eight records together cost hardly more than
-one. It waits for half of them alone, so that those have something to do while it is written."""
 WAITING = 4096
 """Requests whose records may wait at once; beyond that the database is too slow to go on."""
 WRITE_SECONDS = 10
@@ -49,19 +44,7 @@ class Trail:
         self._log = structlog.get_logger()
         self._waiting: deque[_Waiting] = deque()
         self._writer: asyncio.Task[None] | None = None
-        self._expected = 0
-        self._most_came = asyncio.Event()
         self._patients = Patients()
-
-    def expect(self) -> None:
-        """Know of a request at work that will soon ask for its record: then `came` is called."""
-        self._expected += 1
-
-    def came(self) -> None:
-        """Expect one less, whose record comes now if it has any."""
-        self._expected -= 1
-        if self._expected <= len(self._waiting) + 1:
-            self._most_came.set()
 
     async def record(self, *events: AuditEvent, opened: Sequence[Override] = ()) -> None:
         """Return when the events of a request, of one partition, are on stable storage.
@@ -89,7 +72,6 @@ class Trail:
             try:
                 async with self._archive.writing() as connection:
                     while self._waiting:
-                        await self._gather()
                         batch = self._take_of_one_partition()
                         async with asyncio.timeout(WRITE_SECONDS):
                             await _append(connection, await self._told(connection, batch))
@@ -99,14 +81,6 @@ class Trail:
                 self._log.error("the audit cannot be written", error=type(error).__qualname__)
                 _settle(batch + self._take(WAITING), AuditUnavailable)
         self._writer = None
-
-    async def _gather(self) -> None:
-        """Wait a moment, as long as more are expected than are here."""
-        if self._expected > len(self._waiting):
-            self._most_came.clear()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(GATHER_SECONDS):
-                    await self._most_came.wait()
 
     async def _told(self, connection: Connection, batch: Sequence[_Waiting]) -> list[AuditEvent]:
         told = [(event, opened) for events, opened, _ in batch for event in events]

@@ -20,9 +20,6 @@ from app.web.authentication import OPEN_PATHS
 from app.web.dependencies import DEIDENTIFIED, DICOMWEB
 from app.web.errors import CLIENT_CLOSED_REQUEST, status_of
 
-_SOON_OVER = frozenset({"GET", "HEAD"})
-"""Requests that have their record soon after they come; the others have a body to take first."""
-
 
 class AuditTrail:
     """Records every request but those that everybody may make."""
@@ -60,9 +57,6 @@ class _Record:
         self._note = note_of(
             scope["method"], path.removeprefix(DICOMWEB).removeprefix(DEIDENTIFIED)
         )
-        self._is_expected = scope["method"] in _SOON_OVER
-        if self._is_expected:
-            _trail(scope).expect()
         self._written = False
         self._failure: AuditUnavailable | None = None
         scope["state"]["audit"] = self._note
@@ -70,9 +64,6 @@ class _Record:
 
     async def write(self, status: int) -> None:
         """Write the record, unless it is written; one failure is for good."""
-        if self._is_expected:
-            _trail(self._scope).came()
-            self._is_expected = False
         if self._written or self._note.recorded:
             return
         if self._failure is not None:

@@ -140,42 +140,6 @@ async def test_what_waits_when_the_archive_closes_is_still_written(archive: Arch
         assert await connection.fetchval("SELECT count(*) FROM audit") == 1000
 
 
-async def transactions(archive: Archive) -> list[set[str]]:
-    """The records that were committed together, by their requests, in their order."""
-    async with archive.reading() as connection:
-        rows = await connection.fetch(
-            "SELECT array_agg(request_id) FROM audit GROUP BY xmin ORDER BY min(sequence)"
-        )
-    return [set(ids) for (ids,) in rows]
-
-
-async def test_a_record_waits_for_half_of_those_who_are_at_work(
-    archive: Archive, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("app.audit.trail.GATHER_SECONDS", 60)
-    trail = Trail(archive)
-    for _ in range(4):
-        trail.expect()
-
-    async def come(number: int) -> None:
-        trail.came()
-        await trail.record(some_event(number))
-
-    first = asyncio.create_task(come(0))
-    await asyncio.sleep(0.01)
-    await asyncio.gather(first, come(1))
-    assert await transactions(archive) == [{"r0", "r1"}]
-
-
-async def test_a_record_waits_for_the_others_for_a_moment_only(archive: Archive) -> None:
-    trail = Trail(archive)
-    for _ in range(100):
-        trail.expect()
-    trail.came()
-    await trail.record(some_event(0))
-    assert await transactions(archive) == [{"r0"}]
-
-
 async def test_when_the_database_goes_away_everyone_who_waits_is_told(archive: Archive) -> None:
     trail = Trail(archive)
     async with archive.reading() as connection:
