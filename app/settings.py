@@ -76,7 +76,7 @@ class Limits(BaseModel):
     part_header_lines: PositiveInt = 32
     """lines of them"""
     uri_bytes: PositiveInt = 32 * KIB
-    """address of a request, with its query; as many frames as one request may name fit"""
+    """address of a request, with its query; 5,000 numbers of frames up to 99,999 fit"""
     request_header_bytes: PositiveInt = 32 * KIB
     """headers of a request"""
     request_header_lines: PositiveInt = 100
