@@ -32,7 +32,7 @@ from app.settings import Settings
 from app.web.protocol import GuardedProtocol
 
 APPLICATION = "app.main:create_app"
-LOOP_OF_SEVERAL = "app.web.turns:new_event_loop"
+LOOP_OF_SEVERAL = "app.web.turns:Loop"
 BACKLOG = 2048
 KEEP_ALIVE_SECONDS = 75
 """More than the minute that balancers keep an idle connection, so that they close first."""

@@ -1,4 +1,4 @@
-"""`new_event_loop`: a loop for one of several processes that listen on the same socket.
+"""`Loop`: the event loop of one of several processes that listen on the same socket.
 
 Whoever is first takes a new connection, and by itself an event loop takes all that wait at once: of
 the six or eight that a viewer opens together one process would get most, and do all the work while
@@ -83,7 +83,9 @@ class Listener:
             connection.close()
 
 
-class _Loop(uvloop.Loop):
+class Loop(uvloop.Loop):
+    """As uvicorn's setting `loop` names it."""
+
     async def create_server(  # type: ignore[override]
         self, protocol_factory: Protocols, *, sock: socket.socket, backlog: int, **_: Any
     ) -> Listener:
@@ -91,8 +93,3 @@ class _Loop(uvloop.Loop):
         sock.setblocking(False)
         sock.listen(backlog)
         return Listener(self, protocol_factory, sock)
-
-
-def new_event_loop() -> asyncio.AbstractEventLoop:
-    """A loop for uvicorn's setting `loop`, of a process beside others."""
-    return _Loop()

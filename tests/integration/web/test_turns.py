@@ -52,7 +52,7 @@ def serve(listening: socket.socket, until: Callable[[], bool], *, seconds: float
         await server.wait_closed()
 
     Greeting.made = 0
-    with asyncio.Runner(loop_factory=turns.new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=turns.Loop) as runner:
         runner.run(taking())
     return Greeting.made
 
