@@ -19,6 +19,7 @@ from app.audit.patients import Patients
 from app.errors import Unavailable
 from app.index import audits
 from app.index.database import Connection
+from app.index.failures import REFUSED
 from app.index.overrides import Override
 
 BATCH = 256
@@ -73,14 +74,27 @@ class Trail:
                 async with self._archive.writing() as connection:
                     while self._waiting:
                         batch = self._take_of_one_partition()
-                        async with asyncio.timeout(WRITE_SECONDS):
-                            await _append(connection, await self._told(connection, batch))
-                        _settle(batch, None)
+                        await self._write(connection, batch)
             # Whatever it was: the records are not there, and the next ones would fare no better.
             except Exception as error:
                 self._log.error("the audit cannot be written", error=type(error).__qualname__)
                 _settle(batch + self._take(WAITING), AuditUnavailable)
         self._writer = None
+
+    async def _write(self, connection: Connection, batch: list[_Waiting]) -> None:
+        """Write the records of a batch; what the database refuses costs no other its record."""
+        try:
+            async with asyncio.timeout(WRITE_SECONDS):
+                await _append(connection, await self._told(connection, batch))
+        except REFUSED as error:
+            if len(batch) > 1:
+                for one in batch:
+                    await self._write(connection, [one])
+                return
+            self._log.error("a record cannot be written", error=type(error).__qualname__)
+            _settle(batch, AuditUnavailable)
+        else:
+            _settle(batch, None)
 
     async def _told(self, connection: Connection, batch: Sequence[_Waiting]) -> list[AuditEvent]:
         told = [(event, opened) for events, opened, _ in batch for event in events]

@@ -14,6 +14,9 @@ import asyncpg
 
 from app.errors import TooBusy, Unavailable
 
+REFUSED = (asyncpg.DataError, asyncpg.ProgramLimitExceededError, TypeError, ValueError)
+"""What is raised for a value that cannot be written, here or there: others can be without it."""
+
 
 class Contended(TooBusy):
     """Others worked on the same rows; the transaction was undone and can be tried again."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import httpx
@@ -10,6 +11,7 @@ import pytest
 from app.archive import Archive, open_archive
 from app.audit.event import NOBODY, AuditEvent, audit_event, note_of
 from app.audit.trail import AuditUnavailable, Trail
+from app.audit.verify import verify
 from app.settings import Settings
 from tests.fixtures.server import Server
 from tests.integration.web.conftest import execute, records, served
@@ -150,6 +152,26 @@ async def test_when_the_database_goes_away_everyone_who_waits_is_told(archive: A
     async with archive.reading() as connection:
         await connection.execute("ALTER TABLE elsewhere RENAME TO audit")
     await trail.record(some_event(1))
+
+
+@pytest.mark.parametrize("text", ["a NUL: \0", "half a pair: \ud800"])
+@pytest.mark.parametrize("together", [256, 1])
+async def test_a_record_that_is_refused_costs_no_other_its_place(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch, text: str, together: int
+) -> None:
+    monkeypatch.setattr("app.audit.trail.BATCH", together)
+    trail = Trail(archive)
+    events = [some_event(number) for number in range(9)]
+    events[4] = replace(events[4], path=text)
+    recording = (trail.record(event) for event in events)
+    outcomes = await asyncio.gather(*recording, return_exceptions=True)
+    assert [n for n, one in enumerate(outcomes) if isinstance(one, AuditUnavailable)] == [4]
+    with pytest.raises(AuditUnavailable):
+        await trail.record(events[4])
+    async with archive.reading() as connection:
+        rows = await connection.fetch("SELECT request_id FROM audit ORDER BY sequence")
+        assert [row[0] for row in rows] == [f"r{n}" for n in range(9) if n != 4]
+        assert not (await verify(connection)).damages
 
 
 async def test_who_leaves_while_waiting_leaves_a_record(archive: Archive) -> None:
