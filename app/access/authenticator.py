@@ -14,7 +14,7 @@ from app.access.certificates import Certificate
 from app.access.credentials import hash_of, token_in
 from app.access.grants import subject_of_role
 from app.access.holdings import Holdings
-from app.access.principal import Holder, Principal
+from app.access.principal import Holder, Principal, Scope
 from app.access.recognition import Recognition, scopes_of
 from app.access.sessions import find_session
 from app.access.sessions import principal_of as principal_of_stored
@@ -82,7 +82,10 @@ class Authenticator:
 
     async def looked_up_again(self, principal: Principal) -> Principal:
         """The same caller, by the grants of this very moment, which count from here on."""
-        return await self._with_grants(principal, anew=True)
+        again = await self._with_grants(principal, anew=True)
+        if again.holder is None or again.holder.held.auditing:
+            return again
+        return replace(again, scopes=again.scopes - {Scope.AUDIT})
 
     async def _with_grants(self, principal: Principal, *, anew: bool = False) -> Principal:
         holder = principal.holder

@@ -68,8 +68,8 @@ def scope_of(values: Mapping[str, str | None]) -> Scope:
 
 
 async def create_grant(index: Database, partition_id: int, grant: NewGrant) -> int:
-    """Make a grant and return its id. It holds from the next request on, the first of another
-    kind a moment later (`app.access.holdings`). Raises `InvalidParameter`."""
+    """Make a grant and return its id. It holds from the next request on; what the first of another
+    kind allows, a moment later (`app.access.holdings`). Raises `InvalidParameter`."""
     if not SUBJECT.fullmatch(grant.subject):
         raise InvalidParameter("subject", grant.subject, f"is no {SUBJECTS}")
     if not grant.actions:

@@ -3,7 +3,8 @@
 Grants are applied by the statements that read (`app.index.restriction`), and hold from the next one
 on. What decides about the text of these statements is remembered for a moment, or longer if it
 takes long to look it up: whether the grants of a caller look at series and instances, which studies
-and patients they name, and whether one is to break the glass.
+and patients they name, and whether one is to break the glass. So what a new grant allows may be
+seen a moment later. What one denies, and what an ended one allowed, is hidden at once.
 
 Who may break the glass has what they have opened looked up for every request: so it is open, and
 closed again, from the next one on, whichever process that comes to.

@@ -13,6 +13,8 @@ computed anew where a part of that may be hidden.
 Grants say what a caller may see. One of them covers a row if all that it names is so there; a row
 is visible if a grant that allows covers it and none that denies does. How deep in the hierarchy the
 caller's grants look decides where they are applied: a study is visible if one of its instances is.
+That was looked up a moment ago. A grant that looks deeper, and was made since, allows nothing yet,
+and denies too much rather than too little: as far as it can be told from what is looked at.
 
 An emergency override that the caller has open shows, whatever is denied, what it names, as far as
 the caller's grants to break the glass cover it.
@@ -222,7 +224,8 @@ class _Writer:
             f"{action} = ANY (g.actions)",
             "(g.expires_at IS NULL OR g.expires_at > now())",
             f"(g.purpose IS NULL OR g.purpose = ${purpose}::text)",
-            f"g.depth <= {self._depth:d}",
+            # A deeper one that denies has just been made: it covers all that it may.
+            f"(g.depth <= {self._depth:d} OR g.denies)",
             *(match for level in Depth if level <= self._depth for match in _MATCHES[level]),
         ]
         # Without any grant it is null, which is not true either.

@@ -12,6 +12,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 from starlette.types import Scope as AsgiScope
 
+from app.access.authenticator import Authenticator
 from app.access.principal import Principal, Scope
 from app.archive import Archive
 from app.web.proxies import ORIGIN
@@ -45,6 +46,16 @@ def require(scope: Scope) -> Callable[[Request], Awaitable[Principal]]:
     return caller
 
 
+async def auditor(request: Request) -> Principal:
+    """The caller, or raises `Forbidden` for who may not look into the audit at this very moment."""
+    caller = await get_principal(request)
+    caller.demand(Scope.AUDIT)
+    authenticator: Authenticator = request.app.state.authenticator
+    again = await authenticator.looked_up_again(caller)
+    again.demand(Scope.AUDIT)
+    return again
+
+
 async def base_url(request: Request) -> str:
     """As `base_of`."""
     return base_of(request.scope)
@@ -76,6 +87,6 @@ Caller = Annotated[Principal, Depends(get_principal)]
 Reader = Annotated[Principal, Depends(require(Scope.READ))]
 Storer = Annotated[Principal, Depends(require(Scope.STORE))]
 Deleter = Annotated[Principal, Depends(require(Scope.DELETE))]
-Auditor = Annotated[Principal, Depends(require(Scope.AUDIT))]
+Auditor = Annotated[Principal, Depends(auditor)]
 Sharer = Annotated[Principal, Depends(require(Scope.SHARE))]
 Administrator = Annotated[Principal, Depends(require(Scope.ADMIN))]
