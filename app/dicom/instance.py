@@ -1,11 +1,12 @@
 """A SOP Instance as Store reads it: everything that will ever be asked of it, from one pass."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 from app.dicom import reasons
+from app.dicom.contradictions import contradictions
 from app.dicom.dataset import DataSet, Problem, WalkLimits, unreadable
 from app.dicom.deflate import inflate
 from app.dicom.frames import FrameMap, map_frames
@@ -20,12 +21,6 @@ _IDENTITY = {
     "0020000D": "StudyInstanceUID",
     "0020000E": "SeriesInstanceUID",
 }
-
-
-_COUNTS = {"00280008": "NumberOfFrames", "00280010": "Rows", "00280011": "Columns"}
-_BITS_ALLOCATED = "00280100"
-_IMAGE = ("00280010", "00280011", "00280100")
-"""Rows, Columns, Bits Allocated: what describes pixel data that follow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,17 +71,7 @@ def _read(
 ) -> SopInstance:
     dataset = read_dataset(source, meta.end, syntax, limits)
     sop_class, sop_instance, study, series = (_uid(dataset, tag) for tag in _IDENTITY)
-    problems = [*dataset.problems, *_disagreements(meta, sop_class, sop_instance)]
-    pixels = dataset.pixel_data
-    if pixels is not None and pixels.encapsulated != syntax.encapsulated:
-        how = "encapsulated" if pixels.encapsulated else "native"
-        problems.append(Problem(pixels.tag, f"it is {how}, against the transfer syntax"))
-    if pixels is None and all(tag in dataset.attributes for tag in _IMAGE):
-        problems.append(Problem("7FE00010", "is not there; the file may have been cut before it"))
-    if pixels is not None:
-        problems += _impossible(dataset)
-    if "00100020" not in dataset.attributes:
-        problems.append(Problem("00100020", "PatientID is not there"))
+    frames = map_frames(source, dataset, encapsulated=syntax.encapsulated)
     return SopInstance(
         syntax,
         sop_class,
@@ -94,26 +79,9 @@ def _read(
         study,
         series,
         dataset,
-        map_frames(source, dataset, encapsulated=syntax.encapsulated),
-        tuple(problems),
+        frames,
+        (*dataset.problems, *contradictions(meta, syntax, dataset, frames)),
     )
-
-
-def _impossible(dataset: DataSet) -> Iterator[Problem]:
-    """What is said of the pixel data that nothing can be (PS3.5 8.1.1, PS3.3 C.7.6.3)."""
-    for tag, name in _COUNTS.items():
-        number = _number(dataset, tag)
-        if number is not None and number < 1:
-            yield Problem(tag, f"{name} is {number}, with pixel data")
-    bits = _number(dataset, _BITS_ALLOCATED)
-    if bits is not None and bits != 1 and (bits < 1 or bits % 8):
-        yield Problem(_BITS_ALLOCATED, f"BitsAllocated is {bits}, neither 1 nor a multiple of 8")
-
-
-def _number(dataset: DataSet, tag: str) -> int | None:
-    """The first value, if it is a number; what is none was told by the walk."""
-    values = dataset.attributes.get(tag, {}).get("Value") or [None]
-    return values[0] if isinstance(values[0], int) else None
 
 
 def _uid(dataset: DataSet, tag: str) -> str:
@@ -126,14 +94,3 @@ def _uid(dataset: DataSet, tag: str) -> str:
     if len(values) != 1 or not valid_uid(str(values[0])):
         raise unreadable(reasons.INVALID_VALUE, f"{_IDENTITY[tag]} is no UID", tag=int(tag, 16))
     return str(values[0])
-
-
-def _disagreements(meta: FileMeta, sop_class: str, sop_instance: str) -> Iterator[Problem]:
-    """Where File Meta names another object than the data set, which alone counts.
-
-    Tools that give new UIDs often forget File Meta; every fifth file of public collections is so.
-    """
-    if meta.media_storage_sop_class_uid not in {None, "", sop_class}:
-        yield Problem("00020002", "differs from SOPClassUID in the data set, which counts")
-    if meta.media_storage_sop_instance_uid not in {None, "", sop_instance}:
-        yield Problem("00020003", "differs from SOPInstanceUID in the data set, which counts")

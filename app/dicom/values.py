@@ -3,7 +3,8 @@
 import math
 import re
 import struct
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -15,7 +16,9 @@ from pydicom.charset import (
 )
 from pydicom.datadict import DicomDictionary, get_entry, private_dictionary_VR
 
+from app.dicom import moments, normal
 from app.dicom.encoding import Order
+from app.dicom.uids import valid_uid
 
 LONGEST = 0xFFFE
 """Bytes of the longest value of a VR whose length has 16 bits. Beyond it the value is UN (PS3.5
@@ -50,6 +53,7 @@ _ESCAPE = b"\x1b"
 _REPLACED = frozenset("\x1b\ufffd")
 """What is left in text of which an escape sequence, or what it announced, was not understood."""
 _DELIMITERS = {0x0A, 0x0C, 0x0D}
+_MOST_OF_GROUP = 64
 _GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
 _DIGITS = 18
 """Digits of an integer that JSON can surely hold."""
@@ -128,21 +132,59 @@ def convert(vr: str, raw: bytes, order: Order, charsets: list[str]) -> Converted
     return _CONVERTERS[vr](raw, order, charsets)
 
 
-def _plain(raw: bytes, _: Order, __: list[str]) -> Converted:
-    """Values of the default repertoire."""
-    return _split(raw.decode("latin-1"), " \0"), None
+def _plain(most: int) -> Converter:
+    """The converter of values of the default repertoire, each of so many characters at most."""
+
+    def convert(raw: bytes, _: Order, __: list[str]) -> Converted:
+        found = _split(raw.decode("latin-1"), " \0")
+        return found, _too_long(found, most) if len(raw) > most else None
+
+    return convert
 
 
-def _strings(raw: bytes, _: Order, charsets: list[str]) -> Converted:
-    text, problem = _decode(raw, charsets)
-    return _split(text, " \0"), problem
+def _formed(fits: Callable[[str], Any], problem: str) -> Converter:
+    """The converter of texts that have to be of a form."""
+
+    def convert(raw: bytes, _: Order, __: list[str]) -> Converted:
+        found = _split(raw.decode("latin-1"), " \0")
+        for value in found:
+            if value is not None and not fits(value):
+                return found, problem
+        return found, None
+
+    return convert
 
 
-def _text(raw: bytes, _: Order, charsets: list[str]) -> Converted:
-    """One value, in which a backslash is a character and leading spaces count."""
-    text, problem = _decode(raw, charsets)
-    text = text.rstrip(" \0")
-    return ([text] if text else []), problem
+def _strings(most: int) -> Converter:
+    """The converter of values of any repertoire, each of so many characters at most."""
+
+    def convert(raw: bytes, _: Order, charsets: list[str]) -> Converted:
+        text, problem = _decode(raw, charsets)
+        found = _split(text, " \0")
+        if len(raw) > most:
+            problem = problem or _too_long(found, most)
+        return found, problem
+
+    return convert
+
+
+def _text(most: int) -> Converter:
+    """The same of one value, in which a backslash is a character and leading spaces count."""
+
+    def convert(raw: bytes, _: Order, charsets: list[str]) -> Converted:
+        text, problem = _decode(raw, charsets)
+        text = text.rstrip(" \0")
+        if len(text) > most:
+            problem = problem or _too_long([text], most)
+        return ([text] if text else []), problem
+
+    return convert
+
+
+def _too_long(values: Iterable[str | None], most: int) -> str | None:
+    """What is wrong with values if one has more characters."""
+    is_wrong = any(value is not None and len(value) > most for value in values)
+    return f"longer than {most} characters" if is_wrong else None
 
 
 def _split(text: str, padding: str) -> list[Any]:
@@ -244,6 +286,9 @@ def _parsed(raw: bytes, parse: Callable[[str], float]) -> Converted:
 def _person_names(raw: bytes, _: Order, charsets: list[str]) -> Converted:
     text, problem = _decode(raw, charsets)
     names = [_person_name(name) for name in text.split("\\")]
+    if len(raw) > _MOST_OF_GROUP:
+        groups = (group for name in names if name for group in name.values())
+        problem = problem or _too_long(groups, _MOST_OF_GROUP)
     return ([] if names == [None] else names), problem
 
 
@@ -256,20 +301,32 @@ def _person_name(name: str) -> dict[str, str] | None:
 
 
 _UNSIGNED = _numbers("H")
+_ANY_LENGTH = sys.maxsize
 _CONVERTERS: dict[str, Converter] = {
-    **dict.fromkeys(("AE", "AS", "CS", "DA", "DT", "TM", "UI"), _plain),
-    **dict.fromkeys(("LO", "SH", "UC"), _strings),
-    **dict.fromkeys(("LT", "ST", "UR", "UT"), _text),
+    "AE": _plain(16),
+    "AS": _plain(4),
     "AT": _tags,
+    "CS": _plain(16),
+    "DA": _formed(normal.date, "not a date"),
     "DS": _decimals,
+    "DT": _formed(moments.of_datetime, "not a date and time"),
     "FD": _floats("d"),
     "FL": _floats("f"),
     "IS": _integers,
+    "LO": _strings(64),
+    "LT": _text(10_240),
     "PN": _person_names,
+    "SH": _strings(16),
     "SL": _numbers("i"),
     "SS": _numbers("h"),
+    "ST": _text(1024),
     "SV": _numbers("q"),
+    "TM": _formed(normal.time, "not a time"),
+    "UC": _strings(_ANY_LENGTH),
+    "UI": _formed(valid_uid, "not a UID"),
     "UL": _numbers("I"),
+    "UR": _text(_ANY_LENGTH),
     "US": _UNSIGNED,
+    "UT": _text(_ANY_LENGTH),
     "UV": _numbers("Q"),
 }

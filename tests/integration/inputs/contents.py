@@ -42,12 +42,15 @@ EIGHT_BITS = {
 }
 
 
-IMPOSSIBLE = {
-    "Rows of 0",
-    *(f"Bits Allocated of {value}" for value in (0, 7, 65535)),
-    *(f"Number of Frames {text}" for text in ("-1", "0")),
+POSSIBLE = {
+    "Rows as UL",
+    "two Rows",
+    "Photometric Interpretation NONSENSE",
+    "Photometric Interpretation as a sequence",
+    "Window Width as a sequence",
+    "Number of Frames 1\\2",
 }
-"""Numbers of which the answer warns."""
+"""Odd, but not impossible, as far as few attributes tell: the answer does not warn."""
 
 
 def numbers() -> Iterator[Row]:
@@ -88,21 +91,21 @@ def numbers() -> Iterator[Row]:
     for text in ("-1", "0", "2147483648", "1e9", "1000000000", "x", "1\\2", "9" * 12):
         bad[f"Number of Frames {text}"] = ({FRAMES: element(FRAMES, "IS", text)}, None)
     for what, (change, frame) in bad.items():
-        warned = what in IMPOSSIBLE or None
+        warned = what not in POSSIBLE
         yield Row(27, what, partial(instance, change), Kept(warned=warned, frame=frame))
     three = element(FRAMES, "IS", "3")
-    for what, size, absent in (
-        ("a byte too few", 31, 1),
-        ("none", 0, 1),
-        ("far too many", 3200, 2),
-        ("a byte too many", 33, 2),
+    for what, size, absent, warned in (
+        ("a byte too few", 31, 1, True),
+        ("none", 0, 1, True),
+        ("far too many", 3200, 2, False),
+        ("a byte too many", 33, 2, True),
     ):
         pixels = element(PIXEL_DATA, "OW", bytes(size))
         yield Row(
             28,
             f"pixel bytes: {what}",
             partial(instance, {PIXEL_DATA: pixels}),
-            Kept(absent_frame=absent),
+            Kept(warned=warned, absent_frame=absent),
         )
     two_of_three = {FRAMES: three, PIXEL_DATA: element(PIXEL_DATA, "OW", bytes(95))}
     yield Row(
@@ -332,6 +335,13 @@ def amounts() -> Iterator[Row]:
             partial(in_implicit_vr, {tag: implicit(tag, names)}),
             Kept(),
         )
+    for what, tag, vr, length in (
+        ("Patient ID of 10,000 characters", 0x00100020, "LO", 10_000),
+        ("Patient's Name of 60,000 characters", 0x00100010, "PN", 60_000),
+        ("Accession Number of 17 characters", 0x00080050, "SH", 17),
+    ):
+        change = {tag: element(tag, vr, "A" * length)}
+        yield Row(39, what, partial(instance, change), Kept(warned=True))
     yield Row(
         39,
         "60,000 backslashes in a text",
@@ -497,7 +507,8 @@ def oddities() -> Iterator[Row]:
             0x00091000 + number: element(0x00091000 + number, vr, value)
             for number, value in enumerate(values)
         }
-        yield Row(45, f"{vr} that are none", partial(instance, change), Kept())
+        warned = vr not in {"AE", "AS", "UR"}
+        yield Row(45, f"{vr} that are none", partial(instance, change), Kept(warned=warned))
     standard = {
         0x00080020: element(0x00080020, "DA", "99999999"),
         0x00080030: element(0x00080030, "TM", "999999"),
@@ -506,10 +517,14 @@ def oddities() -> Iterator[Row]:
         0x00200013: element(0x00200013, "IS", "9" * 30),
         0x00400244: element(0x00400244, "DA", "00000000"),
     }
-    yield Row(45, "dates and numbers that are searched for", lambda: instance(standard), Kept())
+    yield Row(
+        45, "dates and numbers that are searched for", lambda: instance(standard), Kept(warned=True)
+    )
+    zone = {0x00080201: element(0x00080201, "SH", "+9999")}
+    yield Row(45, "an offset from UTC of 99 hours", lambda: instance(zone), Kept(warned=True))
     for what, raw in {"2 bytes": b"\1\2", "7 bytes": bytes(7)}.items():
         change = {0x00091000: element(0x00091000, "AT", raw)}
-        yield Row(45, f"AT of {what}", partial(instance, change), Kept())
+        yield Row(45, f"AT of {what}", partial(instance, change), Kept(warned=True))
     for vr, code in (("FL", "f"), ("FD", "d")):
         raw = struct.pack(f"<4{code}", float("nan"), float("inf"), float("-inf"), -0.0)
         change = {0x00091000: element(0x00091000, vr, raw)}

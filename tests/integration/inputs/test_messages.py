@@ -90,7 +90,8 @@ def messages() -> list[Case]:
     """48: multipart messages."""
     good, whole = instance(), PART + instance()
     line_feeds = b"--b\nContent-Type: application/dicom\n\n" + good + b"\n--b--\n"
-    inside = instance({PIXEL_DATA: element(PIXEL_DATA, "OB", b"\r\n--boundary-\r\n--bound")})
+    like_delimiters = b"\r\n--boundary-\r\n--bound".rjust(32, b"\0")
+    inside = instance({PIXEL_DATA: element(PIXEL_DATA, "OB", like_delimiters)})
     base64 = b"Content-Type: application/dicom\r\nContent-Transfer-Encoding: base64\r\n\r\n" + good
     headless = b"\r\n" + good
     wrong_length = b"Content-Type: application/dicom\r\nContent-Length: 5\r\n\r\n" + good

@@ -98,7 +98,7 @@ async def test_a_photograph_is_stored_searched_for_and_looked_at(
     bulk = (content_type, "bulk/pixels", data)
     assert (await store(modality, XML, [as_xml], bulk)).stored == [uid_of(as_xml)]
     answer = await store(modality, JSON, [sent], bulk)
-    assert answer.status == 200
+    assert answer.status == (200 if content_type.startswith("image") else 202)  # of what size?
     assert answer.stored == [uid_of(sent)]
     study = uid_of(sent, "0020000D")
     (found,) = (await viewer.get(f"/instances?PatientName=müller*&0020000D={study}")).json()
@@ -218,7 +218,7 @@ async def test_what_is_made_is_checked_like_a_file(modality: Modality) -> None:
     bad_date = photograph(**{"00080020": {"vr": "DA", "Value": ["99999999"]}})
     answer = await store(modality, JSON, [bad_date], bulk)
     assert answer.status == 202
-    assert answer.comments == ["(0008,0020) no DA that can be searched for"]
+    assert answer.comments == ["(0008,0020) not a date"]
     sent = photograph()
     body, content_type = message(JSON, [sent], bulk)
     answer = await modality.post(body, content_type, study="1.2.3")
@@ -274,7 +274,7 @@ async def test_whatever_the_metadata_say_is_what_is_said_of_the_instance(
         for attributes in examples
     ]
     answer = await store(modality, form, sent)
-    assert answer.status == 200
+    assert answer.stored == [uid_of(data_set) for data_set in sent]
     for data_set in sent:
         (metadata,) = (await viewer.get(f"{path_of(data_set)}/metadata")).json()
         assert metadata.pop("00080005")["Value"] == ["ISO_IR 192"]

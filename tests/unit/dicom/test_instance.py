@@ -24,9 +24,11 @@ from app.dicom.frames import join_fragments, native_span
 from app.dicom.instance import read_instance
 from app.dicom.part10 import read_file_meta
 from app.dicom.source import BytesSource
+from tests import elements
 from tests.factories import ct_dataset, part10
 
 FILE = part10(ct_dataset())
+ROWS, COLUMNS, BITS_ALLOCATED = 0x00280010, 0x00280011, 0x00280100
 
 
 def nested(depth: int) -> Dataset:
@@ -221,7 +223,11 @@ def test_the_inflated_data_set_is_bounded_to_the_byte(
         ("NumberOfFrames", "00280008", (-1, 0), (1, 2)),
         ("Rows", "00280010", (0,), (1, 65535)),
         ("Columns", "00280011", (0,), (1, 65535)),
-        ("BitsAllocated", "00280100", (0, 7, 12, 65535), (1, 8, 16, 24, 32, 64)),
+        ("SamplesPerPixel", "00280002", (0,), (1, 3)),
+        ("BitsAllocated", "00280100", (0, 7, 12, 65535), (16, 24, 32, 64)),
+        ("BitsStored", "00280101", (0, 17), (1, 16)),
+        ("HighBit", "00280102", (16, 65535), (0, 15)),
+        ("PixelRepresentation", "00280103", (2, 7), (0, 1)),
     ],
 )
 def test_what_no_pixel_data_can_be_is_told(
@@ -232,8 +238,51 @@ def test_what_no_pixel_data_can_be_is_told(
         return [problem.tag for problem in read_instance(BytesSource(file)).problems]
 
     assert all(told(value) == [tag] for value in bad)
-    assert all(told(value) == [] for value in good)
+    assert all(tag not in told(value) for value in good)
     assert told(bad[0], PixelData=None) in ([], ["7FE00010"])
+
+
+@pytest.mark.parametrize(
+    ("keyword", "tag"), [("Rows", ROWS), ("Columns", COLUMNS), ("BitsAllocated", BITS_ALLOCATED)]
+)
+@pytest.mark.parametrize("value", [None, b""])
+def test_pixels_that_nothing_describes_are_told(
+    keyword: str, tag: int, value: bytes | None
+) -> None:
+    file = elements.instance({tag: None if value is None else elements.element(tag, "US", value)})
+    told = [problem.why for problem in read_instance(BytesSource(file)).problems]
+    assert told == [f"{keyword} has no value, with pixel data"]
+
+
+@pytest.mark.parametrize(
+    ("described", "why"),
+    [
+        ({"NumberOfFrames": 1}, None),
+        ({"NumberOfFrames": 2}, "it has 1 frames, not 2"),
+        ({"Rows": 17}, "it has 0 frames, not 1"),
+        ({"SamplesPerPixel": 3}, "it has 0 frames, not 1"),
+    ],
+)
+def test_frames_that_are_not_there_are_told(described: dict[str, int], why: str | None) -> None:
+    problems = read_instance(BytesSource(part10(ct_dataset(**described)))).problems
+    assert [problem.why for problem in problems] == ([] if why is None else [why])
+
+
+@pytest.mark.parametrize(
+    ("zone", "is_one"),
+    [
+        ("+0100", True),
+        ("-1200", True),
+        ("+1400", True),
+        ("", True),
+        ("+9999", False),
+        ("UTC", False),
+    ],
+)
+def test_a_zone_that_is_none_is_told(zone: str, is_one: bool) -> None:
+    file = part10(ct_dataset(TimezoneOffsetFromUTC=zone))
+    told = [problem.tag for problem in read_instance(BytesSource(file)).problems]
+    assert told == ([] if is_one else ["00080201"])
 
 
 def test_a_longer_instance_may_inflate_to_more() -> None:

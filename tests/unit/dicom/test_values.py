@@ -87,3 +87,56 @@ def test_bytes_that_are_none_of_the_character_set_are_replaced_and_told_of() -> 
 
 def test_a_replacement_character_that_was_written_is_text() -> None:
     assert text("a\ufffd".encode(), "ISO_IR 192") == (["a\ufffd"], None)
+
+
+def problem_of(vr: str, value: str) -> str | None:
+    return convert(vr, value.encode(), "little", ["UTF8"])[1]
+
+
+@pytest.mark.parametrize(
+    ("vr", "most"),
+    [
+        ("AE", 16),
+        ("AS", 4),
+        ("CS", 16),
+        ("LO", 64),
+        ("LT", 10_240),
+        ("PN", 64),
+        ("SH", 16),
+        ("ST", 1024),
+    ],
+)
+def test_a_value_that_is_too_long_is_told_of(vr: str, most: int) -> None:
+    assert problem_of(vr, "A" * (most - 1)) is None
+    assert problem_of(vr, "A" * most + "  ") is None
+    assert problem_of(vr, "A" * (most + 1)) == f"longer than {most} characters"
+
+
+def test_each_value_and_each_group_of_a_name_may_be_as_long() -> None:
+    full = "é" * 64
+    assert problem_of("LO", f"{full}\\{full}") is None
+    assert problem_of("PN", f"{full}={full}={full}\\\\=") is None
+    for vr, value in (("LO", f"{full}\\\\{full}é"), ("PN", f"{full}={full}={full}é")):
+        assert problem_of(vr, value) == "longer than 64 characters"
+
+
+@pytest.mark.parametrize("vr", ["UC", "UR", "UT"])
+def test_some_texts_may_have_any_length(vr: str) -> None:
+    assert problem_of(vr, "A" * 60_000) is None
+
+
+@pytest.mark.parametrize(
+    ("vr", "good", "bad"),
+    [
+        ("DA", ("20240229", "2024.02.29", "20240229\\\\"), ("99999999", "today", "2024-02-29")),
+        ("TM", ("10", "101112.5", "10:11:12"), ("999999", "25", "101112.5000000")),
+        ("DT", ("2024", "20240229101112.5+0100"), ("NaN", "2024+9999", "2024-02-29")),
+        ("UI", ("1.2.3", "01.2", "1.2\\1.3"), ("x", "1..2", "1." + "2" * 63)),
+    ],
+)
+def test_what_is_not_of_the_form_of_its_vr_is_kept_and_told_of(
+    vr: str, good: tuple[str, ...], bad: tuple[str, ...]
+) -> None:
+    assert [value for value in good if problem_of(vr, value)] == []
+    assert [value for value in bad if not problem_of(vr, value)] == []
+    assert convert(vr, bad[0].encode(), "little", ["UTF8"])[0] == [bad[0]]
