@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from joserfc.jwk import OKPKey
 
 from app.audit.checkpoint import RETENTION, Checkpoint, moment
-from app.audit.verify import verify
+from app.audit.verify import LEFT_OVER, verify
 from app.errors import ArchiveError
 from app.index import retention
 from app.index.database import Connection
@@ -29,13 +29,16 @@ class Removed:
 
 
 async def retain(connection: Connection, before: datetime, key: OKPKey) -> list[Removed]:
-    """Remove what is older. Raises `Damaged`.
+    """Remove what is older, and what a removal that was broken off has left. Raises `Damaged`.
 
     The connection is in no transaction, and its role may remove records, which that of a serving
     archive may not.
     """
-    if (await verify(connection, (), key)).damages:
+    damages = (await verify(connection, (), key)).damages
+    if any(damage.what != LEFT_OVER for damage in damages):
         raise Damaged
+    for begun in (await retention.retentions(connection)).values():
+        await retention.remove(connection, begun)
     removed = []
     for last in await retention.expired(connection, before):
         now = moment(datetime.now(UTC))

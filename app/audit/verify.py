@@ -8,7 +8,7 @@ for.
 What a chain cannot tell by itself is that somebody with the rights of the database's owner made it
 anew from some record on: for that, give checkpoints that were kept elsewhere. A chain whose old
 records were removed begins behind the checkpoint that was left for them, and only the key tells
-whether that is genuine.
+whether that is genuine. What stands in front of the beginning is of no chain, and told too.
 """
 
 from collections import defaultdict
@@ -23,6 +23,9 @@ from app.index import audits
 from app.index.audits import End, StoredRecord
 from app.index.database import Connection
 from app.index.retention import Retention, retentions
+
+LEFT_OVER = "left over by a removal that was broken off: it can be done again"
+_LOWEST = -(2**63)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,7 @@ async def verify(
         walk = _Walk(end, kept[partition_id], begun.get(partition_id))
         if key is not None:
             damages += walk.begin(key)
+        damages += await _in_front(connection, partition_id, begun.get(partition_id))
         async for record in audits.records(connection, partition_id, walk.sequence):
             if record.sequence > end.last:
                 break
@@ -78,6 +82,29 @@ async def verify(
             count += 1
         damages += walk.finish()
     return Report(len(ends), count, tuple(damages), 0 if key else len(begun))
+
+
+async def _in_front(
+    connection: Connection, partition_id: int, begin: Retention | None
+) -> list[Damage]:
+    """What is wrong with records in front of where a chain begins, since there should be none."""
+    start = begin.sequence if begin else 0
+    first, last, linked = 0, None, begin is not None
+    async for record in audits.records(connection, partition_id, _LOWEST):
+        if record.sequence > start:
+            break
+        if last is None:
+            first = record.sequence
+        else:
+            follows = record.sequence == last.sequence + 1
+            sealed = chain.link(last.hash, chain.digest(record)) == record.hash
+            linked = linked and follows and sealed
+        last = record
+    if last is None:
+        return []
+    whole = linked and begin is not None and last.hash == begin.hash
+    what = LEFT_OVER if whole else "not written here"
+    return [Damage(partition_id, first, last.sequence, what)]
 
 
 class _Walk:

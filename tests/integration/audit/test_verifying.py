@@ -21,10 +21,11 @@ from app.audit.checkpoint import (
     read_key,
 )
 from app.audit.retention import Damaged, retain
-from app.audit.verify import verify
+from app.audit.verify import LEFT_OVER, verify
 from app.cli import commands
 from app.index import audits
 from app.index.database import Connection
+from app.index.retention import Retention
 from tests.integration.index.test_audits import RECORD
 
 KEY = OKPKey.generate_key("Ed25519")
@@ -98,6 +99,10 @@ async def test_an_edit_of_any_field_is_found(audit: Connection, field: str) -> N
 
 
 OF_ONE = "WHERE partition_id = 1 AND"
+OTHERS = ", ".join(name for name in chain.FIELDS if name != "partition_id")
+COPY = f"INSERT INTO audit (partition_id, sequence, hash, {OTHERS}) SELECT 1,"
+REST = f"hash, {OTHERS} FROM audit WHERE partition_id = 1"
+"""What makes of a record another one, with the number between."""
 
 
 @pytest.mark.parametrize(
@@ -131,11 +136,26 @@ OF_ONE = "WHERE partition_id = 1 AND"
             ["partition 1, record 20: cut off", "partition 2, record 4: changed"],
         ),
         (
+            [f"{COPY} 0, {REST} AND sequence = 5", f"{COPY} -7, {REST} AND sequence = 6"],
+            ["records -7 to 0: not written here"],
+        ),
+        (
             ["UPDATE audit_chain SET hash = '\\x00' WHERE partition_id = 1"],
             ["record 20: not what the archive knows as the end"],
         ),
     ],
-    ids=["first", "middle", "tail", "all", "swapped", "moved up", "head", "elsewhere", "end"],
+    ids=[
+        "first",
+        "middle",
+        "tail",
+        "all",
+        "swapped",
+        "moved up",
+        "head",
+        "elsewhere",
+        "before",
+        "end",
+    ],
 )
 async def test_what_is_removed_or_moved_is_found(
     audit: Connection, statements: list[str], told: list[str]
@@ -180,6 +200,43 @@ async def test_what_is_older_goes_and_a_checkpoint_stays(audit: Connection) -> N
         await audit.execute("DELETE FROM audit_retention")
 
 
+@pytest.mark.parametrize("number", [1, 7, 11, 0])
+async def test_what_stands_where_old_records_were_is_found(audit: Connection, number: int) -> None:
+    await retain(audit, RECORD.at + timedelta(hours=11), KEY)
+    await tamper(audit, f"{COPY} {number}, {REST} AND sequence = 15")
+    (damage,) = (await verify(audit, (), KEY)).damages
+    assert str(damage) == f"partition 1, record {number}: not written here"
+    with pytest.raises(Damaged):
+        await retain(audit, RECORD.at + timedelta(hours=12), KEY)
+
+
+async def test_a_removal_that_is_broken_off_is_told_and_done_again(
+    audit: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class _Broken(Exception):
+        pass
+
+    async def broken(connection: Connection, begun: Retention) -> int:
+        monkeypatch.undo()
+        await tamper(connection, f"DELETE FROM audit {OF_ONE} sequence <= 8")
+        await connection.execute(
+            "INSERT INTO audit_retention VALUES (1, $1, $2, $3)",
+            begun.sequence,
+            begun.hash,
+            begun.signed,
+        )
+        raise _Broken
+
+    monkeypatch.setattr("app.index.retention.remove", broken)
+    with pytest.raises(_Broken):
+        await retain(audit, RECORD.at + timedelta(hours=11), KEY)
+    (damage,) = (await verify(audit, (), KEY)).damages
+    assert (damage.first, damage.last, damage.what) == (9, 11, LEFT_OVER)
+    await retain(audit, RECORD.at, KEY)
+    report = await verify(audit, (), KEY)
+    assert (report.records, report.damages) == (RECORDS - 11 + 3, ())
+
+
 async def test_the_last_record_of_a_chain_stays(audit: Connection) -> None:
     await retain(audit, datetime.now(UTC) + timedelta(days=1), KEY)
     assert (await verify(audit, (), KEY)).records == 2
@@ -190,6 +247,7 @@ async def test_a_beginning_that_was_removed_without_the_key_is_found(audit: Conn
     """Neither another key nor a checkpoint that was shipped allows records to be missing."""
     other = OKPKey.generate_key("Ed25519")
     shipped = (await checkpoints_of_now(audit))[0]
+    await tamper(audit, "DELETE FROM audit WHERE partition_id = 1")
     for signed in (replace(shipped, kind="retention").signed(other), shipped.signed(KEY)):
         await tamper(audit, "DELETE FROM audit_retention")
         await audit.execute(
