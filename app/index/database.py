@@ -10,7 +10,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import asyncpg
 import orjson
@@ -18,6 +18,7 @@ import structlog
 
 from app.errors import TooBusy, Unavailable
 from app.index.failures import Contended, ours
+from app.index.lending import Lender
 from app.index.statements import Connection, Prepared, prepare
 
 __all__ = ["Connection", "Database", "Prepared", "asyncpg_url", "prepare"]
@@ -38,9 +39,8 @@ log = structlog.get_logger()
 class Database:
     """The pool of connections; opened once in each process, after any fork."""
 
-    def __init__(self, pool: Any, queue_seconds: float) -> None:
-        self._pool = pool
-        self._queue_seconds = queue_seconds
+    def __init__(self, lender: Lender) -> None:
+        self._lender = lender
 
     @classmethod
     async def open(
@@ -79,7 +79,7 @@ class Database:
                 await pool
         except ValueError as error:
             raise Unavailable("The URL of the database cannot be understood.") from error
-        database = cls(pool, queue_seconds)
+        database = cls(Lender(pool, queue_seconds))
         async with database.reading() as connection:
             if await connection.fetchval("SHOW fsync") == "off":
                 log.warning("the database runs with fsync off: a power cut can lose what is stored")
@@ -87,7 +87,7 @@ class Database:
 
     async def close(self) -> None:
         """Close every connection, waiting for those that are in use."""
-        await self._pool.close()
+        await self._lender.close()
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Connection]:
@@ -97,14 +97,16 @@ class Database:
         """
         with ours(OSError):
             try:
-                connection = await self._pool.acquire(timeout=self._queue_seconds)
+                connection = await self._lender.take()
             except TimeoutError as error:
                 raise TooBusy("No connection to the database became free.") from error
+        well = False
         try:
             with ours(TimeoutError):
                 yield connection
+            well = True
         finally:
-            await self._pool.release(connection)
+            await self._lender.give_back(connection, well=well)
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Connection]:
