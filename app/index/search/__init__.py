@@ -33,7 +33,7 @@ from app.index.search.patients import (
     known_patients,
     search_for_patients,
 )
-from app.index.search.plan import Plan, has_terms, leaves_little, plan_of
+from app.index.search.plan import Plan, has_terms, is_indexed, leaves_little, plan_of
 from app.index.search.statements import Shape
 from app.index.search.values import (
     Found,
@@ -87,18 +87,18 @@ async def search(
                     return await look_through(connection, visibility, wanted, plan)
                 return await _page(connection, visibility, wanted, plan, totals)
         plan = await plan_of(connection, visibility, query)
-        if leaves_little(query):
-            return await _page(connection, visibility, wanted, plan, totals)
-        async with _planned_by_values(connection):
-            return await _page(connection, visibility, wanted, plan, totals)
+        return await _page(connection, visibility, wanted, plan, totals)
     except asyncpg.QueryCanceledError as error:
         raise TooLarge("The search takes too long: narrow it down by more keys.") from error
 
 
 @asynccontextmanager
-async def _planned_by_values(connection: Connection) -> AsyncIterator[None]:
-    """PostgreSQL plans each statement for its values: what is right for SM, of which there are few,
-    reads all of an archive for CT."""
+async def _planned(connection: Connection, *, kept: bool) -> AsyncIterator[None]:
+    """PostgreSQL plans each statement for its values, unless a plan may be kept: what is right for
+    SM, of which there are few, reads all of an archive for CT."""
+    if kept:
+        yield
+        return
     await connection.execute("SET plan_cache_mode = force_custom_plan")
     try:
         yield
@@ -116,10 +116,24 @@ async def _page(
     totals: Totals,
 ) -> Page:
     query, shape = plan.query, plan.shape(wanted)
+    kept = has_terms(query) or leaves_little(query)
     if may_be_few(plan) and not totals.exceed(_asked(visibility, query), FEW):
-        page = await _page_of_few(connection, visibility, plan, shape)
+        async with _planned(connection, kept=kept or is_indexed(query)):
+            page = await _page_of_few(connection, visibility, plan, shape)
         if page is not None:
             return page
+    async with _planned(connection, kept=kept):
+        return await _page_of_many(connection, visibility, plan, shape, totals)
+
+
+async def _page_of_many(
+    connection: Connection,
+    visibility: Visibility,
+    plan: Plan,
+    shape: Shape,
+    totals: Totals,
+) -> Page:
+    query = plan.query
     values = {**plan.values, **visibility.parameters}
     rows = await statements.page(shape).fetch(
         connection, **values, limit=query.limit + 1, offset=query.offset

@@ -12,14 +12,23 @@ A key of a lower level than that of the search is matched if something below is:
 one and the same series, or one and the same instance and its series.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from app.dicom.attributes import Level, level_of
+from app.dicom.attributes import ATTRIBUTES, Level, level_of
 from app.dicom.dictionary import keyword_of
-from app.dicom.query import Between, BetweenMoments, Key, OneOf, Query
+from app.dicom.query import (
+    Between,
+    BetweenMoments,
+    Key,
+    OneOf,
+    PersonName,
+    Query,
+    Wildcard,
+)
 from app.errors import BadRequest, Unavailable
 from app.index.search.by_sound import by_sound
 from app.index.search.by_terms import by_terms
@@ -29,6 +38,7 @@ from app.index.search.ordering import LEVELS, Rank, checked, order_of
 from app.index.search.statements import Shape
 from app.index.search.values import Wanted
 from app.index.statements import Connection
+from app.index.tables import PATTERN_MATCHED
 from app.index.terms import unindexed
 from app.index.visibility import Visibility
 
@@ -42,6 +52,7 @@ FEW_DAYS = 31
 """Of their studies it is quicker to look at each than to look up a modality, which many have."""
 _ORDERING = {"00080020", "00080030"}
 _MODALITY, _MODALITIES = "00080060", "modalities"
+_TRIGRAM = re.compile(r"[^\W_]{3}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +99,34 @@ def leaves_little(query: Query) -> bool:
         or any(map(_leaves_few_days, query.keys))
         or all(key.tag in _ORDERING for key in query.keys)
     )
+
+
+def is_indexed(query: Query) -> bool:
+    """Whether one index finds all that matches, whatever the value of the key is.
+
+    One plan is right then for reading all matches, as long as these are few.
+    """
+    return len(query.keys) == 1 and _is_indexed(query.keys[0])
+
+
+def _is_indexed(key: Key) -> bool:
+    attribute = ATTRIBUTES.get(key.tag)
+    column = attribute.column if attribute is not None else None
+    match key.match:
+        case OneOf():
+            return column == _MODALITIES
+        case Wildcard((pattern,)):
+            return column in PATTERN_MATCHED and _has_letters(pattern)
+        case PersonName(groups, words):
+            patterns = [pattern for group in groups for pattern in group]
+            return column in PATTERN_MATCHED and all(map(_has_letters, [*patterns, *words]))
+        case _:
+            return False
+
+
+def _has_letters(pattern: str) -> bool:
+    """Whether an index of trigrams knows a part of it."""
+    return _TRIGRAM.search(pattern) is not None
 
 
 async def plan_of(connection: Connection, visibility: Visibility, query: Query) -> Plan:
