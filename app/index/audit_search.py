@@ -23,6 +23,14 @@ class OneOf:
 
 
 @dataclass(frozen=True, slots=True)
+class Begins:
+    """Records with a text in a column that begins with one of these."""
+
+    column: Literal["client_address"]
+    values: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
 class OfKind:
     """Records with one of these pairs of event and action, or of these subtypes."""
 
@@ -37,7 +45,7 @@ class OfPatient:
     patients: Sequence[tuple[str, str | None]]
 
 
-Condition = OneOf | OfKind | OfPatient
+Condition = OneOf | Begins | OfKind | OfPatient
 _KINDS = COLUMNS | {"sequence": "bigint"}
 Place = tuple[datetime, int]
 """The moment and the sequence of a record: pages go on after it."""
@@ -78,6 +86,11 @@ async def search(connection: Connection, wanted: Wanted) -> list[StoredRecord]:
         match condition:
             case OneOf(column, values):
                 terms.append(f"{column} = ANY ({bound(list(values))}::{_KINDS[column]}[])")
+            case Begins(column, values):
+                beginnings = f"unnest({bound(list(values))}::text[]) AS beginning"
+                terms.append(
+                    f"EXISTS (SELECT FROM {beginnings} WHERE starts_with({column}, beginning))"
+                )
             case OfKind(pairs, subtypes):
                 events = bound([event for event, _ in pairs])
                 actions = bound([action for _, action in pairs])

@@ -5,12 +5,12 @@ from typing import Any
 
 from app.audit.fhir import MEDIA_TYPE
 
-_DATE = "2026-11-24"
+_DATE = "2026-11-28"
 """When what is stated here changed last."""
 _PARAMETERS = {
     "date": ("date", "when, with a prefix; repeated, each narrows the others"),
     "agent": ("reference", "who: the name of the token"),
-    "address": ("string", "from where"),
+    "address": ("string", "from where: how it begins, or `address:exact`"),
     "patient": ("reference", "whose data: ID or ISSUER|ID"),
     "entity": ("reference", "which study: its UID"),
     "action": ("token", "C, R, U, D or E"),
@@ -19,7 +19,11 @@ _PARAMETERS = {
     "subtype": ("token", "of the event"),
     "_id": ("token", "of the record"),
 }
-_OF_PAGES = {"_count": "records of a page", "_after": "where a page begins, as links have it"}
+_OF_PAGES = {
+    "_count": "records of a page",
+    "_after": "where a page begins, as links have it",
+    "_sort": "`-date`, as they are sorted",
+}
 
 
 def described() -> list[dict[str, Any]]:

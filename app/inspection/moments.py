@@ -43,7 +43,7 @@ def bounds_of(name: str, value: str) -> Bounds:
     if match is None:
         raise InvalidParameter(name, value, "is no date of FHIR, or has a prefix other than these")
     try:
-        first, last = _span(match)
+        first, last = (moment.astimezone(UTC) for moment in _span(match))
     except (ValueError, OverflowError):
         raise InvalidParameter(name, value, "is no date of the calendar") from None
     match match["prefix"]:

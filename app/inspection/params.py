@@ -2,11 +2,11 @@
 
     date                                 when; with a prefix; several narrow one another
     agent, agent.identifier              who, as the name of the token
-    address                              from where
+    address, address:exact               from where: how the address begins, or all of it
     patient, patient.identifier          whose data: ID, or ISSUER|ID
     entity, entity.identifier            which study, by its UID
     action, outcome, type, subtype       what, as codes or SYSTEM|CODE
-    _id, _count, _after, _format
+    _id, _count, _after, _format, _sort  the last as they are sorted anyway: `-date`
 
 Values that are separated by commas are alternatives, parameters that are repeated narrow. Whatever
 else is asked is refused: who looks into an audit must not take more for what was asked for.
@@ -24,7 +24,7 @@ from app.audit.fhir import DICOM_UID, URN_OID, issuer_of
 from app.dicom import normal
 from app.dicom.uids import valid_uid
 from app.errors import BadRequest, InvalidParameter
-from app.index.audit_search import Condition, OfKind, OfPatient, OneOf, Place, Wanted
+from app.index.audit_search import Begins, Condition, OfKind, OfPatient, OneOf, Place, Wanted
 from app.inspection.moments import Bounds, bounds_of
 
 COUNT = 100
@@ -32,6 +32,7 @@ MOST = 1000
 KEYS = 64
 ALTERNATIVES = 64
 AFTER = "_after"
+SORTED = "-date"
 _JSON = {"json", "application/json", "application/fhir+json"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST = 2**53
@@ -69,6 +70,9 @@ def read(query_string: bytes, partition_id: int) -> Asked:
             case "_format":
                 if value not in _JSON:
                     raise InvalidParameter(name, value, "is not a format that there is")
+            case "_sort":
+                if value != SORTED:
+                    raise InvalidParameter(name, value, f"is not {SORTED}, as they are sorted")
             case "_id":
                 conditions.append(_ids(value, partition_id))
             case _:
@@ -97,13 +101,17 @@ def sequence_in(identity: str, partition_id: int) -> int | None:
 
 def _condition(name: str, value: str) -> Condition:
     base, _, identifier = name.replace(":", ".").partition(".")
-    make = _MAKERS.get(base)
-    if make is None or identifier not in ({"", "identifier"} if base in _OF_IDENTIFIERS else {""}):
+    make = _MAKERS.get(name) or _MAKERS.get(base)
+    if make is None or (name not in _MAKERS and identifier not in _SPELLINGS.get(base, ())):
         raise InvalidParameter(name, value, "there is no such parameter")
-    alternatives = [_token(one) for one in re.split(r"(?<!\\),", value)]
+    return make(name, [_token(one) for one in _alternatives(name, value)])
+
+
+def _alternatives(name: str, value: str) -> list[str]:
+    alternatives = re.split(r"(?<!\\),", value)
     if len(alternatives) > ALTERNATIVES:
         raise InvalidParameter(name, value, f"has more than {ALTERNATIVES} alternatives")
-    return make(name, alternatives)
+    return alternatives
 
 
 _Token = tuple[str | None, str]
@@ -119,8 +127,13 @@ def _agents(_: str, tokens: Sequence[_Token]) -> Condition:
     return OneOf("principal", [value for system, value in tokens if not system])
 
 
-def _addresses(_: str, tokens: Sequence[_Token]) -> Condition:
-    return OneOf("client_address", [value for _, value in tokens])
+def _addresses(name: str, tokens: Sequence[_Token]) -> Condition:
+    addresses = [value for _, value in tokens]
+    if name == "address:exact":
+        return OneOf("client_address", addresses)
+    if "" in addresses:
+        raise InvalidParameter(name, "", "is the beginning of every address")
+    return Begins("client_address", addresses)
 
 
 def _patients(name: str, tokens: Sequence[_Token]) -> Condition:
@@ -142,15 +155,18 @@ def _studies(name: str, tokens: Sequence[_Token]) -> Condition:
 
 
 def _actions(name: str, tokens: Sequence[_Token]) -> Condition:
-    return OneOf("action", [_known(name, value, list(Action)) for _, value in tokens])
+    return OneOf("action", [_known(name, token, list(Action)) for token in tokens])
 
 
 def _outcomes(name: str, tokens: Sequence[_Token]) -> Condition:
     known = [str(int(outcome)) for outcome in Outcome] + ["12"]
-    return OneOf("outcome", [int(_known(name, value, known)) for _, value in tokens])
+    return OneOf("outcome", [int(_known(name, token, known)) for token in tokens])
 
 
-def _known(name: str, value: str, values: Sequence[str]) -> str:
+def _known(name: str, token: _Token, values: Sequence[str]) -> str:
+    system, value = token
+    if system and not system.endswith(f"/audit-event-{name}"):
+        raise InvalidParameter(name, f"{system}|{value}", "is of another system")
     if value not in values:
         raise InvalidParameter(name, value, f"is none of {', '.join(values)}")
     return str(value)
@@ -174,6 +190,7 @@ def _code(token: _Token) -> _Token:
 _MAKERS: dict[str, Callable[[str, Sequence[_Token]], Condition]] = {
     "agent": _agents,
     "address": _addresses,
+    "address:exact": _addresses,
     "patient": _patients,
     "entity": _studies,
     "action": _actions,
@@ -181,11 +198,12 @@ _MAKERS: dict[str, Callable[[str, Sequence[_Token]], Condition]] = {
     "type": _types,
     "subtype": _subtypes,
 }
-_OF_IDENTIFIERS = {"agent", "patient", "entity"}
+_SPELLINGS = dict.fromkeys(("agent", "patient", "entity"), ("identifier",))
+"""What may come behind the names of parameters."""
 
 
 def _ids(value: str, partition_id: int) -> Condition:
-    found = [sequence_in(one, partition_id) for one in value.split(",")[:ALTERNATIVES]]
+    found = [sequence_in(one, partition_id) for one in _alternatives("_id", value)]
     return OneOf("sequence", [sequence for sequence in found if sequence is not None])
 
 

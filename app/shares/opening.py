@@ -41,6 +41,7 @@ from app.web.dependencies import DEIDENTIFIED, DICOMWEB, ArchiveOf, BaseUrl
 router = APIRouter(tags=["Sharing"])
 
 LONGEST_FORM = 4096
+MOST_FIELDS = 8
 LONGEST_SECRET = 64
 
 _PRIVATE = {
@@ -163,7 +164,11 @@ async def _password(request: Request) -> str | None:
         return None
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/x-www-form-urlencoded":
-        return parse_qs(body.decode("latin-1"), max_num_fields=8).get("password", [None])[0]
+        try:
+            fields = parse_qs(body.decode("latin-1"), max_num_fields=MOST_FIELDS)
+        except ValueError as error:
+            raise BadRequest(f"The form has more than {MOST_FIELDS} fields.") from error
+        return fields.get("password", [None])[0]
     try:
         given: Any = orjson.loads(body)
     except orjson.JSONDecodeError as error:

@@ -446,6 +446,7 @@ async def test_a_link_that_never_was_leads_nowhere(populated: Server, secret: st
         (b'{"password": 1}', "application/json"),
         (b"\xff", "application/json"),
         (b"x" * 5000, "application/x-www-form-urlencoded"),
+        (b"&".join([b"password=x"] * 9), "application/x-www-form-urlencoded"),
     ],
 )
 async def test_a_body_that_makes_no_sense_is_refused(

@@ -99,6 +99,9 @@ FOUND = {
     "agent=somebody": [],
     "address=127.0.0.1&action=C": [STORED],
     "address=192.0.2.1": [],
+    "address=127.0.&action=C": [STORED],
+    "address:exact=127.0.&action=C": [],
+    "address:exact=127.0.0.1&action=C&_sort=-date": [STORED],
     "date=lt2020": [],
     "date=ge2020&date=lt2020-02": [],
 }

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import BadRequest
-from app.index.audit_search import Condition, OfKind, OfPatient, OneOf
+from app.index.audit_search import Begins, Condition, OfKind, OfPatient, OneOf
 from app.inspection.params import COUNT, MOST, after, read
 
 PARTITION = 3
@@ -21,7 +21,8 @@ PARTITION = 3
         ("agent.identifier=a,b", OneOf("principal", ["a", "b"])),
         ("agent:identifier=%7Ca", OneOf("principal", ["a"])),
         ("agent=a%5C,b", OneOf("principal", ["a,b"])),
-        ("address=192.0.2.1", OneOf("client_address", ["192.0.2.1"])),
+        ("address=192.0.2.,fe80:", Begins("client_address", ["192.0.2.", "fe80:"])),
+        ("address:exact=192.0.2.1", OneOf("client_address", ["192.0.2.1"])),
         ("patient=P1", OfPatient([("P1", None)])),
         ("patient.identifier=urn:oid:1.2.40%7CP1", OfPatient([("P1", "1.2.40")])),
         ("patient.identifier=St.%20E%7CP1,%7CP2", OfPatient([("P1", "St. E"), ("P2", "")])),
@@ -69,12 +70,17 @@ def test_parameters_that_are_repeated_narrow() -> None:
             "agent=" + ",".join("x" * 65),
             "&".join(["date=2026"] * 65),
         ),
-        *("=", "x", "agent=%FF", "_count=٣"),
+        *("=", "x", "agent=%FF", "_count=٣", "address=", "address=1,", "address.exact=1"),
+        *("outcome=urn:x%7C0", "action=urn:x%7CR", "_id=" + ",".join(["3-1"] * 65)),
     ],
 )
 def test_what_is_not_understood_is_refused(query: str) -> None:
     with pytest.raises(BadRequest):
         read(query.encode(), PARTITION)
+
+
+def test_the_order_there_is_may_be_asked_for() -> None:
+    assert read(b"_sort=-date&_count=7", PARTITION).kept == (("_sort", "-date"), ("_count", "7"))
 
 
 def test_pages_are_bounded() -> None:
