@@ -157,8 +157,8 @@ _OBJECT = re.compile(
 )
 _UID = re.compile(r"[0-9.]{1,64}")
 _LINKS = "/share/"
-_LINK = re.compile(r"^/share/[^/]*")
-"""With the secret that lets somebody in, which nobody is to read in the audit."""
+_LINK = re.compile(r"/share/[^/]*", re.IGNORECASE)
+"""With the secret that lets somebody in, which nobody is to read in the audit, mistyped or not."""
 _COLLECTIONS = frozenset({"/studies", "/series", "/instances", "/patients", "/priors"})
 _OF_PATIENT = re.compile(r"/patients/(?P<patient>.+)/studies")
 _REPORT = re.compile(r"/audit/patients/(?P<patient>.+)/disclosures")

@@ -29,13 +29,13 @@ from app.access.shares import (
 )
 from app.audit.event import Action, EventId, Note
 from app.dicom.deidentification import Deidentifier
-from app.errors import BadRequest, Unauthenticated
+from app.errors import BadRequest, Forbidden, Unauthenticated
 from app.index.shares import StoredShare
 from app.shares import page
 from app.shares.contents import contents_of
 from app.shares.deidentified import deidentified_contents
 from app.shares.routes import SHARE
-from app.web.cookies import SHARE_COOKIE, Cookie, is_of_our_site
+from app.web.cookies import SHARE_COOKIE, Cookie, is_of_another_site, is_of_our_site
 from app.web.dependencies import DEIDENTIFIED, DICOMWEB, ArchiveOf, BaseUrl
 
 router = APIRouter(tags=["Sharing"])
@@ -90,6 +90,9 @@ async def open_link(archive: ArchiveOf, base: BaseUrl, request: Request, secret:
     valid, and the DICOMweb URL to use it at.
     """
     in_browser = "text/html" in request.headers.get("accept", "")
+    if in_browser and is_of_another_site(request.scope["headers"]):
+        # Somebody's page would have the browser keep that somebody's cookie.
+        raise Forbidden("In a browser, a link is opened by its own page.")
     password = await _password(request)
     note: Note = request.state.audit
     note.event, note.action = EventId.USER_AUTHENTICATION, Action.EXECUTE

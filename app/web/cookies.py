@@ -85,3 +85,11 @@ def is_of_our_site(headers: Headers, base: str) -> bool:
     parts = urlsplit(base)
     ours = f"{parts.scheme}://{parts.netloc}".encode()
     return all(value == ours for name, value in headers if name == b"origin")
+
+
+def is_of_another_site(headers: Headers) -> bool:
+    """Whether a browser says that a request is made for a page of another site.
+
+    By Sec-Fetch-Site alone: of a page that tells nobody its address, Origin says `null`.
+    """
+    return any(name == b"sec-fetch-site" and value == b"cross-site" for name, value in headers)

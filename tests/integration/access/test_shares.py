@@ -417,9 +417,15 @@ async def test_in_a_browser_a_link_opens_into_a_page_with_the_images(
 async def test_a_cookie_is_good_for_looking_from_pages_of_ours_alone(
     populated: Server, admin: httpx.AsyncClient
 ) -> None:
-    __, link = await shared(admin)
+    number, link = await shared(admin)
     async with browser_of(populated, **HTML) as http:
-        assert (await http.post(link)).status_code == 303
+        # Of a page that tells no address, as ours, the origin is `null`.
+        there = {"Sec-Fetch-Site": "cross-site", "Origin": "null"}
+        refused = await http.post(link, headers=there)
+        assert (refused.status_code, refused.cookies) == (403, httpx.Cookies())
+        assert (await admin.get(f"/shares/{number}")).json()["uses"] == 0
+        here = {"Sec-Fetch-Site": "same-origin", "Origin": "null"}
+        assert (await http.post(link, headers=here)).status_code == 303
         path = f"/dicomweb{THINGS[0].path}/thumbnail"
         assert (await http.get(path)).status_code == 200
         assert (await http.head(path)).status_code == 200
@@ -466,6 +472,8 @@ async def test_every_use_is_recorded_with_the_share_as_who_asks(
     async with browser_of(populated) as http:
         await http.get(link)
         await http.post(link, json={"password": "wrong"})
+        for mistyped in (f"/{link}", f"/SHARE/{secret}/", f"/dicomweb{link}", f"/pacs{link}/x"):
+            assert (await http.get(populated.url + mistyped)).status_code == 401
         token = (await http.post(link, json={"password": PASSWORD})).json()["access_token"]
     async with client_of(populated, token) as http:
         await http.get(f"/studies/{OURS}/metadata")
