@@ -140,11 +140,15 @@ def ordered(order: Sequence[Rank]) -> list[ColumnElement[Any]]:
 
 
 def comes_after(
-    order: Sequence[Rank], bind: Callable[[int, TypeEngine[Any]], ColumnElement[Any]]
+    order: Sequence[Rank],
+    bind: Callable[[int, TypeEngine[Any]], ColumnElement[Any]],
+    *,
+    or_is_there: bool = False,
 ) -> ColumnElement[bool]:
     """The condition on a row that comes after a place; `bind` gives the n-th value of that.
 
-    Ranks of one direction are compared as one row, which an index with these columns can begin at.
+    With `or_is_there` it is also true of a row at the place. Ranks of one direction are compared as
+    one row, which an index with these columns can begin at.
     """
     numbered = list(enumerate(order))
     runs = [list(run) for _, run in groupby(numbered, key=lambda each: each[1].descending)]
@@ -154,10 +158,10 @@ def comes_after(
         place = tuple_(*(bind(number, rank.kind) for number, rank in run))
         descending = run[0][1].descending
         beyond = row < place if descending else row > place
+        here_or_beyond = row <= place if descending else row >= place
         if condition is None:
-            condition = beyond
+            condition = here_or_beyond if or_is_there else beyond
         else:
-            here = row <= place if descending else row >= place
-            condition = and_(here, or_(beyond, condition))
+            condition = and_(here_or_beyond, or_(beyond, condition))
     assert condition is not None
     return condition

@@ -7,6 +7,7 @@ from itertools import count
 from typing import Any
 
 from sqlalchemy import (
+    CTE,
     BigInteger,
     BindParameter,
     ColumnElement,
@@ -57,6 +58,19 @@ class Shape:
         """From the study down to what is searched for."""
         return LEVELS[: LEVELS.index(self.level) + 1]
 
+    @property
+    def is_of_first_studies(self) -> bool:
+        """Whether so many matches from a place on are in as many studies from there on.
+
+        They are where each study of which the hints are true has a match, and studies come one
+        after the other.
+        """
+        below = [level for level, _ in self.forms if level is not Level.STUDY]
+        levels = [LEVELS.index(rank.level) for rank in self.order]
+        # The hint is made of the one key, and says that something matches it.
+        in_turn = levels == sorted(levels) and not self.in_study
+        return bool(self.hints) and len(below) == 1 and in_turn
+
 
 METADATA = "metadata_json"
 LATEST_CHANGE = "latest"
@@ -93,12 +107,31 @@ def page(shape: Shape) -> Prepared:
     Each row ends with its place in the order.
     """
     columns = [*_columns(shape), LATEST.label(LATEST_CHANGE), *_ranks(shape)]
+    first = _first_studies(shape) if shape.is_of_first_studies else None
+    outer = shape if first is None else replace(shape, hints=())
+    matching = _matching(outer, shape.level, set(shape.levels), columns)
+    if first is not None:
+        matching = matching.where(_STUDY.c.id == first.c.id)
     return prepare(
-        _matching(shape, shape.level, set(shape.levels), columns)
-        .order_by(*ordered(shape.order))
+        matching.order_by(*ordered(shape.order))
         .limit(bindparam("limit", type_=BigInteger()))
         .offset(bindparam("offset", type_=BigInteger())),
         joined=_joined(shape),
+    )
+
+
+def _first_studies(shape: Shape) -> CTE:
+    """The ids of the studies from the place on in which the page is; one may have nothing left."""
+    ranks = [rank for rank in shape.order if rank.level is Level.STUDY]
+    conditions = [condition for at, condition in _conditions(shape) if at is Level.STUDY]
+    found = select(_STUDY.c.id).where(visible(Study), *conditions)
+    if shape.goes_on:
+        found = found.where(comes_after(ranks, _placed, or_is_there=True))
+    limit, offset = (bindparam(name, type_=BigInteger()) for name in ("limit", "offset"))
+    return (
+        found.order_by(*ordered(ranks))
+        .limit(limit + offset + literal_column("1"))
+        .cte("first_studies")
     )
 
 
@@ -180,16 +213,21 @@ def _matching(
         statement = statement.where(_STUDY.c.study_instance_uid == bindparam("study"))
     if shape.in_series:
         statement = statement.where(_SERIES.c.series_instance_uid == bindparam("series"))
+    conditions = _conditions(shape)
+    statement = statement.where(*(each for at, each in conditions if at in shape.levels))
+    if below := [(at, each) for at, each in conditions if at not in shape.levels]:
+        statement = statement.where(_something_below(shape.level, below))
+    return statement.where(comes_after(shape.order, _placed)) if shape.goes_on else statement
+
+
+def _conditions(shape: Shape) -> list[tuple[Level, ColumnElement[bool]]]:
+    """What the forms and the hints say, each of the table of a level."""
     numbers = count()
 
     def bind(kind: TypeEngine[Any]) -> BindParameter[Any]:
         return bindparam(f"v{next(numbers)}", type_=kind)
 
-    conditions = [(at, form.condition(TABLES[at], bind)) for at, form in shape.forms + shape.hints]
-    statement = statement.where(*(each for at, each in conditions if at in shape.levels))
-    if below := [(at, each) for at, each in conditions if at not in shape.levels]:
-        statement = statement.where(_something_below(shape.level, below))
-    return statement.where(comes_after(shape.order, _placed)) if shape.goes_on else statement
+    return [(at, form.condition(TABLES[at], bind)) for at, form in shape.forms + shape.hints]
 
 
 def _joined(shape: Shape) -> bool:

@@ -1,13 +1,14 @@
 """The commonest queries are answered through an index, also where there is little to be found."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
 from app.dicom.attributes import Level
-from app.dicom.query import Between, Key, OneOf, Query
+from app.dicom.query import Between, Key, OneOf, Order, Query
 from app.index.database import Connection, Database
-from app.index.search import Wanted, search
+from app.index.search import Page, Wanted, search
 from app.index.totals import Totals
 from app.index.visibility import Visibility
 from tests.benchmarks.population import Size, populate
@@ -71,6 +72,48 @@ async def test_series_of_a_modality_are_looked_for_in_the_studies_that_have_it(
     told = await explained(populated, Visibility(1), "series", "Modality=SM&limit=10", analyze=True)
     assert "Bitmap Index Scan study_modalities" in scans(told["Plan"])
     assert told["Plan"]["Actual Rows"] == 11
+    limits = [node["Actual Rows"] for node in nodes(told["Plan"]) if node["Node Type"] == "Limit"]
+    assert limits == [11, 12], "the page, and the studies that it is of"
+
+
+@pytest.mark.parametrize("level", [Level.SERIES, Level.INSTANCE])
+@pytest.mark.parametrize(
+    "order",
+    [(), (Order("00080020"),), (Order("00200011", descending=True),)],
+    ids=["newest first", "oldest first", "by their numbers"],
+)
+async def test_pages_of_a_modality_miss_nothing_and_repeat_nothing(
+    populated: Connection, level: Level, order: tuple[Order, ...]
+) -> None:
+    everything = await _found(populated, Query(level, (_SM,), limit=1000, order=order))
+    assert len(everything) > 20
+    assert sorted(everything) == sorted(map(tuple, await populated.fetch(_OF_SM[level])))
+    pages: list[tuple[str, ...]] = []
+    query = Query(level, (_SM,), limit=7, offset=2, order=order)
+    while (page := await _page(populated, query)).end is not None:
+        pages += _uids(page)
+        query = replace(query, after=page.end, offset=0)
+    assert [*pages, *_uids(page)] == everything[2:]
+
+
+_SM = Key("00080060", OneOf(("SM",)))
+_OF_SM = {
+    Level.SERIES: "SELECT series_instance_uid FROM series WHERE modality = 'SM'",
+    Level.INSTANCE: "SELECT series_instance_uid, sop_instance_uid FROM instance"
+    " JOIN series ON series.id = series_id WHERE modality = 'SM'",
+}
+
+
+async def _page(connection: Connection, query: Query) -> Page:
+    return await search(connection, Visibility(1), query, Wanted(frozenset()), Totals())
+
+
+async def _found(connection: Connection, query: Query) -> list[tuple[str, ...]]:
+    return _uids(await _page(connection, query))
+
+
+def _uids(page: Page) -> list[tuple[str, ...]]:
+    return [tuple(filter(None, found[1:3])) for found in page.found]
 
 
 @pytest.mark.parametrize("dates", ["20260101-20260131", "20260101"])
