@@ -4,7 +4,7 @@ Rules:
 - Which attribute goes into which column is a matter of `app.dicom.attributes` alone.
 - A column holds the first value that can be matched. Of texts and names the others are kept beside.
 - A value that has no normal form (a date of 99999999) is not matched.
-- Beside the names of a study is kept how they sound, their first values.
+- Beside the names of a study is kept how they sound, their first values alone.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -25,9 +25,6 @@ texts come with more: as soon as there is a backslash in them."""
 
 MOST_VALUES = 64
 """Of one text or name; what is behind is not matched, since every search looks through them all."""
-MOST_HEARD = 4
-"""Values of a name that are kept with how they sound."""
-
 REMEMBERED = 1024
 """Names of which it is remembered how they sound."""
 
@@ -54,7 +51,7 @@ def level_columns(attributes: Json, level: Level) -> tuple[dict[str, Any], list[
         if attribute.vr in SEVERAL and len(forms) > 1:
             further[attribute.column] = forms[1:MOST_VALUES]
         if attribute.vr == "PN":
-            for name in forms[:MOST_HEARD]:
+            for name in forms[:1]:
                 sounds.update(_sounds(attribute.column, name))
         if not forms and first_value(element) not in (None, ""):
             problems.append(Problem(attribute.tag, f"no {attribute.vr} that can be searched for"))

@@ -165,8 +165,11 @@ def _at(span: moments.Span, offset: int | None) -> moments.Span:
 
 def _name_fits(match: PersonName, value: Any) -> bool:
     name = normal.form("PN", value)
-    if not isinstance(name, str):
-        return False
+    return isinstance(name, str) and name_fits(match, name)
+
+
+def name_fits(match: PersonName, name: str) -> bool:
+    """Whether the match fits a name in its normal form."""
     groups = name.strip("=").split("=")
     if all(
         any(like(p).fullmatch(g) for p in patterns for g in groups) for patterns in match.groups

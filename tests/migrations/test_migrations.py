@@ -186,7 +186,7 @@ async def test_names_of_before_are_found_by_how_they_sound(empty_database_url: s
     migrate.upgrade(empty_database_url)
     sounds = "SELECT sounds FROM study ORDER BY study_instance_uid"
     assert await fetch(empty_database_url, sounds) == [
-        ["patient_name~560000", "patient_name~619000", "referring_physician_name~560000"],
+        ["patient_name~619000", "referring_physician_name~560000"],
         ["referring_physician_name~560000"],
         [],
     ]

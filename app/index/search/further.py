@@ -19,22 +19,27 @@ from sqlalchemy import (
     FromClause,
     any_,
     bindparam,
+    case,
     exists,
     func,
+    literal_column,
     or_,
     select,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.types import TypeEngine
 
 from app.dicom.attributes import ATTRIBUTES, Level, level_of
 from app.dicom.matched import SEVERAL
+from app.dicom.matcher import name_fits
 from app.dicom.query import Empty, Key, PersonName
 from app.index.search.matching import Bind, Form, Parts, take_apart
 from app.index.search.ordering import TABLES
 from app.index.statements import Connection, Prepared, prepare
 from app.index.visibility import Visibility
 
+MOST_HEARD = 3
+"""Further values of a name that are found by sound."""
 _FORMS = 512
 
 
@@ -47,6 +52,10 @@ class OrOneOf(Form):
     def condition(self, table: FromClause, bind: Bind) -> ColumnElement[bool]:
         said = self.form.condition(table, bind)
         return or_(said, table.c.id == any_(bind(ARRAY(BigInteger()))))
+
+
+class Told(Form):
+    """Says nothing: the further values are told instead, to be looked at one by one."""
 
 
 async def or_further(
@@ -66,10 +75,22 @@ async def or_further(
             **{f"v{number}": value for number, value in enumerate(values)},
         )
         for place, number in enumerate(asked, 1):
-            if ids := [row[0] for row in rows if row[place]]:
-                key, (form, given) = made[number]
+            key, (form, given) = made[number]
+            if ids := [row[0] for row in rows if _has_fitting(key, row[place])]:
                 made[number] = key, (OrOneOf(form.column, form), [*given, ids])
     return made
+
+
+def _has_fitting(key: Key, told: Any) -> bool:
+    """Whether a further value matches: `told` is true or None, or the further values themselves."""
+    if not isinstance(told, list):
+        return told is True
+    assert isinstance(key.match, PersonName)
+    heard, others = told[:MOST_HEARD], told[MOST_HEARD:]
+    silent = replace(key.match, sounds=False)
+    return any(name_fits(key.match, name) for name in heard) or any(
+        name_fits(silent, name) for name in others
+    )
 
 
 def _may(key: Key) -> bool:
@@ -80,10 +101,10 @@ def _may(key: Key) -> bool:
 
 def _on_one_value(key: Key) -> Parts:
     """The key as a form that can be put on any value."""
-    if isinstance(key.match, PersonName):
-        key = Key(key.tag, replace(key.match, sounds=False))
     parts = take_apart(key)
     assert parts is not None
+    if isinstance(key.match, PersonName) and key.match.sounds:
+        return Told(parts[0].column), []
     return parts
 
 
@@ -91,7 +112,7 @@ def _on_one_value(key: Key) -> Parts:
 def _having(level: Level, forms: tuple[Form, ...]) -> Prepared:
     """The ids of rows of which a further value fits one of the forms, and which of them.
 
-    Whether they may be seen is for the search to tell.
+    For `Told` it is the further values instead. Whether they may be seen is for the search to tell.
     """
     rows = TABLES[level].c
     numbers = count()
@@ -99,13 +120,21 @@ def _having(level: Level, forms: tuple[Form, ...]) -> Prepared:
     def bind(kind: TypeEngine[Any]) -> BindParameter[Any]:
         return bindparam(f"v{next(numbers)}", type_=kind)
 
-    fitting = []
+    told: list[ColumnElement[Any]] = []
     for form in forms:
-        of_column = rows.further_values.op("->")(form.column)
+        of_column = rows.further_values.op("->", return_type=JSONB())(form.column)
+        if isinstance(form, Told):
+            told.append(of_column)
+            continue
         value = func.jsonb_array_elements_text(of_column).column_valued("value")
-        fitting.append(exists().where(form.on(value, bind)))
-    return prepare(
-        select(rows.id, *fitting).where(
-            rows.partition_id == bindparam("visible_partition"), rows.further_values.is_not(None)
-        )
+        fits = exists().where(form.on(value, bind))
+        told.append(case((fits, literal_column("true"))))
+    numbered = [each.label(f"t{number}") for number, each in enumerate(told)]
+    with_further = (
+        select(rows.id, *numbered)
+        .where(rows.partition_id == bindparam("visible_partition"))
+        .where(rows.further_values.is_not(None))
+        .subquery()
     )
+    is_told = or_(*(with_further.c[each.name].is_not(None) for each in numbered))
+    return prepare(select(with_further).where(is_told))

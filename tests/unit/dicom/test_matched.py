@@ -42,12 +42,7 @@ def test_beside_names_is_kept_how_their_words_sound() -> None:
         {"00100010": element("PN", *names), "00080090": element("PN", {"Alphabetic": "Kim"})},
         Level.STUDY,
     )
-    assert columns["sounds"] == [
-        "patient_name~560000",
-        "patient_name~619000",
-        "patient_name~900000",
-        "referring_physician_name~560000",
-    ]
+    assert columns["sounds"] == ["patient_name~619000", "referring_physician_name~560000"]
     assert level_columns({}, Level.STUDY)[0]["sounds"] == []
     assert "sounds" not in level_columns({}, Level.SERIES)[0]
 
@@ -105,9 +100,8 @@ def test_no_row_grows_with_the_values_that_somebody_puts_into_one_attribute() ->
     long = {"Alphabetic": " ".join(words)}
     names = [long, *({"Alphabetic": f"{word}k"} for word in words)]
     columns, _ = level_columns({"00100010": element("PN", *names)}, Level.STUDY)
-    heard = [*words[:32], *(f"{word}k" for word in words[:3])]
     assert columns["sounds"] == sorted(
-        {f"patient_name~{code}" for word in heard for code in codes(word)}
+        {f"patient_name~{code}" for word in words[:32] for code in codes(word)}
     )
 
 
