@@ -22,7 +22,7 @@ from app.index.grants import SCOPE, NewGrant, StoredGrant
 from app.index.restriction import Action
 from app.index.tokens import Token
 from app.web.dependencies import Administrator, ArchiveOf
-from app.web.plain_json import PAGE, After, Body, Limit, Moment, OneOf, RowId, answer
+from app.web.plain_json import PAGE, After, Body, Limit, Moment, OneOf, RowId, Text, answer
 
 router = APIRouter(prefix="/admin", tags=["Administration"])
 
@@ -126,7 +126,7 @@ async def create_grant(caller: Administrator, archive: ArchiveOf, asked: GrantAs
 async def list_grants(
     caller: Administrator,
     archive: ArchiveOf,
-    subject: str | None = None,
+    subject: Text | None = None,
     after: After = 0,
     limit: Limit = PAGE,
 ) -> Response:

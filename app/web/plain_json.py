@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypeVar
 
 from fastapi import Path, Query
 from pydantic import (
+    AfterValidator,
     AwareDatetime,
     BaseModel,
     BeforeValidator,
@@ -31,6 +32,16 @@ Limit = Annotated[int, Query(ge=1, le=PAGE)]
 """How many rows are wanted."""
 
 
+def _without_nul(text: str) -> str:
+    if b"\0" in text.encode():
+        raise ValueError("holds a NUL")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_without_nul)]
+"""A text that a database keeps: without NUL and halves of surrogate pairs, which have no UTF-8."""
+
+
 class Body(BaseModel):
     """The base of what routes are asked in JSON; the docstring of a field describes it."""
 
@@ -39,10 +50,10 @@ class Body(BaseModel):
     @field_validator("*")
     @classmethod
     def _demand_text(cls, given: Any) -> Any:
-        """Refuse NUL, and halves of surrogate pairs, which have no UTF-8."""
+        """Refuse what is no `Text`."""
         for one in given if isinstance(given, list) else [given]:
-            if isinstance(one, str) and b"\0" in one.encode():
-                raise ValueError("holds a NUL")
+            if isinstance(one, str):
+                _without_nul(one)
         return given
 
 

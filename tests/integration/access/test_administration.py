@@ -174,12 +174,14 @@ async def test_a_token_that_makes_no_sense_is_refused(populated: Server) -> None
             assert answer.status_code == 400, wrong
 
 
-async def test_what_no_id_can_be_is_refused(populated: Server) -> None:
+async def test_what_no_id_or_subject_can_be_is_refused(populated: Server) -> None:
     async with admin_of(populated, await populated.token("admin")) as http:
         for kind in ("tokens", "grants"):
             for number, status in (("0", 400), (str(2**63), 400), (str(2**63 - 1), 404)):
                 answer = await http.delete(f"/admin/{kind}/{number}")
                 assert answer.status_code == status, (kind, number)
+        refused = await http.get("/admin/grants", params={"subject": "token:1\0"})
+        assert (refused.status_code, refused.json()["parameter"]) == (400, "subject")
 
 
 async def test_only_administrators_administrate_and_it_is_recorded(populated: Server) -> None:
