@@ -42,6 +42,7 @@ PATHS = (
     "/instances?SOPInstanceUID={instance}",
 )
 UNLIKE = ("date", "x-request-id")
+XML = 'multipart/related; type="application/dicom+xml"'
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +125,28 @@ async def test_validators_are_of_what_is_seen(
         assert answer.status_code == 200
     answer = await restricted.get(path, headers={"If-None-Match": whole.headers["etag"]})
     assert len(answer.json()) == 2
+
+
+@pytest.mark.parametrize("accept", ["application/dicom+json", XML])
+@pytest.mark.parametrize(
+    "path", ["/studies?StudyInstanceUID={}", "/studies/{}/series", "/patients"]
+)
+async def test_nothing_is_found_at_the_end_of_a_beat(
+    restricted: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, path: str, accept: str
+) -> None:
+    waited: list[float] = []
+
+    async def wait(began: float) -> None:
+        waited.append(began)
+
+    monkeypatch.setattr(even_time, "_wait", wait)
+    for study, times in ((HIDDEN, 1), (SHOWN, 0)):
+        waited.clear()
+        asked = path.format(study.study_instance_uid)
+        of_study = {} if "{" in path else {"StudyInstanceUID": study.study_instance_uid}
+        answer = await restricted.get(asked, params=of_study or None, headers={"Accept": accept})
+        assert answer.status_code == 200
+        assert len(waited) == times
 
 
 PAIRS = 1000
