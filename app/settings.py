@@ -356,8 +356,8 @@ class Settings(BaseSettings):
     """origins of browser viewers; * for any"""
     audit_source: Annotated[str, Field(pattern=_PRINTABLE)] = "hilum"
     """what this archive is called where audits are gathered"""
-    log_format: Literal["console", "json"] = "console"
-    """lines for people or for machines"""
+    log_format: Literal["auto", "console", "json"] = "auto"
+    """lines for people or for machines; `auto`: for people if they go to a terminal"""
     session_seconds: Annotated[int, Field(gt=0, le=24 * 3600)] = 1800
     """for which a browser may look with a cookie that was had for a token"""
     oidc: Oidc | None = None

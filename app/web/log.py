@@ -21,7 +21,13 @@ from app.web.errors import CLIENT_CLOSED_REQUEST
 
 
 def configure_log(log_format: str) -> None:
-    """Write lines for people (`console`) or JSON (`json`) to the standard output."""
+    """Write lines for people (`console`) or JSON (`json`) to the standard output.
+
+    `auto` is for people if the output is a terminal. Elsewhere programs read it, and lines that
+    look nice cost three times as much.
+    """
+    if log_format == "auto":
+        log_format = "console" if sys.stdout.isatty() else "json"
     renderer: Processor
     factory: Callable[..., WrappedLogger]
     if log_format == "json":

@@ -1,5 +1,6 @@
 """The log says what happened and where, and nothing that a caller or a patient is known by."""
 
+import sys
 from types import SimpleNamespace
 from typing import Any
 
@@ -96,3 +97,17 @@ def test_nothing_in_a_line_upsets_a_terminal(
     assert "said" in line
     if log_format == "json":
         assert orjson.loads(line)["event"] == "said"
+
+
+@pytest.mark.parametrize("at_a_terminal", [True, False])
+def test_lines_are_for_people_at_a_terminal_alone(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *, at_a_terminal: bool
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: at_a_terminal)
+    configure_log("auto")
+    try:
+        structlog.get_logger().info("said")
+    finally:
+        structlog.reset_defaults()
+    (line,) = capfd.readouterr().out.splitlines()
+    assert line.startswith("{") != at_a_terminal
