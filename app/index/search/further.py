@@ -19,10 +19,8 @@ from sqlalchemy import (
     FromClause,
     any_,
     bindparam,
-    case,
     exists,
     func,
-    literal_column,
     or_,
     select,
 )
@@ -82,9 +80,9 @@ async def or_further(
 
 
 def _has_fitting(key: Key, told: Any) -> bool:
-    """Whether a further value matches: `told` is true or None, or the further values themselves."""
+    """Whether a further value matches: `told` says so, or what the further values are."""
     if not isinstance(told, list):
-        return told is True
+        return bool(told)
     assert isinstance(key.match, PersonName)
     heard, others = told[:MOST_HEARD], told[MOST_HEARD:]
     silent = replace(key.match, sounds=False)
@@ -110,7 +108,7 @@ def _on_one_value(key: Key) -> Parts:
 
 @lru_cache(_FORMS)
 def _having(level: Level, forms: tuple[Form, ...]) -> Prepared:
-    """The ids of rows of which a further value fits one of the forms, and which of them.
+    """The ids of rows with further values, and whether one of these fits, form by form.
 
     For `Told` it is the further values instead. Whether they may be seen is for the search to tell.
     """
@@ -127,14 +125,9 @@ def _having(level: Level, forms: tuple[Form, ...]) -> Prepared:
             told.append(of_column)
             continue
         value = func.jsonb_array_elements_text(of_column).column_valued("value")
-        fits = exists().where(form.on(value, bind))
-        told.append(case((fits, literal_column("true"))))
-    numbered = [each.label(f"t{number}") for number, each in enumerate(told)]
-    with_further = (
-        select(rows.id, *numbered)
-        .where(rows.partition_id == bindparam("visible_partition"))
-        .where(rows.further_values.is_not(None))
-        .subquery()
+        told.append(exists().where(form.on(value, bind)))
+    return prepare(
+        select(rows.id, *told).where(
+            rows.partition_id == bindparam("visible_partition"), rows.further_values.is_not(None)
+        )
     )
-    is_told = or_(*(with_further.c[each.name].is_not(None) for each in numbered))
-    return prepare(select(with_further).where(is_told))
