@@ -125,9 +125,6 @@ class _Batch:
         self._waiting: list[tuple[int, Intake]] = []
         self._one_large = asyncio.Lock()
         self._committing = asyncio.Lock()
-        self._durable = asyncio.Event()
-        """Of the part that was taken last: whether its row waits to be committed, or never will."""
-        self._durable.set()
         self._lack: Unavailable | None = None
 
     @property
@@ -149,8 +146,9 @@ class _Batch:
         except BaseException:
             spool.close()
             raise
-        before, self._durable = self._durable, asyncio.Event()
-        way = self._keep(number, spool, failure, before, self._durable)
+        # Of two of one instance, the later one replaces the other, however long that takes.
+        in_order = self._duplicates is Duplicates.REPLACE and self._tasks
+        way = self._keep(number, spool, failure, after=self._tasks[-1] if in_order else None)
         self._tasks.append(asyncio.create_task(way))
 
     async def finish(self) -> None:
@@ -176,26 +174,24 @@ class _Batch:
         number: int,
         spool: Spool,
         failure: Refusal | BlobsFull | None,
-        before: asyncio.Event,
-        durable: asyncio.Event,
+        *,
+        after: asyncio.Task[None] | None,
     ) -> None:
+        """Make one part durable and let its row wait to be committed, behind that of another."""
         try:
             with spool:
                 # Of large ones, which are put in pieces, one at a time: memory is the request's.
                 async with self._one_large if spool.path else nullcontext():
                     kept = await self._made_durable(spool, failure)
-            if self._duplicates is Duplicates.REPLACE:
-                # Of two of one instance, the later one replaces the other, however long that takes.
-                await before.wait()
+            if after is not None:
+                await asyncio.wait([after])
             if isinstance(kept, Refusal):
                 self._outcomes[number] = kept
                 return
             self._waiting.append((number, kept))
-            durable.set()
             if self._enough_waiting():
                 await self._commit()
         finally:
-            durable.set()
             self._places.release()
 
     async def _made_durable(
