@@ -163,7 +163,7 @@ class EmbeddedPostgres:
             _give(self._socket, identity.owner)
             with (self._home / "log").open("ab") as log:
                 self._server = identity.start(
-                    [binaries / "postgres", *self._arguments()],
+                    [binaries / "postgres", *self._arguments(binaries)],
                     output=log,
                     death_signal=signal.SIGINT,
                     pass_fds=[server_lock],
@@ -208,8 +208,9 @@ class EmbeddedPostgres:
         unfinished.rename(self._cluster)
         _sync_folder(self._home)
 
-    def _arguments(self) -> Sequence[str | Path]:
-        parameters = [f"--{name}={value}" for name, value in self._parameters.items()]
+    def _arguments(self, binaries: Path) -> Sequence[str | Path]:
+        given = _remembering(binaries) | self._parameters
+        parameters = [f"--{name}={value}" for name, value in given.items()]
         return ["-D", self._cluster, "-k", self._socket, *parameters]
 
     def _wait_until_ready(self, server: subprocess.Popen[bytes]) -> None:
@@ -219,6 +220,12 @@ class EmbeddedPostgres:
                 log = (self._home / "log").read_text(errors="replace").splitlines()[-5:]
                 raise CannotStart("\n  ".join(["The server did not start. It said:", *log]))
             time.sleep(0.01)
+
+
+def _remembering(binaries: Path) -> dict[str, str]:
+    """What lets a server read into memory, as it starts, what was there when it was stopped."""
+    there = any((binaries.parent / "lib").glob("pg_prewarm.*"))
+    return {"shared_preload_libraries": "pg_prewarm"} if there else {}
 
 
 def running_url(data_dir: Path) -> str | None:

@@ -77,6 +77,20 @@ async def test_the_server_is_made_to_keep_data(tmp_path: Path) -> None:
         assert await execute(server.url, "SELECT lower('ÄÖ')") == "äö"
 
 
+async def test_a_server_that_starts_again_has_in_memory_what_it_had(tmp_path: Path) -> None:
+    in_memory = (
+        "SELECT count(*) FROM pg_buffercache WHERE relfilenode = pg_relation_filenode('read')"
+    )
+    with EmbeddedPostgres(tmp_path) as server:
+        await execute(server.url, "CREATE EXTENSION pg_buffercache")
+        await execute(server.url, "CREATE TABLE read AS SELECT generate_series(1, 10000)")
+        before = await execute(server.url, in_memory)
+    with EmbeddedPostgres(tmp_path) as server:
+        until = time.monotonic() + 30
+        while await execute(server.url, in_memory) != before:
+            assert time.monotonic() < until
+
+
 async def test_only_the_owner_gets_near_it(tmp_path: Path) -> None:
     with EmbeddedPostgres(tmp_path) as server:
         assert await execute(server.url, "SHOW listen_addresses") == ""
