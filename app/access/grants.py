@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
+from app.access.changes import Told, untold
 from app.dicom import normal
 from app.dicom.uids import valid_uid
 from app.errors import InvalidParameter, NotFound
@@ -67,7 +68,9 @@ def scope_of(values: Mapping[str, str | None]) -> Scope:
     return scope
 
 
-async def create_grant(index: Database, partition_id: int, grant: NewGrant) -> int:
+async def create_grant(
+    index: Database, partition_id: int, grant: NewGrant, *, told: Told = untold
+) -> int:
     """Make a grant and return its id. It holds from the next request on; what the first of another
     kind allows, a moment later (`app.access.holdings`). Raises `InvalidParameter`."""
     if not SUBJECT.fullmatch(grant.subject):
@@ -83,7 +86,9 @@ async def create_grant(index: Database, partition_id: int, grant: NewGrant) -> i
     if grant.expires_at is not None and grant.expires_at <= datetime.now(UTC):
         raise InvalidParameter("expires_at", str(grant.expires_at), "is in the past")
     async with index.transaction() as connection:
-        return await grants.create(connection, partition_id, grant)
+        identity = await grants.create(connection, partition_id, grant)
+        await told(connection, partition_id, identity)
+    return identity
 
 
 async def list_grants(
@@ -99,15 +104,23 @@ async def list_grants(
         return await grants.list_all(connection, partition_id, subject, after=after, limit=limit)
 
 
-async def end_grant(index: Database, partition_id: int, grant_id: int) -> None:
+async def end_grant(
+    index: Database, partition_id: int, grant_id: int, *, told: Told = untold
+) -> None:
     """End a grant, from the next request on. Raises `NotFound`."""
     async with index.transaction() as connection:
         if not await grants.delete(connection, partition_id, grant_id):
             raise NotFound(f"There is no grant {grant_id}.")
+        await told(connection, partition_id, grant_id)
 
 
 async def label_study(
-    index: Database, partition_id: int, study_instance_uid: str, named: Sequence[str]
+    index: Database,
+    partition_id: int,
+    study_instance_uid: str,
+    named: Sequence[str],
+    *,
+    told: Told = untold,
 ) -> None:
     """Give a study these labels instead of those it had. Raises `NotFound`, `InvalidParameter`."""
     for name in named:
@@ -116,6 +129,7 @@ async def label_study(
     async with index.transaction() as connection:
         if not await labels.label(connection, partition_id, study_instance_uid, named):
             raise NotFound
+        await told(connection, partition_id, 0)
 
 
 async def labels_of_study(index: Database, partition_id: int, study_instance_uid: str) -> list[str]:

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from app.access import passwords
+from app.access.changes import Told, untold
 from app.access.credentials import GUEST_PREFIX, hash_of, new_secret
 from app.access.grants import READING
 from app.access.principal import Principal
@@ -77,7 +78,9 @@ class Opened:
     """For how long it is valid."""
 
 
-async def create_share(index: Database, caller: Principal, asked: Asked, limits: Sharing) -> Made:
+async def create_share(
+    index: Database, caller: Principal, asked: Asked, limits: Sharing, *, told: Told = untold
+) -> Made:
     """Make a share. Raises `InvalidParameter`, `Forbidden`, and `NotFound` if a study is hidden."""
     studies = list(dict.fromkeys(asked.studies))
     longest = datetime.now(UTC) + timedelta(days=limits.longest_days)
@@ -109,6 +112,7 @@ async def create_share(index: Database, caller: Principal, asked: Asked, limits:
                 created_by=caller.name,
             )
             await grants.create(connection, caller.partition_id, grant)
+        await told(connection, caller.partition_id, share_id)
     return Made(share_id, secret, new.expires_at)
 
 
@@ -194,7 +198,12 @@ async def share_with_id(
 
 
 async def revoke_share(
-    index: Database, partition_id: int, share_id: int, creator: str | None = None
+    index: Database,
+    partition_id: int,
+    share_id: int,
+    creator: str | None = None,
+    *,
+    told: Told = untold,
 ) -> None:
     """End a share (made by somebody) and its sessions, from the next request on, on all processes.
 
@@ -203,6 +212,7 @@ async def revoke_share(
     async with index.transaction() as connection:
         if not await shares.revoke(connection, partition_id, share_id, creator):
             raise NotFound(f"There is no share {share_id} that could be ended.")
+        await told(connection, partition_id, share_id)
 
 
 async def share_of_link(index: Database, secret: str) -> StoredShare:

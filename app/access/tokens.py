@@ -4,6 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
+from app.access.changes import Told, untold
 from app.access.credentials import hash_of, new_token
 from app.access.grants import subject_of_role
 from app.access.principal import Scope
@@ -28,6 +29,7 @@ async def create_token(
     restricted: bool = False,
     roles: Collection[str] = (),
     purpose: str | None = None,
+    told: Told = untold,
 ) -> str:
     """Make a token and return it; only its hash is kept, so it cannot be shown again.
 
@@ -44,6 +46,7 @@ async def create_token(
         restricted=restricted,
         roles=roles,
         purpose=purpose,
+        told=told,
     )
     return made.token
 
@@ -66,6 +69,7 @@ async def issue_token(
     restricted: bool = False,
     roles: Collection[str] = (),
     purpose: str | None = None,
+    told: Told = untold,
 ) -> Issued:
     """As `create_token`; `partition` may be the id of one that is there."""
     if not 0 < len(name) <= NAME_CHARACTERS or not name.isprintable():
@@ -91,7 +95,8 @@ async def issue_token(
             roles=roles,
             purpose=purpose,
         )
-    assert identity is not None, "two tokens of 256 random bits are one"
+        assert identity is not None, "two tokens of 256 random bits are one"
+        await told(connection, partition, identity)
     return Issued(identity, token)
 
 
@@ -101,14 +106,18 @@ async def list_tokens(index: Database, partition_id: int | None = None) -> list[
         return await tokens.list_all(connection, partition_id)
 
 
-async def revoke_token(index: Database, token_id: int, partition_id: int | None = None) -> None:
+async def revoke_token(
+    index: Database, token_id: int, partition_id: int | None = None, *, told: Told = untold
+) -> None:
     """End a token (of a partition); every process refuses it within a minute.
 
     Raises `NotFound` if there is none with this id that has not been ended before.
     """
     async with index.transaction() as connection:
-        if not await tokens.revoke(connection, token_id, partition_id):
+        of = await tokens.revoke(connection, token_id, partition_id)
+        if of is None:
             raise NotFound(f"There is no token {token_id} that could be revoked.")
+        await told(connection, of, token_id)
 
 
 async def ensure_first_token(index: Database, chosen: str | None = None) -> str | None:

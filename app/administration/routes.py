@@ -8,14 +8,17 @@ An extension, in plain JSON. Other partitions do not exist here either.
 """
 
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import Field
 from starlette.responses import Response
 
 from app.access import grants, tokens
 from app.access.principal import Scope
+from app.audit.changes import described, grant_described
+from app.audit.event import Note
 from app.dicom.uids import valid_uid
 from app.errors import InvalidParameter
 from app.index.grants import SCOPE, NewGrant, StoredGrant
@@ -23,6 +26,7 @@ from app.index.restriction import Action
 from app.index.tokens import Token
 from app.web.dependencies import Administrator, ArchiveOf
 from app.web.plain_json import PAGE, After, Body, Limit, Moment, OneOf, RowId, Text, answer
+from app.web.recorded import recording
 
 router = APIRouter(prefix="/admin", tags=["Administration"])
 
@@ -77,18 +81,20 @@ class Labels(Body):
 
 
 @router.post("/tokens", status_code=201)
-async def create_token(caller: Administrator, archive: ArchiveOf, asked: TokenAsked) -> Response:
+async def create_token(
+    caller: Administrator, archive: ArchiveOf, request: Request, asked: TokenAsked
+) -> Response:
     """Make a token. The answer is the only time that it is shown."""
-    made = await tokens.issue_token(
-        archive.database,
-        asked.name,
-        asked.scopes,
-        partition=caller.partition_id,
-        expires_at=asked.expires_at,
-        restricted=asked.restricted,
-        roles=asked.roles,
-        purpose=asked.purpose,
-    )
+    more = dict(asked)
+    name, scopes = more.pop("name"), more.pop("scopes")
+
+    def describe(number: int) -> str:
+        return described(token=number, name=name, scopes=scopes, **more)
+
+    async with recording(request, 201, describe) as told:
+        made = await tokens.issue_token(
+            archive.database, name, scopes, partition=caller.partition_id, told=told, **more
+        )
     return answer({"id": made.id, "token": made.token}, 201)
 
 
@@ -100,14 +106,19 @@ async def list_tokens(caller: Administrator, archive: ArchiveOf) -> Response:
 
 
 @router.delete("/tokens/{token}", status_code=204)
-async def revoke_token(caller: Administrator, archive: ArchiveOf, token: RowId) -> Response:
+async def revoke_token(
+    caller: Administrator, archive: ArchiveOf, request: Request, token: RowId
+) -> Response:
     """End a token; every process refuses it within a minute."""
-    await tokens.revoke_token(archive.database, token, caller.partition_id)
+    async with recording(request, 204) as told:
+        await tokens.revoke_token(archive.database, token, caller.partition_id, told=told)
     return Response(status_code=204)
 
 
 @router.post("/grants", status_code=201)
-async def create_grant(caller: Administrator, archive: ArchiveOf, asked: GrantAsked) -> Response:
+async def create_grant(
+    caller: Administrator, archive: ArchiveOf, request: Request, asked: GrantAsked
+) -> Response:
     """Let a subject do something with what the grant covers, or forbid it."""
     new = NewGrant(
         subject=asked.subject,
@@ -118,7 +129,8 @@ async def create_grant(caller: Administrator, archive: ArchiveOf, asked: GrantAs
         expires_at=asked.expires_at,
         created_by=caller.name,
     )
-    identity = await grants.create_grant(archive.database, caller.partition_id, new)
+    async with recording(request, 201, partial(grant_described, grant=new)) as told:
+        identity = await grants.create_grant(archive.database, caller.partition_id, new, told=told)
     return answer({"id": identity}, 201)
 
 
@@ -138,18 +150,27 @@ async def list_grants(
 
 
 @router.delete("/grants/{grant}", status_code=204)
-async def end_grant(caller: Administrator, archive: ArchiveOf, grant: RowId) -> Response:
+async def end_grant(
+    caller: Administrator, archive: ArchiveOf, request: Request, grant: RowId
+) -> Response:
     """End a grant, from the next request on."""
-    await grants.end_grant(archive.database, caller.partition_id, grant)
+    async with recording(request, 204) as told:
+        await grants.end_grant(archive.database, caller.partition_id, grant, told=told)
     return Response(status_code=204)
 
 
 @router.put("/studies/{study}/labels", status_code=204)
 async def label_study(
-    caller: Administrator, archive: ArchiveOf, study: str, asked: Labels
+    caller: Administrator, archive: ArchiveOf, request: Request, study: str, asked: Labels
 ) -> Response:
     """Give a study these labels instead of those it had."""
-    await grants.label_study(archive.database, caller.partition_id, _uid(study), asked.labels)
+    uid = _uid(study)
+    note: Note = request.state.audit
+    note.study_instance_uid = uid
+    async with recording(request, 204, lambda _: described(labels=asked.labels)) as told:
+        await grants.label_study(
+            archive.database, caller.partition_id, uid, asked.labels, told=told
+        )
     return Response(status_code=204)
 
 

@@ -1,6 +1,7 @@
 """`hilum grant`: what restricted tokens may see and do."""
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -10,8 +11,11 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from app.access import grants
 from app.access.certificates import certificate_of
+from app.audit.changes import grant_described
+from app.audit.event import Action as AuditAction
 from app.cli.environment import database, read_settings
 from app.cli.listing import print_all
+from app.cli.recorded import recorded
 from app.cli.tokens import partition_named, with_index
 from app.errors import InvalidParameter
 from app.index.database import Database
@@ -69,7 +73,10 @@ def add(
     )
 
     async def make(index: Database) -> int:
-        return await grants.create_grant(index, await partition_named(index, partition), new)
+        partition_id = await partition_named(index, partition)
+        describe = partial(grant_described, grant=new)
+        told = recorded("grant add", "/admin/grants", AuditAction.CREATE, describe)
+        return await grants.create_grant(index, partition_id, new, told=told)
 
     with database(read_settings()) as url:
         print(with_index(url, make))
@@ -96,7 +103,8 @@ def end(
     """End a grant, from the next request on."""
 
     async def do(index: Database) -> None:
-        await grants.end_grant(index, await partition_named(index, partition), number)
+        told = recorded("grant end", "/admin/grants", AuditAction.DELETE)
+        await grants.end_grant(index, await partition_named(index, partition), number, told=told)
 
     with database(read_settings()) as url:
         with_index(url, do)

@@ -8,8 +8,11 @@ import typer
 from app.access import shares
 from app.access.principal import Principal, Scope
 from app.access.shares import Asked, Made
+from app.audit.changes import described
+from app.audit.event import Action
 from app.cli.environment import database, dicomweb_base, read_settings
 from app.cli.listing import print_all
+from app.cli.recorded import recorded
 from app.cli.tokens import partition_named, with_index
 from app.index.database import Database
 from app.index.partitions import DEFAULT
@@ -46,10 +49,14 @@ def add(
         deidentify=deidentify,
     )
 
+    def describe(number: int) -> str:
+        return described(share=number, study=studies)
+
     async def make(index: Database) -> Made:
         partition_id = await partition_named(index, partition)
         caller = Principal(None, NAME, partition_id, frozenset({Scope.ADMIN}))
-        return await shares.create_share(index, caller, asked, settings.sharing)
+        told = recorded("share add", "/shares", Action.CREATE, describe, studies)
+        return await shares.create_share(index, caller, asked, settings.sharing, told=told)
 
     with database(settings) as url:
         made = with_index(url, make)
@@ -75,7 +82,8 @@ def revoke(
     """End a share and all that was opened with it, from the next request on."""
 
     async def do(index: Database) -> None:
-        await shares.revoke_share(index, await partition_named(index, partition), number)
+        told = recorded("share revoke", "/shares", Action.DELETE)
+        await shares.revoke_share(index, await partition_named(index, partition), number, told=told)
 
     with database(read_settings()) as url:
         with_index(url, do)

@@ -9,7 +9,10 @@ import typer
 
 from app.access import tokens
 from app.access.principal import Scope
+from app.audit.changes import described
+from app.audit.event import Action
 from app.cli.environment import database, read_settings
+from app.cli.recorded import recorded
 from app.errors import NotFound
 from app.index import partitions
 from app.index.database import Database
@@ -42,6 +45,12 @@ def create(
     """Make an access token and print it, this once."""
     scopes = scope or [Scope.READ]
     until = datetime.now(UTC) + timedelta(days=days) if days else None
+    more = {"restricted": restricted, "roles": role or (), "purpose": purpose, "expires_at": until}
+
+    def describe(number: int) -> str:
+        return described(token=number, name=name, scopes=scopes, **more)
+
+    told = recorded("token create", "/admin/tokens", Action.CREATE, describe)
     with database(read_settings()) as url:
         print(
             with_index(
@@ -55,6 +64,7 @@ def create(
                     restricted=restricted,
                     roles=role or (),
                     purpose=purpose,
+                    told=told,
                 ),
             )
         )
@@ -72,7 +82,8 @@ def list_all() -> None:
 def revoke(number: Annotated[int, typer.Argument(help="As `hilum token list` shows it.")]) -> None:
     """End a token. Processes that serve notice within half a minute."""
     with database(read_settings()) as url:
-        with_index(url, lambda index: tokens.revoke_token(index, number))
+        told = recorded("token revoke", "/admin/tokens", Action.DELETE)
+        with_index(url, lambda index: tokens.revoke_token(index, number, told=told))
 
 
 def with_index(url: str, action: Callable[[Database], Awaitable[Result]]) -> Result:

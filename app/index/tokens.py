@@ -74,18 +74,20 @@ async def list_all(connection: Connection, partition_id: int | None = None) -> l
     return [Token(**dict(row) | {"scopes": frozenset(row["scopes"])}) for row in rows]
 
 
-async def revoke(connection: Connection, identity: int, partition_id: int | None = None) -> bool:
-    """End a token now, any or one of a partition.
+async def revoke(
+    connection: Connection, identity: int, partition_id: int | None = None
+) -> int | None:
+    """End a token now, any or one of a partition, and return its partition.
 
-    False if there is none with this id that was not ended before.
+    None if there is none with this id that was not ended before.
     """
-    revoked = await connection.fetchval(
+    of: int | None = await connection.fetchval(
         "UPDATE token SET revoked_at = now() WHERE id = $1 AND revoked_at IS NULL"
-        " AND ($2::int IS NULL OR partition_id = $2) RETURNING id",
+        " AND ($2::int IS NULL OR partition_id = $2) RETURNING partition_id",
         identity,
         partition_id,
     )
-    return revoked is not None
+    return of
 
 
 async def touch(connection: Connection, identity: int) -> None:

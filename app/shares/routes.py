@@ -7,6 +7,7 @@ An extension, in plain JSON. Everybody sees the own shares, administrators all o
 What a link leads to: see `app.shares.opening`.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
@@ -19,6 +20,7 @@ from app.audit.event import Note, Objects
 from app.index.shares import StoredShare
 from app.web.dependencies import DICOMWEB, ArchiveOf, BaseUrl, Sharer
 from app.web.plain_json import PAGE, After, Body, Limit, Moment, RowId, answer
+from app.web.recorded import recording
 
 router = APIRouter(tags=["Sharing"])
 
@@ -48,13 +50,17 @@ async def create_share(
     caller: Sharer, archive: ArchiveOf, base: BaseUrl, request: Request, asked: ShareAsked
 ) -> Response:
     """Make a link. The answer is the only time that it is shown."""
-    made = await shares.create_share(
-        archive.database, caller, Asked(**dict(asked)), archive.settings.sharing
-    )
-    _note(request, made.id, asked.studies)
+    wanted, limits = Asked(**dict(asked)), archive.settings.sharing
+    note: Note = request.state.audit
+
+    def describe(number: int) -> str:
+        note.is_about([Objects(study) for study in dict.fromkeys(asked.studies)])
+        return _told(number, asked.studies)
+
+    async with recording(request, 201, describe) as told:
+        made = await shares.create_share(archive.database, caller, wanted, limits, told=told)
     url = link_of(base, made.secret)
-    told = {"id": made.id, "url": url, "expires_at": made.expires_at.isoformat()}
-    return answer(told, 201)
+    return answer({"id": made.id, "url": url, "expires_at": made.expires_at.isoformat()}, 201)
 
 
 @router.get("/shares")
@@ -80,8 +86,10 @@ async def revoke_share(
     caller: Sharer, archive: ArchiveOf, request: Request, share: RowId
 ) -> Response:
     """End a share, and all that was opened with it, from the next request on."""
-    _note(request, share, ())
-    await shares.revoke_share(archive.database, caller.partition_id, share, caller.whose)
+    async with recording(request, 204, _told) as told:
+        await shares.revoke_share(
+            archive.database, caller.partition_id, share, caller.whose, told=told
+        )
     return Response(status_code=204)
 
 
@@ -90,11 +98,9 @@ def link_of(base: str, secret: str) -> str:
     return f"{base.removesuffix(DICOMWEB)}{SHARE}/{secret}"
 
 
-def _note(request: Request, share_id: int, studies: list[str] | tuple[()]) -> None:
-    """For the audit: which share it was, and of what."""
-    note: Note = request.state.audit
-    note.told = "&".join([f"share={share_id}", *(f"study={study}" for study in studies)])
-    note.is_about([Objects(study) for study in dict.fromkeys(studies)])
+def _told(share_id: int, studies: Sequence[str] = ()) -> str:
+    """What the audit says: which share it was, and of what."""
+    return "&".join([f"share={share_id}", *(f"study={study}" for study in studies)])
 
 
 def _described(share: StoredShare) -> dict[str, Any]:
