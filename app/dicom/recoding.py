@@ -222,12 +222,13 @@ def _jpeg_ls(samples: Samples, _: Recoding) -> Any:
 
 
 def _jpeg_2000(samples: Samples, recoding: Recoding) -> Any:
+    bits = recoding.description.bits_stored
     return imagecodecs.jpeg2k_encode(
-        samples,
+        _in_cells_for(bits, samples),
         level=0,
         reversible=True,
         codecformat="j2k",
-        bitspersample=recoding.description.bits_stored,
+        bitspersample=bits,
         mct=recoding.photometric_interpretation == "YBR_RCT",
         numthreads=1,
     )
@@ -244,6 +245,11 @@ def _high_throughput(samples: Samples, recoding: Recoding) -> Any:
         resolutions=max(5, halvings),
         tlm=True,
     )
+
+
+def _in_cells_for(bits: int, samples: Samples) -> Samples:
+    """The same samples in the smallest cells for so many bits, as the codec wants them."""
+    return samples.astype(f"{samples.dtype.kind}{-(-bits // 8)}", copy=False)
 
 
 def _unsigned(samples: Samples) -> Samples:
