@@ -34,6 +34,7 @@ from typing import Self
 from urllib.parse import quote
 
 from app.errors import ArchiveError
+from app.index.memory import buffer_megabytes
 from app.index.unprivileged import Identity, child_identity
 
 SUPERUSER = "hilum"
@@ -81,7 +82,10 @@ class EmbeddedPostgres:
         self._cluster = self._home / "cluster"
         self._socket = self._home / "socket"
         # Three more are kept for administrators by PostgreSQL, and some for our own commands.
-        own = {"max_connections": str(connections + 10)}
+        own = {
+            "max_connections": str(connections + 10),
+            "shared_buffers": f"{buffer_megabytes()}MB",
+        }
         self._parameters = PARAMETERS | own | dict(parameters or {})
         self._server: subprocess.Popen[bytes] | None = None
         self._lock: int | None = None

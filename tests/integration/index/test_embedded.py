@@ -13,6 +13,7 @@ import asyncpg
 import pytest
 
 from app.index.embedded import CannotStart, EmbeddedPostgres, _let_through, running_url
+from app.index.memory import buffer_megabytes
 from app.index.unprivileged import Identity, child_identity
 
 OWNER_OF_A_SERVER = """
@@ -75,6 +76,14 @@ async def test_the_server_is_made_to_keep_data(tmp_path: Path) -> None:
         }.items():
             assert await execute(server.url, f"SHOW {parameter}") == value
         assert await execute(server.url, "SELECT lower('ÄÖ')") == "äö"
+
+
+async def test_the_server_keeps_as_much_in_memory_as_there_is_room_for(tmp_path: Path) -> None:
+    with EmbeddedPostgres(tmp_path) as server:
+        buffers = await execute(
+            server.url, "SELECT pg_size_bytes(current_setting('shared_buffers'))"
+        )
+    assert buffers == buffer_megabytes() << 20
 
 
 async def test_a_server_that_starts_again_has_in_memory_what_it_had(tmp_path: Path) -> None:
