@@ -54,8 +54,8 @@ _PATIENT_AND_STUDY = """
 00100040 PatientSex                       CS patient_sex              returned
 0020000D StudyInstanceUID                 UI study_instance_uid       returned
 00200010 StudyID                          SH study_id                 returned
-00201206 NumberOfStudyRelatedSeries       IS -                        returned computed
-00201208 NumberOfStudyRelatedInstances    IS -                        returned computed
+00201206 NumberOfStudyRelatedSeries       IS number_of_series          returned computed
+00201208 NumberOfStudyRelatedInstances    IS number_of_instances       returned computed
 00080051 IssuerOfAccessionNumberSequence  SQ -
 00081032 ProcedureCodeSequence            SQ -
 00081048 PhysiciansOfRecord               PN -
@@ -85,7 +85,7 @@ _SERIES = """
 0008103E SeriesDescription                LO series_description       if-known
 0020000E SeriesInstanceUID                UI series_instance_uid      returned
 00200011 SeriesNumber                     IS series_number            returned
-00201209 NumberOfSeriesRelatedInstances   IS -                        returned computed
+00201209 NumberOfSeriesRelatedInstances   IS number_of_instances       returned computed
 00400244 PerformedProcedureStepStartDate  DA performed_procedure_step_start_date if-known
 00400245 PerformedProcedureStepStartTime  TM performed_procedure_step_start_time if-known
 00400275 RequestAttributesSequence        SQ request_attributes       if-known

@@ -26,6 +26,7 @@ from app.dicom.query import InOneItem, Key, Kinds, Match, Order, Query, Unmatcha
 from app.errors import BadRequest, InvalidParameter
 from app.index.search import ORDERING
 from app.search.paging import AFTER, place_of
+from app.search.patient_counts import PATIENT_COUNTS
 from app.settings import Limits
 
 MOST_PARAMETERS = 1000
@@ -236,7 +237,8 @@ def _matched_vr(path: _Path, given: _Given, kinds: Kinds) -> str | None:
     if vr == "SQ" and not asks_for_empty and any(value.strip(" *") for value in given.values):
         raise given.refused("a sequence is matched by the attributes of its items")
     attribute = ATTRIBUTES.get(path[0])
-    if attribute is not None and attribute.computed and attribute.column is None:
+    has_none = attribute is not None and attribute.computed and attribute.column is None
+    if has_none or path[0] in PATIENT_COUNTS:
         raise given.refused("its value is made by the archive and cannot be matched")
     if is_private_creator(path[-1]):
         return "LO"

@@ -14,6 +14,8 @@ _COUNTS = {
     "00201202": "number_of_series",
     "00201204": "number_of_instances",
 }
+PATIENT_COUNTS = frozenset(_COUNTS)
+"""Their tags."""
 
 
 def counts_of(found: FoundPatient, tags: Iterable[str] = _COUNTS) -> dict[str, Any]:

@@ -77,7 +77,8 @@ REFUSED = [
     "PatientWeight=NaN",
     "PixelData=x",
     "TimezoneOffsetFromUTC=late",
-    "NumberOfStudyRelatedSeries=1",
+    "NumberOfPatientRelatedStudies=1",
+    "InstanceAvailability=ONLINE",
 ]
 
 

@@ -89,6 +89,9 @@ async def test_the_six_resources_give_everything_in_order(
         (f"StudyInstanceUID={OLDEST}%5C{MIDDLE}", [MIDDLE, OLDEST]),
         (f"StudyInstanceUID={OLDEST}&StudyInstanceUID={MIDDLE}", [MIDDLE, OLDEST]),
         ("PatientSex=M", [MIDDLE]),
+        ("NumberOfStudyRelatedSeries=2", [NEWEST]),
+        ("NumberOfStudyRelatedInstances=01", [MIDDLE, OLDEST]),
+        ("orderby=-NumberOfStudyRelatedInstances,StudyDate", [NEWEST, OLDEST, MIDDLE]),
         ("PatientID=PID-1&StudyDate=-20000101", [OLDEST]),
         ("token=abc&_=1&PatientID=PID-2", [MIDDLE]),
         ("SpecificCharacterSet=ISO_IR+192&QueryRetrieveLevel=STUDY&PatientID=PID-2", [MIDDLE]),
@@ -102,6 +105,8 @@ async def test_which_studies_match(caller: Caller, query: str, uids: list[str]) 
     ("query", "uids"),
     [
         ("Modality=MR", [MR]),
+        ("NumberOfSeriesRelatedInstances=3", [CT]),
+        ("NumberOfStudyRelatedInstances=1&PatientID=PID-1", [f"{OLDEST}.1"]),
         ("SeriesNumber=1&PatientID=PID-1", [CT, f"{OLDEST}.1"]),
         ("SeriesNumber=%2B002", [MR]),
         ("SeriesDescription=T1+50%25_off", [MR]),
