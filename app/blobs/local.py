@@ -6,7 +6,8 @@
 Rules:
 - A blob is complete and on stable storage before it has its name: write aside, fdatasync, link
   (which fails if the name is taken), fsync of the folder, and of every folder made on the way.
-- Bytes that are a file of the same file system already are linked, not copied.
+- Bytes that are a file of the same file system already are linked, not copied. To copy takes few
+  calls: in a thread, each of them may wait for its turn of the interpreter.
 - What lies in the page cache is read at once, in the event loop; a thread is for the disk.
 - An open file is closed by its last user, so that a thread that outlives a cancelled request never
   reads from a descriptor that has become somebody else's.
@@ -56,6 +57,7 @@ class LocalBlobs:
         self._root = root.absolute()
         self._root_name = str(self._root)
         self._incoming = self._root / _INCOMING
+        self._incoming_name = str(self._incoming)
         self._durable_folders: set[Path] = set()
         with _errors_translated():
             self._incoming.mkdir(parents=True, exist_ok=True)
@@ -64,7 +66,7 @@ class LocalBlobs:
             self._remove_old_copies()
 
     async def put(self, key: str, upload: Upload) -> None:
-        await asyncio.to_thread(self._put, self._path(key), upload)
+        await asyncio.to_thread(self._put, key, upload)
 
     async def read(self, key: str, span: Span) -> bytes:
         file = self._open(key, span)
@@ -111,20 +113,17 @@ class LocalBlobs:
         """The same for who reads, made ten times as fast."""
         return f"{self._root_name}/{checked(key)}"
 
-    def _put(self, target: Path, upload: Upload) -> None:
+    def _put(self, key: str, upload: Upload) -> None:
+        target = self._path(key)
         with _errors_translated():
             self._make_folder(target.parent)
             if not (upload.path and self._link_durably(upload.path, target)):
-                copy = self._copy(upload)
-                try:
-                    self._link_durably(copy, target)
-                finally:
-                    Path(copy).unlink()
+                self._copy_durably(upload, f"{self._incoming_name}/{key.replace('/', '.')}", target)
             reach(Point.IN_PUT)
             _sync_folder(target.parent)
 
     def _link_durably(self, source: str, target: Path) -> bool:
-        """Give the file its name; False if it lies on another file system."""
+        """Give a file of bytes their name; False if it lies on another file system."""
         file = os.open(source, os.O_RDONLY)
         try:
             os.fdatasync(file)
@@ -132,27 +131,32 @@ class LocalBlobs:
             os.close(file)
         reach(Point.IN_PUT)
         try:
-            os.link(source, target)
-        except FileExistsError:
-            raise BlobExists from None
+            _link(source, target)
         except OSError as error:
             if error.errno == errno.EXDEV:
                 return False
             raise
         return True
 
-    def _copy(self, upload: Upload) -> str:
-        file, path = tempfile.mkstemp(dir=self._incoming)
+    def _copy_durably(self, upload: Upload, aside: str, target: Path) -> None:
+        """Write bytes aside and give them their name."""
         try:
-            with open(file, "wb", buffering=0) as out:  # noqa: PTH123  (a descriptor, not a path)
+            file = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            raise BlobExists from None  # or is about to
+        try:
+            try:
                 for offset in range(0, upload.size, CHUNK):
                     rest = memoryview(upload.read_at(offset, CHUNK))
                     while rest:
-                        rest = rest[out.write(rest) :]
-        except BaseException:
-            Path(path).unlink()
-            raise
-        return path
+                        rest = rest[os.write(file, rest) :]
+                os.fdatasync(file)
+            finally:
+                os.close(file)
+            reach(Point.IN_PUT)
+            _link(aside, target)
+        finally:
+            os.unlink(aside)  # noqa: PTH108  (a name, not a path)
 
     def _make_folder(self, folder: Path) -> None:
         """Make `folder` so that it survives a crash.
@@ -269,6 +273,13 @@ def _size_of(path: str) -> int:
         return -1
     except OSError:
         return sys.maxsize
+
+
+def _link(source: str, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        raise BlobExists from None
 
 
 def _sync_folder(folder: Path) -> None:

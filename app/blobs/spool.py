@@ -2,8 +2,8 @@
 
 Rules:
 - Bytes stay in memory up to a threshold; beyond it they are in a file, and memory stays flat.
-- SHA-256 and CRC-32 are taken while writing, so that nothing is read twice; not of what is made for
-  a moment.
+- SHA-256 and CRC-32 are taken while writing to the file, so that nothing is read from a disk twice,
+  and of bytes in memory when they are asked for; not of what is made for a moment.
 - The file has a name, so that a store of blobs on the same file system can link it instead of
   copying it. Closing takes the name away; what was linked stays.
 - Files that a crash left behind are removed when the program starts, once they are old.
@@ -63,18 +63,17 @@ class Spool:
         self._size = 0
         self._hash = hashlib.sha256() if hashed else None
         self._crc32 = 0
+        self._hashed = 0
 
     def write(self, data: bytes | bytearray | memoryview) -> int:
         """Append `data` and return its length. Raises `BlobsFull` when the disk has no space."""
         length = len(data)
         if self._file is None and not self.has_memory_for(length):
             self._move_to_disk()
-        if self._hash is not None:
-            self._hash.update(data)
-            self._crc32 = crc32(data, self._crc32)
         if self._file is None:
             self._pieces.append(bytes(data))
         else:
+            self._take_hashes(data)
             _write_all(self._file, data)
         self._size += length
         return length
@@ -92,6 +91,7 @@ class Spool:
     def sha256(self) -> bytes:
         """The SHA-256 of the bytes written so far, 32 bytes; of a spool that is hashed."""
         assert self._hash is not None
+        self._take_hashes_of_memory()
         return self._hash.digest()
 
     @property
@@ -120,7 +120,7 @@ class Spool:
         """Hold the bytes of another spool instead of one's own; the other one then has none."""
         self.close()
         self._pieces, self._size = other._pieces, other._size
-        self._hash, self._crc32 = other._hash, other._crc32
+        self._hash, self._crc32, self._hashed = other._hash, other._crc32, other._hashed
         self._file, self._path = other._file, other._path
         other._pieces, other._size, other._file, other._path = [], 0, None, None
 
@@ -146,7 +146,18 @@ class Spool:
     ) -> None:
         self.close()
 
+    def _take_hashes(self, data: bytes | bytearray | memoryview) -> None:
+        if self._hash is not None:
+            self._hash.update(data)
+            self._crc32 = crc32(data, self._crc32)
+            self._hashed += len(data)
+
+    def _take_hashes_of_memory(self) -> None:
+        if self._file is None and self._hashed < self._size:
+            self._take_hashes(self.read_at(self._hashed, self._size))
+
     def _move_to_disk(self) -> None:
+        self._take_hashes_of_memory()
         try:
             self._file, self._path = tempfile.mkstemp(prefix=_PREFIX, dir=self._directory)
         except OSError as error:

@@ -5,7 +5,7 @@ from the first byte of the Part 10 file (of the inflated file, if the data set i
 """
 
 from array import array
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import Any
 
 from app.dicom import reasons
@@ -74,6 +74,10 @@ class WalkLimits:
     """Inflated bytes for each byte of the instance, beyond those."""
     held_bytes: int = BULK
     """Of the longest binary value, text of unlimited length among them, that is in the JSON."""
+
+    def and_no_more_than(self, other: "WalkLimits") -> "WalkLimits":
+        """The smaller one of each limit."""
+        return WalkLimits(*map(min, astuple(self), astuple(other)))
 
     def most_inflated(self, deflated_bytes: int) -> int:
         """How long the data set of an instance of so many bytes may be once it is inflated."""

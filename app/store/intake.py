@@ -4,13 +4,14 @@ Rules:
 - Whatever the size of an instance, a bounded piece of it is in memory.
 - What cannot be stored becomes a `Refusal`, a value: one bad part must not cost the others their
   place. Its bytes are still read to their end, since the next part follows them.
-- What takes long happens in a thread.
+- What takes long happens in a thread. Most data sets are short beside their pixels, and are walked
+  in the event loop: for a thread's turns of the interpreter it would wait as long.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from functools import lru_cache
 
 from app.blobs.contract import BlobsFull
 from app.blobs.spool import Spool
@@ -28,13 +29,18 @@ from app.store.coercing import Coerced, coerce
 from app.store.columns import new_instance
 from app.store.outcomes import Refusal, Stored
 
-INLINE_BYTES = 32 * 1024
-"""Up to here, hashing or reading takes less time than handing it to a thread and back."""
+BRIEF = WalkLimits(
+    header_bytes=64 * 1024,
+    elements_per_level=1000,
+    elements=1000,
+    fragments=1000,
+    items_per_sequence=1000,
+    inflated_bytes=64 * 1024,
+)
+"""What is walked in the event loop, in at most a few milliseconds."""
 
 PIECE_BYTES = 1024 * 1024
 """Bytes of a part that are written at a time."""
-
-_T = TypeVar("_T")
 
 
 class CutShort(Exception):
@@ -128,7 +134,13 @@ async def read(
 
     With `coercions` the spool holds what they have made of it then. Raises `BlobsFull`.
     """
-    return await _run(spool.size, _read, spool, key, limits, study_instance_uid, coercions)
+    allowed = _walk_limits(limits)
+    if spool.path is None and coercions is None:
+        taken = _read(spool, key, _brief(allowed), study_instance_uid, None)
+        if isinstance(taken, Intake):
+            return taken
+    # What is refused may only have been too long to be walked there.
+    return await asyncio.to_thread(_read, spool, key, allowed, study_instance_uid, coercions)
 
 
 def identified(refusal: Refusal, spool: Spool) -> Refusal:
@@ -146,14 +158,13 @@ def identified(refusal: Refusal, spool: Spool) -> Refusal:
 def _read(
     spool: Spool,
     key: ReservedKey,
-    limits: Limits,
+    allowed: WalkLimits,
     study_instance_uid: str | None,
     coercions: Coercions | None,
 ) -> Intake | Refusal:
     def walk_coerced(source: Spool) -> SopInstance:
         return read_instance(source, with_room(allowed), spool.beside)
 
-    allowed = _walk_limits(limits)
     try:
         sop, coerced = read_instance(spool, allowed, spool.beside), None
         if coercions is not None:
@@ -192,6 +203,12 @@ def _walk_limits(limits: Limits) -> WalkLimits:
     )
 
 
+@lru_cache(16)
+def _brief(allowed: WalkLimits) -> WalkLimits:
+    """Those of the settings, and `BRIEF`; asked for of every instance."""
+    return allowed.and_no_more_than(BRIEF)
+
+
 def _once_an_attribute(problems: Iterable[Problem]) -> tuple[Problem, ...]:
     first: dict[str, Problem] = {}
     for problem in problems:
@@ -213,10 +230,3 @@ async def _in_pieces(part: AsyncIterator[bytes], spool: Spool) -> AsyncIterator[
             piece = bytearray()
     if piece:
         yield piece
-
-
-async def _run(size: int, work: Callable[..., _T], *arguments: object) -> _T:
-    """Do work on so many bytes: here if they are few, else in a thread."""
-    if size <= INLINE_BYTES:
-        return work(*arguments)
-    return await asyncio.to_thread(work, *arguments)

@@ -72,6 +72,19 @@ def test_wherever_the_bytes_are_they_read_and_hash_the_same(
         assert source.read_at(0, len(data) + 100) == data
 
 
+@given(pieces=st.lists(st.binary(max_size=20), max_size=12), memory=st.integers(0, 150))
+def test_hashes_may_be_asked_for_at_any_time(
+    tmp_path_factory: pytest.TempPathFactory, pieces: list[bytes], memory: int
+) -> None:
+    written = b""
+    with Spool(memory, tmp_path_factory.getbasetemp()) as spool:
+        for piece in pieces:
+            spool.write(piece)
+            written += piece
+            expected = Fingerprint(hashlib.sha256(written).digest(), zlib.crc32(written))
+            assert spool.fingerprint == expected
+
+
 def test_a_full_disk_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")

@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydicom import Dataset
 
 from app.blobs.contract import BlobsFull
 from app.blobs.spool import Spool
+from app.dicom.instance import SopInstance, read_instance
 from app.index.reservations import ReservedKey
 from app.settings import Limits
-from app.store.intake import PIECE_BYTES, CutShort, Intake, identified, read, receive
+from app.store.intake import BRIEF, PIECE_BYTES, CutShort, Intake, identified, read, receive
 from app.store.outcomes import Refusal
 from tests.factories import CT_IMAGE_STORAGE, ct_dataset, part10
 
@@ -101,6 +104,33 @@ async def test_a_full_disk_is_given_back_and_the_part_read_to_its_end(
     with Spool(0, tmp_path) as spool:
         monkeypatch.setattr(os, "write", full)
         assert isinstance(await receive(chunks(b"a" * PIECE_BYTES, b"b"), spool, 2**30), BlobsFull)
+
+
+@pytest.mark.parametrize(
+    ("more", "in_the_loop"),
+    [
+        ({}, True),
+        ({"PixelData": bytes(PIECE_BYTES // 2)}, True),
+        ({"PixelData": bytes(PIECE_BYTES)}, False),
+        ({"ReferencedStudySequence": [Dataset()] * BRIEF.items_per_sequence}, True),
+        ({"ReferencedStudySequence": [Dataset()] * (BRIEF.items_per_sequence + 1)}, False),
+        ({"ImageType": ["ORIGINAL"] * 5000}, False),
+    ],
+)
+async def test_a_short_data_set_is_walked_at_once_and_a_long_one_in_a_thread(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch, more: dict[str, Any], in_the_loop: bool
+) -> None:
+    walkers: list[bool] = []
+
+    def walk(*arguments: Any) -> SopInstance:
+        found = read_instance(*arguments)
+        walkers.append(threading.current_thread() is threading.main_thread())
+        return found
+
+    monkeypatch.setattr("app.store.intake.read_instance", walk)
+    taken = await taken_in(spool, part10(ct_dataset(**more)))
+    assert isinstance(taken, Intake)
+    assert walkers == [in_the_loop]
 
 
 async def test_an_instance_becomes_a_row_with_everything_that_will_be_asked_of_it(
