@@ -1,6 +1,8 @@
 """`create_app`: the archive as one ASGI application. Everything that is wired is wired here."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import version
 
@@ -30,10 +32,11 @@ from app.retrieve.wado_uri_routes import router as wado_uri
 from app.search.patient_routes import router as patients
 from app.search.routes import router as search
 from app.sessions.routes import router as sessions
-from app.settings import Settings
+from app.settings import Limits, Settings
 from app.shares.opening import router as links
 from app.shares.routes import router as shares
 from app.store.routes import router as store
+from app.store.service import PARTS_AT_ONCE
 from app.upkeep.expiring import expirer
 from app.upkeep.indexing import indexer
 from app.upkeep.sweep import sweeper
@@ -53,6 +56,9 @@ from app.web.rates import Rates
 
 LAST_STORES_SECONDS = 20
 """How long stores that were broken off may take to keep what they have received whole."""
+
+SPARE_THREADS = 16
+"""For all that is neither stored nor read as a whole."""
 
 ROOMS: tuple[APIRouter, ...] = (
     retrieve,
@@ -132,6 +138,7 @@ def _lifespan(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         if settings.development:
             structlog.get_logger().warning(development.ANNOUNCEMENT)
+        asyncio.get_running_loop().set_default_executor(_threads(settings.limits))
         archive = await open_archive(settings)
         trail = Trail(archive)
         app.state.archive = archive
@@ -155,3 +162,9 @@ def _lifespan(
             await archive.close()
 
     return lifespan
+
+
+def _threads(limits: Limits) -> ThreadPoolExecutor:
+    """So many that none has to wait for one that is busy with what takes long; made as needed."""
+    stores = limits.concurrent_stores * PARTS_AT_ONCE
+    return ThreadPoolExecutor(stores + limits.concurrent_reads + SPARE_THREADS)

@@ -1,10 +1,17 @@
 """What clients send, well and badly, and how it is answered."""
 
+import asyncio
+import threading
+from typing import Any
+
 import pytest
 from pydicom.uid import generate_uid
 
 from app.archive import Archive
 from app.dicom import nativexml
+from app.dicom.instance import SopInstance, read_instance
+from app.dicom.source import Source
+from app.settings import Settings
 from tests.factories import ct_dataset, ct_series, multipart, part10
 from tests.fixtures.server import Server
 from tests.integration.store.conftest import Modality, blobs_of
@@ -270,3 +277,28 @@ async def test_all_of_several_accept_headers_count(modality: Modality) -> None:
     answer = await modality.http.post("/studies", content=body, headers=headers)
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("application/dicom+xml")
+
+
+async def test_instances_that_take_long_to_walk_hold_up_no_other(
+    modality: Modality, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, may_end = threading.Semaphore(0), threading.Event()
+    large = part10(ct_dataset(PixelData=bytes(2 * 1024 * 1024)))
+
+    def walk(source: Source, *more: Any) -> SopInstance:
+        if source.size >= len(large):
+            begun.release()
+            may_end.wait(60)
+        return read_instance(source, *more)
+
+    monkeypatch.setattr("app.store.intake.read_instance", walk)
+    most = settings.limits.concurrent_stores - 1
+    others = [asyncio.create_task(modality.store(large)) for _ in range(most)]
+    try:
+        for _ in others:
+            assert await asyncio.to_thread(begun.acquire, timeout=20)
+        assert (await modality.store(part10(ct_dataset()))).status == 200
+    finally:
+        may_end.set()
+        answers = await asyncio.gather(*others)
+    assert {answer.status for answer in answers} == {200}
