@@ -101,6 +101,8 @@ class Partition(SQLModel, table=True):
     id: int | None = Field(default=None, primary_key=True)
     name: str = Field(sa_type=Text, unique=True)
     created_at: datetime = now()
+    has_further_values: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
+    """Whether any row of it has ever had further values: a trigger says so, with the first."""
 
 
 class Study(SQLModel, table=True):

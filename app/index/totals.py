@@ -102,6 +102,10 @@ class Totals:
         known = self._known.get(search)
         return known is not None and known.total > few
 
+    def note(self, search: Hashable, total: int) -> None:
+        """A total that was found out otherwise, for `exceed`; it is never taken for exact."""
+        self._keep(search, _Counted(total, None, time.monotonic(), 0))
+
     def _is_taken(self, search: Hashable, known: _Counted, latest: int) -> bool:
         if known.latest == latest or known.will_do(time.monotonic()):
             return True

@@ -101,7 +101,7 @@ async def explained(
         series_instance_uid=steps[3] if len(steps) > 4 else None,
     ).query
     async with connection.transaction():
-        plan = await plan_of(connection, visibility, asked)
+        plan = await plan_of(connection, visibility, asked, presuming=True)
     named = {**plan.values, **visibility.parameters}
     few = may_be_few(plan)
     shape = plan.shape(selection(asked).wanted)

@@ -86,10 +86,34 @@ async def search(
                 if plan.looked_at:
                     return await look_through(connection, visibility, wanted, plan)
                 return await _page(connection, visibility, wanted, plan, totals)
-        plan = await plan_of(connection, visibility, query)
-        return await _page(connection, visibility, wanted, plan, totals)
+        return await _by_columns(connection, visibility, wanted, query, totals)
     except asyncpg.QueryCanceledError as error:
         raise TooLarge("The search takes too long: narrow it down by more keys.") from error
+
+
+class _HasFurther(Exception):
+    """The partition has further values, which the plan has presumed that it has not."""
+
+
+async def _by_columns(
+    connection: Connection, visibility: Visibility, wanted: Wanted, query: Query, totals: Totals
+) -> Page:
+    """The page of a query that columns decide."""
+    further = "further values", visibility.partition_id
+    presuming = not totals.exceed(further, 0)
+    plan = await plan_of(connection, visibility, query, presuming=presuming)
+    page = None
+    try:
+        page = await _page(connection, visibility, wanted, plan, totals)
+    except _HasFurther:
+        totals.note(further, 1)
+    if page is not None and (page.found or not plan.presumes):
+        return page
+    # Where nothing is found, no row has told whether there are further values.
+    certain = await plan_of(connection, visibility, query)
+    if page is not None and certain.forms == plan.forms:
+        return page
+    return await _page(connection, visibility, wanted, certain, totals)
 
 
 @asynccontextmanager
@@ -138,6 +162,7 @@ async def _page_of_many(
     rows = await statements.page(shape).fetch(
         connection, **values, limit=query.limit + 1, offset=query.offset
     )
+    _check(shape, rows)
     if len(rows) <= query.limit:
         return _filled(query, shape, rows, 0)
     latest = rows[0][statements.LATEST_CHANGE]
@@ -169,10 +194,16 @@ async def _page_of_few(
     rows = await statements.page_of_few(shape).fetch(
         connection, **values, most=FEW + 1, limit=query.limit + 1, offset=query.offset
     )
+    _check(shape, rows)
     matches = rows[0][statements.MATCHES] if rows else 0
     if matches > FEW:
         return None
     return _filled(query, shape, rows, max(0, matches - query.offset - query.limit))
+
+
+def _check(shape: Shape, rows: Sequence[Any]) -> None:
+    if shape.presumes and rows and rows[0][statements.FURTHER]:
+        raise _HasFurther
 
 
 def _filled(query: Query, shape: Shape, rows: Sequence[Any], remaining: int) -> Page:

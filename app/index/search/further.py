@@ -33,12 +33,14 @@ from app.dicom.matcher import name_fits
 from app.dicom.query import Empty, Key, PersonName
 from app.index.search.matching import Bind, Form, Parts, take_apart
 from app.index.search.ordering import TABLES
-from app.index.statements import Connection, Prepared, prepare
+from app.index.statements import Connection, Prepared, prepare, table
+from app.index.tables import Partition
 from app.index.visibility import Visibility
 
 MOST_HEARD = 3
 """Further values of a name that are found by sound."""
 _FORMS = 512
+_PARTITION = table(Partition).c
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +58,25 @@ class Told(Form):
     """Says nothing: the further values are told instead, to be looked at one by one."""
 
 
+HAS_FURTHER: ColumnElement[bool] = (
+    select(_PARTITION.has_further_values)
+    .where(_PARTITION.id == bindparam("visible_partition"))
+    .scalar_subquery()
+)
+"""Whether there ever were such rows, as a column for the statement that reads a page."""
+
+
 async def or_further(
     connection: Connection, visibility: Visibility, keys: Sequence[tuple[Key, Parts]]
 ) -> list[tuple[Key, Parts]]:
     """The keys with their parts, which say of rows with several values what is true of them."""
     made = list(keys)
     for level in (Level.STUDY, Level.SERIES):
-        asked = [n for n, (key, _) in enumerate(made) if level_of(key.tag) is level and _may(key)]
+        asked = [
+            n
+            for n, (key, _) in enumerate(made)
+            if level_of(key.tag) is level and may_have_further(key)
+        ]
         if not asked:
             continue
         each = [_on_one_value(made[number][0]) for number in asked]
@@ -91,7 +105,7 @@ def _has_fitting(key: Key, told: Any) -> bool:
     )
 
 
-def _may(key: Key) -> bool:
+def may_have_further(key: Key) -> bool:
     """Whether a value beyond the first may match."""
     attribute = ATTRIBUTES[key.tag]
     return attribute.vr in SEVERAL and not attribute.computed and not isinstance(key.match, Empty)

@@ -32,7 +32,7 @@ from app.dicom.query import (
 from app.errors import BadRequest, Unavailable
 from app.index.search.by_sound import by_sound
 from app.index.search.by_terms import by_terms
-from app.index.search.further import or_further
+from app.index.search.further import may_have_further, or_further
 from app.index.search.matching import Equals, EqualsOne, Form, HasOne, Parts, take_apart
 from app.index.search.ordering import LEVELS, Rank, checked, order_of
 from app.index.search.statements import Shape
@@ -68,6 +68,8 @@ class Plan:
     """What has to be decided by looking."""
     hints: tuple[tuple[Level, Form], ...] = ()
     """What is true of all that matches, too."""
+    presumes: bool = False
+    """Whether it is right only if the partition has no further values that a key could match."""
 
     def shape(self, wanted: Wanted) -> Shape:
         """Of the statements."""
@@ -81,6 +83,7 @@ class Plan:
             self.order,
             query.after is not None,
             self.hints,
+            self.presumes,
         )
 
 
@@ -129,10 +132,13 @@ def _has_letters(pattern: str) -> bool:
     return _TRIGRAM.search(pattern) is not None
 
 
-async def plan_of(connection: Connection, visibility: Visibility, query: Query) -> Plan:
+async def plan_of(
+    connection: Connection, visibility: Visibility, query: Query, *, presuming: bool = False
+) -> Plan:
     """The plan for a query; what it says of ids is true of the moment that the connection sees.
 
-    Raises `BadRequest` if a key cannot be decided where it is.
+    With `presuming` it may presume that no row has further values. Raises `BadRequest` if a key
+    cannot be decided where it is.
     """
     forms: list[tuple[Level, Form]] = []
     values: list[Any] = []
@@ -146,7 +152,11 @@ async def plan_of(connection: Connection, visibility: Visibility, query: Query) 
         unknown = await unindexed(connection, visibility, most=MOST_UNINDEXED)
     hints: list[tuple[Level, Form]] = []
     hinted: list[Any] = []
-    for key, parts in await _by_columns(connection, visibility, query):
+    by_columns = _by_columns(query)
+    presumes = presuming and any(may_have_further(key) for key, _ in by_columns)
+    if not presumes:
+        by_columns = await or_further(connection, visibility, by_columns)
+    for key, parts in by_columns:
         forms.append((level_of(key.tag), parts[0]))
         values += parts[1]
         if query.level is not Level.STUDY and (hint := _of_their_studies(visibility, key, parts)):
@@ -170,7 +180,7 @@ async def plan_of(connection: Connection, visibility: Visibility, query: Query) 
         forms = [(level, _among_few(form)) for level, form in forms]
         hints = [(level, _among_few(form)) for level, form in hints]
     named = _named(query, order, values + hinted)
-    return Plan(query, order, tuple(forms), named, looked_at, tuple(hints))
+    return Plan(query, order, tuple(forms), named, looked_at, tuple(hints), presumes)
 
 
 def _leaves_few_days(key: Key) -> bool:
@@ -196,16 +206,14 @@ def _among_few(form: Form) -> Form:
     return replace(form, among_few=True) if isinstance(form, HasOne) else form
 
 
-async def _by_columns(
-    connection: Connection, visibility: Visibility, query: Query
-) -> list[tuple[Key, Parts]]:
+def _by_columns(query: Query) -> list[tuple[Key, Parts]]:
     """The keys that columns decide, in the order of their tags."""
     found: list[tuple[Key, Parts]] = []
     for key in sorted(query.keys, key=lambda key: key.tag):
         parts = by_sound(key) or take_apart(key)
         if parts is not None:
             found.append((key, parts))
-    return await or_further(connection, visibility, found)
+    return found
 
 
 def _of_their_studies(visibility: Visibility, key: Key, parts: Parts) -> Parts | None:

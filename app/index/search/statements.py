@@ -24,6 +24,7 @@ from sqlalchemy.types import TypeEngine
 from sqlmodel import SQLModel
 
 from app.dicom.attributes import Level
+from app.index.search.further import HAS_FURTHER
 from app.index.search.matching import Form
 from app.index.search.ordering import LEVELS, TABLES, Rank, comes_after, ordered
 from app.index.search.values import Found, FoundInstance, FoundSeries, FoundStudy, Wanted
@@ -47,6 +48,8 @@ class Shape:
     """Whether it begins after a place in the order."""
     hints: tuple[tuple[Level, Form], ...] = ()
     """What is true of all that matches, too, and helps to find a page of it."""
+    presumes: bool = False
+    """Whether it is to be told with each row if the partition has further values."""
 
     @classmethod
     def of_all_studies(cls) -> "Shape":
@@ -75,6 +78,7 @@ class Shape:
 METADATA = "metadata_json"
 LATEST_CHANGE = "latest"
 MATCHES = "matches"
+FURTHER = "further"
 _SHAPES = 512
 
 _MODELS: dict[Level, type[SQLModel]] = {
@@ -106,7 +110,7 @@ def page(shape: Shape) -> Prepared:
 
     Each row ends with its place in the order.
     """
-    columns = [*_columns(shape), LATEST.label(LATEST_CHANGE), *_ranks(shape)]
+    columns = [*_columns(shape), LATEST.label(LATEST_CHANGE), *_told(shape), *_ranks(shape)]
     first = _first_studies(shape) if shape.is_of_first_studies else None
     outer = shape if first is None else replace(shape, hints=())
     matching = _matching(outer, shape.level, set(shape.levels), columns)
@@ -161,7 +165,7 @@ def page_of_few(shape: Shape) -> Prepared:
     how_many = select(func.count()).select_from(matching).scalar_subquery()
     ranks = [found.c[f"r{number}"] for number in range(len(shape.order))]
     return prepare(
-        select(*_columns(shape), how_many.label(MATCHES), *ranks)
+        select(*_columns(shape), how_many.label(MATCHES), *_told(shape), *ranks)
         .select_from(joined)
         .order_by(*_in_order(shape, found)),
         joined=_joined(shape),
@@ -265,6 +269,10 @@ def _columns(shape: Shape) -> list[ColumnElement[Any]]:
             _SHORT_METADATA if name == METADATA else TABLES[level].c[name] for name in names
         ]
     return columns
+
+
+def _told(shape: Shape) -> list[ColumnElement[Any]]:
+    return [HAS_FURTHER.label(FURTHER)] if shape.presumes else []
 
 
 def _ranks(shape: Shape) -> list[ColumnElement[Any]]:

@@ -1,5 +1,6 @@
 """The commonest queries are answered through an index, also where there is little to be found."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -64,6 +65,36 @@ async def test_a_search_that_may_find_little_or_much_is_planned_each_time_unless
     )
     assert tuple(plans) == expected, "generic and custom ones of the page, with its total"
     assert await populated.fetchval("SHOW plan_cache_mode") == "auto"
+
+
+async def test_further_values_are_only_asked_for_where_there_are_some(
+    populated: Connection,
+) -> None:
+    values, totals = await examples(populated), Totals()
+
+    async def asked_for(patient_id: str) -> tuple[int, int]:
+        """How many statements it takes, and how many studies are found."""
+        query = Query(Level.STUDY, (Key("00100020", OneOf((patient_id,))),))
+        statements: list[str] = []
+        with populated.query_logger(lambda record: statements.append(record.query)):
+            page = await search(populated, Visibility(1), query, Wanted(frozenset()), totals)
+            await asyncio.sleep(0)
+        return sum("FROM study" in each for each in statements), len(page.found)
+
+    _, studies = await asked_for(values["patient_id"])
+    assert await asked_for(values["patient_id"]) == (1, studies)
+    assert await asked_for("OTHER") == (2, 0)
+    stored = populated.transaction()
+    await stored.start()
+    await populated.execute(
+        "UPDATE study SET further_values = $2 WHERE study_instance_uid = $1",
+        values["study"],
+        {"patient_id": ["OTHER"]},
+    )
+    assert await asked_for("OTHER") == (3, 1)
+    assert await asked_for(values["patient_id"]) == (3, studies)
+    assert await asked_for("OTHER") == (2, 1), "by now it is known that there are some"
+    await stored.rollback()
 
 
 async def test_series_of_a_modality_are_looked_for_in_the_studies_that_have_it(
