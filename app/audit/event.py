@@ -100,6 +100,8 @@ class Note:
     """What the query would say, of a request whose body says it."""
     recorded: bool = False
     """Whether a room has written the record, in one transaction with what it tells of."""
+    recorded_as: int | None = None
+    """The status that a record tells which a room has written so; it is wrong if another comes."""
     others: Sequence[Objects] = ()
     """More studies that it is about: each has a record of its own."""
     listed: Sequence[tuple[str, str]] = ()

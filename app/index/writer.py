@@ -13,18 +13,19 @@ the long one, as all the others do. Who may store a part only shares a transacti
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import asyncpg
 
 from app.errors import Unavailable
-from app.index.database import Database
+from app.index.database import Connection, Database
 from app.index.failures import Contended
 from app.index.instances import Added, NewInstance, Outcome
 from app.index.instances.adding import add
 from app.index.instances.appending import append
 from app.index.instances.permitted import add_permitted
+from app.index.instances.witness import Seen, Witness, testify
 from app.index.visibility import Visibility
 
 ROWS_TOGETHER = 256
@@ -41,6 +42,7 @@ class _Addition:
     partition_id: int
     visibility: Visibility | None
     instances: Sequence[NewInstance]
+    witness: Witness | None
     outcomes: "asyncio.Future[list[Outcome]]"
 
 
@@ -59,14 +61,16 @@ class Writer:
         partition_id: int,
         instances: Sequence[NewInstance],
         visibility: Visibility | None = None,
+        witness: Witness | None = None,
     ) -> list[Outcome]:
         """What `app.index.instances.adding.add` makes of the instances, once it is committed.
 
-        `visibility`: what may be stored, if not everything; the rest is `Hidden`. Raises
-        `Unavailable` if the index is; the commit may have happened then.
+        `visibility`: what may be stored, if not everything; the rest is `Hidden`. `witness`: what
+        it tells is committed with that. Raises `Unavailable` if the index is; the commit may have
+        happened then.
         """
         outcomes: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Addition(partition_id, visibility, instances, outcomes))
+        self._waiting.append(_Addition(partition_id, visibility, instances, witness, outcomes))
         if self._writing is None:
             self._writing = asyncio.create_task(self._write())
         return await outcomes
@@ -94,9 +98,9 @@ class Writer:
         instances = [instance for addition in together for instance in addition.instances]
         try:
             if visibility is None:
-                outcomes = await self._outcomes(partition_id, instances)
+                outcomes = await self._outcomes(partition_id, together, instances)
             else:
-                outcomes = await self._permitted(visibility, instances)
+                outcomes = await self._permitted(visibility, together, instances)
         except Exception as error:
             await self._failed(together, error)
             return
@@ -106,25 +110,45 @@ class Writer:
             if not addition.outcomes.done():
                 addition.outcomes.set_result(mine)
 
-    async def _outcomes(self, partition_id: int, instances: Sequence[NewInstance]) -> list[Outcome]:
+    async def _outcomes(
+        self, partition_id: int, together: list[_Addition], instances: Sequence[NewInstance]
+    ) -> list[Outcome]:
         """The outcomes of instances, by the short way for those that can go it."""
-        appended = await self._append(partition_id, instances)
+        appended = await self._append(partition_id, together, instances)
         rest = [instance for instance in instances if instance.blob_key not in appended]
         outcomes: dict[str, Outcome] = dict.fromkeys(appended, Added())
         if rest:
-            others = await self._database.transact(
-                lambda connection: add(connection, partition_id, rest)
-            )
-            outcomes |= zip((instance.blob_key for instance in rest), others, strict=True)
+            left = {instance.blob_key for instance in rest}
+            waiting = [one for one in together if not left.isdisjoint(_keys(one.instances))]
+
+            async def work(connection: Connection) -> dict[str, Outcome]:
+                others = await add(connection, partition_id, rest)
+                found = outcomes | dict(zip(_keys(rest), others, strict=True))
+                await testify(connection, _seen(waiting, found))
+                return found
+
+            outcomes = await self._database.transact(work)
         self._remember(partition_id, instances)
         return [outcomes[instance.blob_key] for instance in instances]
 
     async def _permitted(
-        self, visibility: Visibility, instances: Sequence[NewInstance]
+        self,
+        visibility: Visibility,
+        together: list[_Addition],
+        instances: Sequence[NewInstance],
     ) -> list[Outcome]:
         familiar = self._familiar(visibility.partition_id, instances)
+
+        async def tell(connection: Connection, found: Sequence[Outcome]) -> None:
+            by_key = dict(zip(_keys(instances), found, strict=True))
+            await testify(connection, _seen(together, by_key))
+
         outcomes = await add_permitted(
-            self._database, visibility, instances, familiar=len(familiar) == len(instances)
+            self._database,
+            visibility,
+            instances,
+            familiar=len(familiar) == len(instances),
+            tell=tell,
         )
         added = zip(instances, outcomes, strict=True)
         stored = [instance for instance, outcome in added if isinstance(outcome, Added)]
@@ -135,14 +159,19 @@ class Writer:
         """Those of series that were added to before."""
         return [one for one in instances if _series(partition_id, one) in self._series]
 
-    async def _append(self, partition_id: int, instances: Sequence[NewInstance]) -> set[str]:
+    async def _append(
+        self, partition_id: int, together: list[_Addition], instances: Sequence[NewInstance]
+    ) -> set[str]:
         """The keys of the blobs of those that went the short way."""
         familiar = self._familiar(partition_id, _first_of_each(instances))
         if not familiar:
             return set()
         try:
-            async with self._database.reading() as connection:
-                return await append(connection, partition_id, familiar)
+            async with self._database.transaction() as connection:
+                appended = await append(connection, partition_id, familiar)
+                found = dict.fromkeys(appended, Added())
+                await testify(connection, _seen(together, found))
+                return appended
         # None of them is there then: somebody was in the way, or something against the rules.
         except (Contended, asyncpg.IntegrityConstraintViolationError):
             return set()
@@ -168,6 +197,15 @@ class Writer:
 
 def _extent(addition: _Addition) -> tuple[int, Visibility | None]:
     return addition.partition_id, addition.visibility
+
+
+def _keys(instances: Sequence[NewInstance]) -> list[str]:
+    return [instance.blob_key for instance in instances]
+
+
+def _seen(together: Sequence[_Addition], found: Mapping[str, Outcome]) -> Iterator[Seen]:
+    for addition in together:
+        yield addition.witness, [found.get(key) for key in _keys(addition.instances)]
 
 
 def _first_of_each(instances: Sequence[NewInstance]) -> list[NewInstance]:

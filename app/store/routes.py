@@ -1,13 +1,10 @@
 """POST /studies and POST /studies/{study}: the Store transaction over HTTP (PS3.18 10.5)."""
 
-from collections.abc import Sequence
 from contextlib import aclosing
-from functools import partial
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Response
 
-from app.audit.event import Action, Note, Objects
 from app.blobs.spool import spool_directory
 from app.dicom import jsonmodel, nativexml
 from app.dicom.mediatypes import DICOM_XML, REPORT_OFFERS
@@ -15,7 +12,7 @@ from app.store import service
 from app.store.asking import DUPLICATES_PARAMETER, Ask, Asked, StudyOfUrl
 from app.store.message import DICOM, MULTIPART, parts_of
 from app.store.metadata import FORMS
-from app.store.outcomes import Outcome, Stored
+from app.store.recorded import StoreRecord
 from app.store.response import report, status_of
 from app.web.dependencies import DICOMWEB
 from app.web.limits import Gate
@@ -80,6 +77,7 @@ async def _store(ask: Ask, study: str | None) -> Response:
         settings.limits,
         spool_directory(settings.data_dir),
     )
+    record = StoreRecord(request)
     gate: Gate = request.app.state.gates.stores
     async with gate.turn(), aclosing(parts):
         outcomes = await service.store(
@@ -89,7 +87,8 @@ async def _store(ask: Ask, study: str | None) -> Response:
             study,
             ask.duplicates,
             ask.visibility,
-            partial(_note, request),
+            record.note,
+            record,
         )
     write = nativexml.dumps if ask.answer_type == DICOM_XML else jsonmodel.dumps
     return await dicom_json(
@@ -97,26 +96,4 @@ async def _store(ask: Ask, study: str | None) -> Response:
         write(report(outcomes, ask.base)),
         status=status_of(outcomes),
         media_type=ask.answer_type,
-    )
-
-
-def _note(request: Request, outcomes: Sequence[Outcome]) -> None:
-    """Tell the audit what was stored: of each study, the series and the instance if it is one."""
-    note: Note = request.state.audit
-    of_studies: dict[str, list[Stored]] = {}
-    for outcome in outcomes:
-        if isinstance(outcome, Stored):
-            of_studies.setdefault(outcome.study_instance_uid, []).append(outcome)
-            if outcome.replaced is not None:
-                note.action = Action.UPDATE
-    note.is_about([Objects(study, *_one_of(stored)) for study, stored in of_studies.items()])
-
-
-def _one_of(stored: Sequence[Stored]) -> tuple[str | None, str | None]:
-    """The series and the instance of a study that were stored, each if it is only one."""
-    series = {outcome.series_instance_uid for outcome in stored}
-    instances = {outcome.sop_instance_uid for outcome in stored}
-    return (
-        series.pop() if len(series) == 1 else None,
-        instances.pop() if len(instances) == 1 else None,
     )

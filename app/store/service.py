@@ -14,7 +14,6 @@ Rules:
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import replace as changed
 from operator import itemgetter
 
 import structlog
@@ -23,29 +22,28 @@ from app.archive import Archive
 from app.blobs.contract import BlobExists, BlobsFull
 from app.blobs.spool import Spool, spool_directory
 from app.dicom import reasons
-from app.dicom.dataset import Problem
 from app.errors import ArchiveError, Unavailable
 from app.faults import Point, reach
+from app.index.database import Connection
 from app.index.instances import (
     Added,
     Differs,
-    Hidden,
     Identical,
     Lapsed,
-    Misplaced,
     NewInstance,
     Replaced,
     add_permitted,
     replace,
+    testify,
 )
 from app.index.instances import Outcome as Answer
 from app.index.reservations import Loan
 from app.index.visibility import Visibility
 from app.settings import Duplicates
 from app.store.coercing import configured
-from app.store.differences import differences
 from app.store.intake import Intake, identified, read, receive
 from app.store.outcomes import Outcome, Refusal
+from app.store.testimony import Answered, Record, Testimony, outcome_of
 from app.store.vouching import vouched
 
 Part = AsyncIterator[bytes]
@@ -58,10 +56,7 @@ ROWS_OF_COMMIT = 64
 BYTES_OF_COMMIT = 4 * 1024 * 1024
 """Rows of one request wait for one another until they are so many, or so large."""
 
-NOT_PERMITTED = "the access token does not allow it to be stored"
 TOO_SLOW = "It took so long that its bytes may have been given up; try again."
-
-_Found = Added | Identical | Differs | Misplaced | Replaced | Hidden
 
 log = structlog.get_logger()
 
@@ -74,18 +69,20 @@ async def store(
     duplicates: Duplicates = Duplicates.REJECT,
     visibility: Visibility | None = None,
     note: Callable[[Sequence[Outcome]], None] = lambda _: None,
+    record: Record | None = None,
 ) -> list[Outcome]:
     """Store the parts and tell what became of each, in their order.
 
     With a `study_instance_uid`, instances of other studies are refused. A `Refusal` among the parts
     is one whose bytes could not even be read. `duplicates`: what becomes of those whose UID is
     stored with other content; `visibility`: what may be stored, if not everything; `note` hears
-    what became of those that came, also if the message breaks off. Raises `Unavailable` if nothing
+    what became of those that came, also if the message breaks off; `record` tells of what is stored
+    in the transactions that do it. Raises `Unavailable` if nothing
     could be stored for want of space, blobs or database, and whatever reading the parts raises.
     """
     reach(Point.HEADERS_READ)
     with archive.reservations.lend(partition_id) as keys:
-        batch = _Batch(archive, keys, study_instance_uid, duplicates, visibility)
+        batch = _Batch(archive, keys, study_instance_uid, duplicates, visibility, record)
         try:
             async for part in parts:
                 await batch.take(part)
@@ -110,6 +107,7 @@ class _Batch:
         study: str | None,
         duplicates: Duplicates,
         visibility: Visibility | None,
+        record: Record | None,
     ) -> None:
         self._archive = archive
         self._keys = keys
@@ -119,6 +117,9 @@ class _Batch:
         self._study = study
         self._duplicates = duplicates
         self._visibility = visibility
+        self._record = record
+        self._is_over = False
+        """Whether no part is to come."""
         self._outcomes: list[Outcome | None] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._places = asyncio.Semaphore(PARTS_AT_ONCE)
@@ -155,6 +156,7 @@ class _Batch:
         """Wait until everything that was taken has its outcome, also if this is cancelled once."""
         if self._tasks:
             await asyncio.wait(self._tasks)
+        self._is_over = True
         await self._commit()
         for task in self._tasks:
             task.result()
@@ -233,8 +235,13 @@ class _Batch:
             if not waiting:
                 return
             intakes = [intake for _, intake in waiting]
+            witness = None
+            if self._record is not None:
+                witness = Testimony(
+                    self._record, self._outcomes, waiting, self._duplicates, whole=self._is_over
+                )
             found = await _add(
-                self._archive, self._keys, intakes, self._duplicates, self._visibility
+                self._archive, self._keys, intakes, self._duplicates, self._visibility, witness
             )
             for (number, intake), outcome in zip(waiting, found, strict=True):
                 if isinstance(outcome, Unavailable):
@@ -270,6 +277,7 @@ async def _add(
     intakes: list[Intake],
     duplicates: Duplicates,
     visibility: Visibility | None,
+    witness: Testimony | None,
 ) -> list[Outcome | Unavailable]:
     """Commit the rows of durable instances; delete the blobs that turn out not to be needed.
 
@@ -281,8 +289,10 @@ async def _add(
         return await archive.writer.add(keys.partition_id, offered, visibility)
 
     try:
-        told = await ask(rows)
+        told = await archive.writer.add(keys.partition_id, rows, visibility, witness)
         reach(Point.AFTER_COMMIT)
+        if witness is not None:
+            witness.is_heard(told)
     except Unavailable as lack:
         return [lack] * len(rows)
     answers = [
@@ -290,7 +300,7 @@ async def _add(
         for intake, answer in zip(intakes, told, strict=True)
     ]
     if duplicates is Duplicates.REPLACE:
-        await _replace(archive, keys.partition_id, visibility, rows, answers)
+        await _replace(archive, keys.partition_id, visibility, rows, answers, witness)
     outcomes: list[Outcome | Unavailable] = []
     for intake, answer in zip(intakes, answers, strict=True):
         if isinstance(answer, Unavailable):
@@ -300,7 +310,7 @@ async def _add(
             keys.lose(intake.key)
             outcomes.append(Unavailable(TOO_SLOW))
             continue
-        outcomes.append(_outcome(intake, answer, duplicates))
+        outcomes.append(outcome_of(intake, answer, duplicates))
         if await _without_waste(archive, intake.key.blob_key, answer):
             keys.settle(intake.key)
     return outcomes
@@ -312,16 +322,31 @@ async def _replace(
     visibility: Visibility | None,
     rows: list[NewInstance],
     answers: list[Answer | Unavailable],
+    witness: Testimony | None,
 ) -> None:
     """Put those that differ in the place of what is stored, and change their answers."""
     places = _replacing(rows, answers)
     offered = [rows[place] for place in places]
     found: Sequence[Answer | Unavailable] = ()
+
+    async def tell(connection: Connection, new: Sequence[Answer]) -> None:
+        seen: list[Answer | None] = [None] * len(rows)
+        for place, answer in zip(places, new, strict=True):
+            seen[place] = answer
+        await testify(connection, [(witness, seen)])
+
+    async def work(connection: Connection) -> Sequence[Answer]:
+        new = await replace(connection, partition_id, offered)
+        await tell(connection, new)
+        return new
+
     try:
         if offered and visibility is None:
-            found = await archive.transact(lambda c: replace(c, partition_id, offered))
+            found = await archive.transact(work)
         elif offered and visibility is not None:
-            found = await add_permitted(archive.database, visibility, offered, replacing=True)
+            found = await add_permitted(
+                archive.database, visibility, offered, replacing=True, tell=tell
+            )
     except Unavailable as lack:
         found = [lack] * len(offered)
     for place, answer in zip(places, found, strict=True):
@@ -340,34 +365,7 @@ def _replacing(rows: list[NewInstance], answers: list[Answer | Unavailable]) -> 
     return places
 
 
-def _outcome(intake: Intake, answer: _Found, duplicates: Duplicates) -> Outcome:
-    match answer:
-        case Added() | Identical():
-            return intake.stored()
-        case Hidden():
-            return intake.refused(reasons.NOT_AUTHORISED, NOT_PERMITTED)
-        case Replaced():
-            differing = differences(answer.metadata_json, intake.instance.metadata_json)
-            return changed(intake.stored(), replaced=answer.version - 1, differences=differing)
-        case Differs():
-            differing = differences(answer.metadata_json, intake.instance.metadata_json)
-            if duplicates is Duplicates.KEEP:
-                passed_over = changed(intake.stored(), warnings=(), original_attributes=None)
-                return changed(passed_over, kept=True, differences=differing)
-            return intake.refused(
-                reasons.DUPLICATE_INSTANCE, "it is stored already, with other content", differing
-            )
-        case Misplaced():
-            same_study = answer.study_instance_uid == intake.instance.study_instance_uid
-            other = "0020000E" if same_study else "0020000D"
-            return intake.refused(
-                reasons.DUPLICATE_INSTANCE,
-                "its SOP Instance UID is stored elsewhere",
-                (Problem(other, "differs from the stored instance"),),
-            )
-
-
-async def _without_waste(archive: Archive, key: str, answer: _Found) -> bool:
+async def _without_waste(archive: Archive, key: str, answer: Answered) -> bool:
     """Delete a blob that is not needed; whether it is certain that none is left."""
     match answer:
         case Added() | Replaced():

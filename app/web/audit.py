@@ -66,6 +66,9 @@ class _Record:
         """Write the record, unless it is written; one failure is for good."""
         if self._written or self._note.recorded:
             return
+        if self._note.recorded_as == status:
+            self._written = True
+            return
         if self._failure is not None:
             raise self._failure
         try:

@@ -8,6 +8,7 @@ replacing  `replace`, the way in for those that take the place of others
 rehousing  `rehouse`: the bytes of an instance that had lost them are there again
 locating   `locate` and the other readings, all of what a caller may see
 framing    where the frames of an instance lie
+witness    what is told of all that, in the same transaction
 """
 
 from app.dicom.dataset import BulkValue
@@ -39,6 +40,7 @@ from app.index.instances.values import (
     StoredMetadata,
 )
 from app.index.instances.versions import locate_versions
+from app.index.instances.witness import Witness, testify
 
 __all__ = [
     "Added",
@@ -55,6 +57,7 @@ __all__ = [
     "StoredBytes",
     "StoredInstance",
     "StoredMetadata",
+    "Witness",
     "add",
     "add_permitted",
     "bulk_value",
@@ -69,4 +72,5 @@ __all__ = [
     "metadata_of",
     "rehouse",
     "replace",
+    "testify",
 ]

@@ -14,7 +14,7 @@ Rules:
 """
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
 
 import asyncpg
@@ -69,6 +69,14 @@ _ANOTHER = prepare(
 )
 
 
+Tell = Callable[[Connection, Sequence[Outcome]], Awaitable[None]]
+"""Tells of the outcomes of all instances in the transaction in which they come to be."""
+
+
+async def _tell_nobody(_: Connection, __: Sequence[Outcome]) -> None:
+    """Of what has no witness."""
+
+
 class _NotPermitted(Exception):
     """Undoes what has been added."""
 
@@ -88,6 +96,7 @@ async def add_permitted(
     *,
     replacing: bool = False,
     familiar: bool = False,
+    tell: Tell = _tell_nobody,
 ) -> list[Outcome]:
     """As `add` in a transaction and, if `replacing`, `replace` of those that differ; `Hidden` for
     what may not be stored by who has this visibility for storing.
@@ -95,12 +104,25 @@ async def add_permitted(
     `familiar`: the series of all of them are there, so that the short way is worth trying.
     """
     hidden: set[str] = set()
+
+    def all_of(found: Sequence[Outcome]) -> list[Outcome]:
+        answered = iter(found)
+        return [Hidden() if one.sop_instance_uid in hidden else next(answered) for one in instances]
+
     while True:
         offered = [one for one in instances if one.sop_instance_uid not in hidden]
         way = _appended if familiar else partial(_added, replacing=replacing)
-        work = partial(way, visibility=visibility, instances=offered)
+        done = partial(way, visibility=visibility, instances=offered)
+
+        async def work(
+            connection: Connection, done: Callable[..., Awaitable[list[Outcome]]] = done
+        ) -> list[Outcome]:
+            found = all_of(await done(connection))
+            await tell(connection, found)
+            return found
+
         try:
-            answered = iter(await database.transact(work) if offered else [])
+            return await database.transact(work) if offered else all_of([])
         except _NotPermitted as refused:
             hidden |= set(refused.uids)
             continue
@@ -109,7 +131,6 @@ async def add_permitted(
                 raise
             familiar = False
             continue
-        return [Hidden() if one.sop_instance_uid in hidden else next(answered) for one in instances]
 
 
 async def _appended(

@@ -79,7 +79,7 @@ async def test_the_role_serves_and_cannot_change_the_past(
                 assert answer.status_code == 200
     connection = await asyncpg.connect(url)
     try:
-        assert await connection.fetchval("SELECT count(*) FROM audit") == 6
+        assert await connection.fetchval("SELECT count(*) FROM audit") == 7
         for statement in FORBIDDEN:
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 await connection.execute(statement)

@@ -267,12 +267,14 @@ async def test_that_something_was_replaced_is_in_the_audit(
     await store(editor, part10(dataset), "replace")
     async with archive.reading() as connection:
         rows = await connection.fetch(
-            "SELECT action, query, sop_instance_uid FROM audit WHERE method = 'POST'"
+            "SELECT action, status, query, sop_instance_uid FROM audit WHERE method = 'POST'"
             " ORDER BY sequence"
         )
+    # With the commit of what replaces, and when all is over.
     assert [tuple(row) for row in rows] == [
-        ("C", None, dataset.SOPInstanceUID),
-        ("U", "duplicates=replace", dataset.SOPInstanceUID),
+        ("C", 200, None, dataset.SOPInstanceUID),
+        ("U", 202, "duplicates=replace", dataset.SOPInstanceUID),
+        ("U", 200, "duplicates=replace", dataset.SOPInstanceUID),
     ]
 
 

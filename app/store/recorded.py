@@ -1,0 +1,69 @@
+"""`StoreRecord`: the record of a store, committed together with what it stores.
+
+It says how the request will be answered, if all of it is in one commit, which is then its record.
+Of a request with several commits, or one that replaces, the first has a record that says as much as
+is known by then, and another one is written when it is answered.
+"""
+
+from collections.abc import Sequence
+
+from fastapi import Request
+
+from app.audit.event import Action, AuditEvent, Note, Objects, of_each_study
+from app.audit.trail import append
+from app.index.database import Connection
+from app.store.outcomes import Outcome, Stored
+from app.store.response import status_of
+from app.web.audit import event_of
+
+IN_PART = 202
+"""What is recorded while more is to come."""
+
+
+class StoreRecord:
+    """The record of one request."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._note: Note = request.state.audit
+        self._has_begun = False
+
+    def note(self, outcomes: Sequence[Outcome]) -> None:
+        """Note what was stored: of each study, the series and the instance if it is one."""
+        of_studies: dict[str, list[Stored]] = {}
+        for outcome in outcomes:
+            if isinstance(outcome, Stored):
+                of_studies.setdefault(outcome.study_instance_uid, []).append(outcome)
+                if outcome.replaced is not None:
+                    self._note.action = Action.UPDATE
+        self._note.is_about(
+            [Objects(study, *_one_of(stored)) for study, stored in of_studies.items()]
+        )
+
+    def tells(self, outcomes: Sequence[Outcome], *, whole: bool) -> Sequence[AuditEvent]:
+        """A record for each study; of a request in part, only the first time."""
+        if self._has_begun and not whole:
+            return ()
+        self.note(outcomes)
+        status = status_of(outcomes) if whole else IN_PART
+        return of_each_study(event_of(self._request, status), self._note)
+
+    async def write(self, connection: Connection, told: Sequence[AuditEvent]) -> None:
+        """Append them to the audit."""
+        await append(connection, told)
+
+    def is_written(self, outcomes: Sequence[Outcome], *, whole: bool) -> None:
+        """Let no other record be written, unless the answer is another one."""
+        self._has_begun = True
+        if whole:
+            self._note.recorded_as = status_of(outcomes)
+
+
+def _one_of(stored: Sequence[Stored]) -> tuple[str | None, str | None]:
+    """The series and the instance of a study that were stored, each if it is only one."""
+    series = {outcome.series_instance_uid for outcome in stored}
+    instances = {outcome.sop_instance_uid for outcome in stored}
+    return (
+        series.pop() if len(series) == 1 else None,
+        instances.pop() if len(instances) == 1 else None,
+    )
