@@ -62,6 +62,11 @@ class Shape:
         return LEVELS[: LEVELS.index(self.level) + 1]
 
     @property
+    def study_ranks(self) -> tuple[Rank, ...]:
+        """What studies are ordered by."""
+        return tuple(rank for rank in self.order if rank.level is Level.STUDY)
+
+    @property
     def is_of_first_studies(self) -> bool:
         """Whether so many matches from a place on are in as many studies from there on.
 
@@ -110,25 +115,33 @@ def page(shape: Shape) -> Prepared:
 
     Each row ends with its place in the order.
     """
-    columns = [*_columns(shape), LATEST.label(LATEST_CHANGE), *_told(shape), *_ranks(shape)]
-    first = _first_studies(shape) if shape.is_of_first_studies else None
-    outer = shape if first is None else replace(shape, hints=())
-    matching = _matching(outer, shape.level, set(shape.levels), columns)
-    if first is not None:
-        matching = matching.where(_STUDY.c.id == first.c.id)
+    columns = [*_columns(shape), LATEST.label(LATEST_CHANGE), *_told(shape), *_ranks(shape.order)]
+    if shape.is_of_first_studies:
+        first = _first_studies(shape)
+        below = [rank for rank in shape.order if rank.level is not Level.STUDY]
+        matching = _matching(replace(shape, hints=()), shape.level, set(shape.levels), columns)
+        # By their own ranks, so that those who are in order already are not put in order again.
+        in_order = [*_in_order(shape.study_ranks, first), *ordered(below)]
+        found = matching.where(_STUDY.c.id == first.c.id).order_by(*in_order)
+    else:
+        matching = _matching(shape, shape.level, set(shape.levels), columns)
+        found = matching.order_by(*ordered(shape.order))
     return prepare(
-        matching.order_by(*ordered(shape.order))
-        .limit(bindparam("limit", type_=BigInteger()))
-        .offset(bindparam("offset", type_=BigInteger())),
+        found.limit(bindparam("limit", type_=BigInteger())).offset(
+            bindparam("offset", type_=BigInteger())
+        ),
         joined=_joined(shape),
     )
 
 
 def _first_studies(shape: Shape) -> CTE:
-    """The ids of the studies from the place on in which the page is; one may have nothing left."""
-    ranks = [rank for rank in shape.order if rank.level is Level.STUDY]
+    """The studies from the place on in which the page is; one may have nothing left.
+
+    Their ids and their ranks, in order.
+    """
+    ranks = shape.study_ranks
     conditions = [condition for at, condition in _conditions(shape) if at is Level.STUDY]
-    found = select(_STUDY.c.id).where(visible(Study), *conditions)
+    found = select(_STUDY.c.id, *_ranks(ranks)).where(visible(Study), *conditions)
     if shape.goes_on:
         found = found.where(comes_after(ranks, _placed, or_is_there=True))
     limit, offset = (bindparam(name, type_=BigInteger()) for name in ("limit", "offset"))
@@ -148,13 +161,13 @@ def page_of_few(shape: Shape) -> Prepared:
     """
     ids = [TABLES[level].c.id.label(f"{level}_id") for level in shape.levels]
     matching = (
-        _matching(shape, shape.level, set(shape.levels), [*ids, *_ranks(shape)])
+        _matching(shape, shape.level, set(shape.levels), [*ids, *_ranks(shape.order)])
         .limit(bindparam("most", type_=BigInteger()))
         .cte("matching")
     )
     found = (
         select(matching)
-        .order_by(*_in_order(shape, matching))
+        .order_by(*_in_order(shape.order, matching))
         .limit(bindparam("limit", type_=BigInteger()))
         .offset(bindparam("offset", type_=BigInteger()))
         .subquery("page")
@@ -167,7 +180,7 @@ def page_of_few(shape: Shape) -> Prepared:
     return prepare(
         select(*_columns(shape), how_many.label(MATCHES), *_told(shape), *ranks)
         .select_from(joined)
-        .order_by(*_in_order(shape, found)),
+        .order_by(*_in_order(shape.order, found)),
         joined=_joined(shape),
     )
 
@@ -275,16 +288,15 @@ def _told(shape: Shape) -> list[ColumnElement[Any]]:
     return [HAS_FURTHER.label(FURTHER)] if shape.presumes else []
 
 
-def _ranks(shape: Shape) -> list[ColumnElement[Any]]:
-    return [rank.value.label(f"r{number}") for number, rank in enumerate(shape.order)]
+def _ranks(order: Sequence[Rank]) -> list[ColumnElement[Any]]:
+    return [rank.value.label(f"r{number}") for number, rank in enumerate(order)]
 
 
-def _in_order(shape: Shape, rows: FromClause) -> list[ColumnElement[Any]]:
+def _in_order(order: Sequence[Rank], rows: FromClause) -> list[ColumnElement[Any]]:
     """What to give to ORDER BY, over rows that have their ranks."""
-    ranks = [rows.c[f"r{number}"] for number in range(len(shape.order))]
     return [
         value.desc() if rank.descending else value.asc()
-        for rank, value in zip(shape.order, ranks, strict=True)
+        for rank, value in ((rank, rows.c[f"r{number}"]) for number, rank in enumerate(order))
     ]
 
 
