@@ -43,6 +43,12 @@ def offset(value: str) -> int | None:
     return -minutes if found[1] == "-" else minutes
 
 
+def is_datetime(value: str) -> bool:
+    """Whether the value is a DT."""
+    found = _DATETIME.fullmatch(value)
+    return found is not None and (found[8] is None or offset(found[8]) is not None)
+
+
 def of_datetime(value: str) -> Span | None:
     """What a DT means; None if it is none."""
     found = _DATETIME.fullmatch(value.strip(" \0"))

@@ -309,7 +309,7 @@ _CONVERTERS: dict[str, Converter] = {
     "CS": _plain(16),
     "DA": _formed(normal.date, "not a date"),
     "DS": _decimals,
-    "DT": _formed(moments.of_datetime, "not a date and time"),
+    "DT": _formed(moments.is_datetime, "not a date and time"),
     "FD": _floats("d"),
     "FL": _floats("f"),
     "IS": _integers,

@@ -57,6 +57,8 @@ _BEGIN_ITEMS = b'{"vr":"SQ","Value":['
 _COST = 40
 """Bytes of JSON around a value."""
 _COST_OF_BULK = 200
+_COST_OF_VALUE, _COST_OF_NAME = 64, 448
+"""Bytes of memory of each of several values, which are objects of their own."""
 _MOST_OBJECTS = 256 * 1024
 """Bytes of JSON of the sequences that become objects."""
 _MOST_PROBLEMS = 100
@@ -235,6 +237,8 @@ class _Walk:
         found, problem = values.convert(vr, raw, order, level.charsets)
         if problem:
             self._note(head.key, problem)
+        if len(found) > 1 and not level.depth:
+            self._hold((_COST_OF_NAME if vr == "PN" else _COST_OF_VALUE) * len(found), at)
         return {"vr": vr, "Value": found} if found else {"vr": vr}
 
     def _bulk(self, head: Head, vr: str, span: Span, level: _Level) -> dict[str, Any]:

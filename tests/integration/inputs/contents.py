@@ -25,7 +25,7 @@ from tests.elements import (
     sequence,
     us,
 )
-from tests.integration.inputs.row import CANNOT_UNDERSTAND, Kept, Refused, Row
+from tests.integration.inputs.row import CANNOT_UNDERSTAND, TOO_MUCH, Kept, Refused, Row
 
 MIB = 1024 * 1024
 ROWS, COLUMNS, SAMPLES, FRAMES = 0x00280010, 0x00280011, 0x00280002, 0x00280008
@@ -342,6 +342,15 @@ def amounts() -> Iterator[Row]:
     ):
         change = {tag: element(tag, vr, "A" * length)}
         yield Row(39, what, partial(instance, change), Kept(warned=True))
+    for what, vr, value in (
+        ("names of a letter", "PN", b"a=b=c\\"),
+        ("dates and times", "DT", b"2024\\"),
+    ):
+        many = {
+            0x00091001 + number: element(0x00091001 + number, vr, value * 10_000)
+            for number in range(400)
+        }
+        yield Row(39, f"four million {what}", partial(instance, many), Refused(TOO_MUCH))
     yield Row(
         39,
         "60,000 backslashes in a text",

@@ -176,6 +176,19 @@ def test_a_header_that_is_too_long_is_out_of_resources() -> None:
     assert refusal.value.reason == reasons.OUT_OF_RESOURCES
 
 
+@pytest.mark.parametrize(
+    ("vr", "value", "most"),
+    [("LO", b"A\\", 64), ("DT", b"2024\\", 64), ("PN", b"a=b=c\\", 448), ("US", b"\1\2", 64)],
+)
+def test_several_values_count_with_what_they_take_in_memory(
+    vr: str, value: bytes, most: int
+) -> None:
+    data = short(0x00091001, vr, value * 500)
+    walk(data, WalkLimits(header_bytes=(most + 2 * len(value)) * 510))
+    with pytest.raises(Unreadable, match="too long"):
+        walk(data, WalkLimits(header_bytes=most * 499))
+
+
 @given(st.lists(st.integers(0, 3 * LONG), max_size=8), st.randoms(use_true_random=False))
 def test_text_is_what_was_written_however_it_is_settled(sizes: list[int], random: Any) -> None:
     text, expected = JsonText(), b""
