@@ -61,12 +61,11 @@ async def test_who_queues_gets_what_comes_back(lender: Lender) -> None:
     assert await number(await queueing[1]) == session
 
 
-async def test_nobody_queues_for_ever(pool: Any) -> None:
-    lender = Lender(pool, queue_seconds=0.01)
+async def test_nobody_queues_for_ever(lender: Lender, pool: Any) -> None:
     await lender.take(), await lender.take()
 
     with pytest.raises(TimeoutError):
-        await lender.take()
+        await Lender(pool, queue_seconds=0.01).take()
 
 
 async def test_what_the_server_ended_is_not_lent(lender: Lender, pool: Any) -> None:
