@@ -63,6 +63,8 @@ class Inflater:
                 )
             self._target.write(piece)
             data = self._inflate.unconsumed_tail
+        if self._inflate.eof and (data or self._inflate.unused_data).strip(b"\0"):
+            raise Unreadable("something follows the deflated data set")
 
 
 def inflate(source: Source, target: WritableSource, most: int) -> None:

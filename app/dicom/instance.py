@@ -91,6 +91,7 @@ def _uid(dataset: DataSet, tag: str) -> str:
     values = element.get("Value")
     if not values:
         raise unreadable(reasons.MISSING_VALUE, f"{_IDENTITY[tag]} is empty", tag=int(tag, 16))
-    if len(values) != 1 or not valid_uid(str(values[0])):
+    value, *others = values
+    if others or not isinstance(value, str) or not valid_uid(value):
         raise unreadable(reasons.INVALID_VALUE, f"{_IDENTITY[tag]} is no UID", tag=int(tag, 16))
-    return str(values[0])
+    return value

@@ -334,9 +334,13 @@ def deflation() -> Iterator[Row]:
         "not deflated": b"".join(image().values()),
         "empty": b"",
         "with a zlib header": zlib.compress(b"".join(image().values())),
+        "with junk behind it": good + b"\0junk",
+        "with junk far behind it": good + bytes(2 * 1024 * 1024) + b"junk",
     }
     for what, data in broken.items():
         yield Row(32, f"deflated: {what}", partial(file_of, data, file_meta(DEFLATED)), cannot)
+    even = partial(file_of, good + b"\0", file_meta(DEFLATED))
+    yield Row(32, "deflated: with a NUL behind it", even, Kept(warned=False))
 
 
 def rows() -> list[Row]:

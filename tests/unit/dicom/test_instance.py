@@ -105,6 +105,15 @@ def test_an_instance_without_a_sound_identity_is_refused(
     assert refusal.value.reason == reason
 
 
+@pytest.mark.parametrize(("vr", "value"), [("IS", b"12"), ("DS", b"1.20"), ("FD", bytes(8))])
+def test_a_number_is_no_uid(vr: str, value: bytes) -> None:
+    """As a number, 1.20 is the same as 1.2."""
+    uid = {elements.STUDY: elements.element(elements.STUDY, vr, value)}
+    with pytest.raises(Unreadable) as refusal:
+        read_instance(BytesSource(elements.instance(uid)))
+    assert refusal.value.reason == reasons.INVALID_VALUE
+
+
 def test_a_file_cut_anywhere_is_refused() -> None:
     whole = read_instance(BytesSource(FILE)).dataset
     assert whole.pixel_data is not None
