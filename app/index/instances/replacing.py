@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from dataclasses import replace as changed_to
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, func, literal_column, select, update
+from sqlalchemy import BigInteger, ColumnElement, bindparam, func, literal_column, select, update
 from sqlalchemy.types import Text
 
 from app.faults import Point, reach
@@ -84,7 +84,6 @@ class _Live:
     study_instance_uid: str
     series_instance_uid: str
     sop_class_uid: str
-    modality: str | None
     metadata_json: bytes
     version: int
 
@@ -94,7 +93,6 @@ class _Live:
             self,
             id=id_,
             sop_class_uid=instance.sop_class_uid,
-            modality=instance.series.get("modality"),
             metadata_json=instance.metadata_json,
             version=self.version + 1,
             stored=instance.stored,
@@ -116,7 +114,6 @@ _LOCK = prepare(
         _STUDY.c.study_instance_uid,
         _SERIES.c.series_instance_uid,
         _INSTANCE.c.sop_class_uid,
-        _SERIES.c.modality,
         _INSTANCE.c.metadata_json,
         _INSTANCE.c.version,
         _INSTANCE.c.blob_key,
@@ -210,6 +207,10 @@ _DESCRIBE_SERIES = prepare(
     .values(_as_given(_SERIES.c, DESCRIBING_SERIES))
 )
 
+_MODALITIES = prepare(
+    select(_SERIES.c.id, _SERIES.c.modality).where(_SERIES.c.id == any_of("ids", BigInteger()))
+)
+
 
 def _values_of(column: ColumnElement[Any], *conditions: ColumnElement[bool]) -> ColumnElement[Any]:
     """The values of a column below the study, each once and in order."""
@@ -241,12 +242,14 @@ async def _describe(connection: Connection, replacing: Sequence[tuple[_Live, New
     studies = {stored.study_id: instance.study for stored, instance in replacing}
     series = {stored.series_id: instance.series for stored, instance in replacing}
     await _DESCRIBE_STUDY.execute_each(connection, _rows(studies, DESCRIBING_STUDY))
+    # Not before: whoever else describes these series lets go of the studies with its commit.
+    modalities = dict(await _MODALITIES.fetch(connection, ids=sorted(series)))
     await _DESCRIBE_SERIES.execute_each(connection, _rows(series, DESCRIBING_SERIES))
     collected = {
         stored.study_id
         for stored, instance in replacing
-        if (stored.sop_class_uid, stored.modality)
-        != (instance.sop_class_uid, instance.series.get("modality"))
+        if stored.sop_class_uid != instance.sop_class_uid
+        or modalities[stored.series_id] != series[stored.series_id].get("modality")
     }
     await _COLLECT.execute_each(connection, [{"row_id": id_} for id_ in sorted(collected)])
 

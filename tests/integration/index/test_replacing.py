@@ -160,6 +160,32 @@ async def test_study_and_series_are_described_as_the_last_one_gives_them(
     await assert_counted(database)
 
 
+async def test_a_study_has_the_modalities_that_those_who_replace_at_once_leave(
+    database: Database,
+) -> None:
+    """The second one has read that the series is CT, and waits for the first one."""
+    one, another = new_series(2)
+    await add(database, one, another)
+    async with database.transaction() as connection:
+        await instances.replace(connection, PARTITION, [instead_of(one, modality="MR")])
+        waiting = asyncio.create_task(replace(database, instead_of(another)))
+        await somebody_waits(database)
+    await waiting
+    assert await rows(database, "SELECT modality FROM series") == [("CT",)]
+    assert await rows(database, "SELECT modalities FROM study") == [(["CT"],)]
+    await assert_counted(database)
+
+
+async def somebody_waits(database: Database) -> None:
+    """Return once a session waits for what another one has locked."""
+    waiting = (
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    while await rows(database, waiting) == [(0,)]:
+        await asyncio.sleep(0)
+
+
 async def test_of_32_who_replace_one_instance_each_has_its_version(database: Database) -> None:
     old, neighbour = new_series(2)
     await add(database, old, neighbour)
