@@ -47,7 +47,7 @@ class LookupTable:
         Some devices say 16 bits and use 8: where no entry exceeds 255 they are taken as 8 bits.
         """
         entries = self.values()
-        return to_eight_bits(entries, 8 if entries.max() < 256 else self.bits)
+        return to_eight_bits(entries, 8 if np.max(entries) < 256 else self.bits)
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,7 +84,9 @@ def _grey(
         steepness = step / width * 255
     elif voi.get("VOILUTSequence"):
         item = voi.VOILUTSequence[0]
-        grey = _looked_up(values, item, signed=dataset.PixelRepresentation == 1 or values.min() < 0)
+        grey = _looked_up(
+            values, item, signed=bool(dataset.PixelRepresentation == 1 or np.min(values) < 0)
+        )
         steepness = 255.0
     elif bits == 8 and not transformed and dataset.PixelRepresentation == 0:
         grey, steepness = values, 1.0
@@ -94,7 +96,7 @@ def _grey(
         inside = values[_is_image(dataset, samples)]
         if not inside.size:
             inside = np.zeros(1)
-        low, high = float(inside.min()), float(inside.max())
+        low, high = float(np.min(inside)), float(np.max(inside))
         grey = ((values - low) / ((high - low) or 1.0)).clip(0, 1) * 255
         steepness = step / ((high - low) or 1.0) * 255
     grey = np.rint(grey)

@@ -25,8 +25,8 @@ def items(*fragments: bytes) -> bytes:
 
 
 def grey_jpeg(image: np.ndarray = RAMP) -> bytes:
-    jpeg = imagecodecs.jpeg8_encode(image, level=95)
-    return bytes(jpeg + b"\0" * (len(jpeg) % 2))
+    jpeg = bytes(imagecodecs.jpeg8_encode(image, level=95))
+    return jpeg + b"\0" * (len(jpeg) % 2)
 
 
 def drawing(colour: bool = False, **changes: Any) -> Drawing:

@@ -238,7 +238,7 @@ def annotated(*graphics: Dataset, texts: Any = (), **attributes: Any) -> NDArray
 def bounds(shown: NDArray[np.uint8]) -> list[int]:
     """Left, top, right, bottom of what is not black."""
     rows, columns = np.nonzero(shown)
-    return [int(each) for each in (columns.min(), rows.min(), columns.max(), rows.max())]
+    return [int(each) for each in (np.min(columns), np.min(rows), np.max(columns), np.max(rows))]
 
 
 def near(shown: NDArray[np.uint8], expected: list[int]) -> bool:
