@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pydicom import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
+    MPEG4HP41,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ImplicitVRLittleEndian,
@@ -275,6 +276,12 @@ def test_pixels_that_nothing_describes_are_told(
 def test_frames_that_are_not_there_are_told(described: dict[str, int], why: str | None) -> None:
     problems = read_instance(BytesSource(part10(ct_dataset(**described)))).problems
     assert [problem.why for problem in problems] == ([] if why is None else [why])
+
+
+def test_how_many_frames_a_video_has_is_not_looked_at() -> None:
+    video = ct_dataset(NumberOfFrames=100, PixelData=encapsulate([b"\0\0\0\1" * 16]))
+    instance = read_instance(BytesSource(part10(video, MPEG4HP41)))
+    assert instance.problems == ()
 
 
 @pytest.mark.parametrize(
