@@ -59,8 +59,10 @@ class Testimony:
 
     def tells(self, answers: Sequence[Answer | None]) -> Sequence[Any]:
         """Something if the answers are of any instance that is stored by this commit."""
+        if not _changes(answers):
+            return ()
         outcomes, whole = self._foreseen(answers)
-        return self._record.tells(outcomes, whole=whole) if _changes(answers) else ()
+        return self._record.tells(outcomes, whole=whole)
 
     async def write(self, connection: Connection, told: Sequence[Any]) -> None:
         """As the record does."""
