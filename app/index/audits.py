@@ -2,8 +2,9 @@
 
 Rules:
 - What is appended continues the chain of its partition, under a lock on the chain's head that lasts
-  from the statement to its commit. It is one statement, so that no process that is busy with other
-  things ever holds the lock: all of them together write as fast as the disk takes commits.
+  from the statement to its commit. It is one statement: by itself it commits at once, and no
+  process that is busy with other things holds the lock. With a change it is the last of its
+  transaction, so that the lock is held until that process has asked for the commit, too.
 - The database refuses to change or remove what is written (see the migrations), even for us.
 """
 

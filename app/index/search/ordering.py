@@ -1,7 +1,8 @@
 """The order of results: what it is made of, and what comes after a place in it.
 
 Pages of one search fit together because the order is total, it ends with UIDs, and because a place
-in it is told by values: what is stored meanwhile moves nobody to another page.
+in it is told by values: what is stored meanwhile moves nobody to another page, unless it changes
+such a value, as it does with the counts of a study or series.
 
     studies      newest first: date, time, then UID
     series       of the newest study first; within a study by number, then UID
