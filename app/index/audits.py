@@ -4,7 +4,8 @@ Rules:
 - What is appended continues the chain of its partition, under a lock on the chain's head that lasts
   from the statement to its commit. It is one statement: by itself it commits at once, and no
   process that is busy with other things holds the lock. With a change it is the last of its
-  transaction, so that the lock is held until that process has asked for the commit, too.
+  transaction, so that the lock is held until that process has asked for the commit, too. It must
+  do so soon (`HOLD_MILLISECONDS`).
 - The database refuses to change or remove what is written (see the migrations), even for us.
 """
 
@@ -58,8 +59,10 @@ WITH RECURSIVE head AS (
         WITH ORDINALITY AS new ({_NAMES}, number) USING (number)
     RETURNING 1
 )
-SELECT count(*) FROM appended
+SELECT count(*), set_config('idle_in_transaction_session_timeout', $4, true) FROM appended
 """
+HOLD_MILLISECONDS = 3000
+"""How long a transaction that has appended may be left alone: nobody else appends meanwhile."""
 _BEGIN = (
     "INSERT INTO audit_chain (partition_id, sequence, hash) VALUES ($1, 0, $2)"
     " ON CONFLICT (partition_id) DO NOTHING"
@@ -123,12 +126,14 @@ async def append(
     """Append records to the chain of a partition; all of them or none.
 
     Each is a JSON object with a member for every column that has a value, and has a digest;
-    `genesis` begins a chain that is new.
+    `genesis` begins a chain that is new. A transaction of the connection is to be committed next:
+    it is undone if that takes `HOLD_MILLISECONDS`.
     """
     array = f"[{b','.join(records).decode()}]"
-    if not await connection.fetchval(_APPEND, partition_id, digests, array):
+    values = partition_id, digests, array, str(HOLD_MILLISECONDS)
+    if not await connection.fetchval(_APPEND, *values):
         await connection.execute(_BEGIN, partition_id, genesis)
-        await connection.fetchval(_APPEND, partition_id, digests, array)
+        await connection.fetchval(_APPEND, *values)
 
 
 _ENDS = """

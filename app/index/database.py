@@ -170,4 +170,4 @@ async def _prepare_session(connection: Connection) -> None:
 
 
 async def _leave_as_it_is(connection: Connection) -> None:
-    """Open transactions have ended before a connection comes back; settings are never changed."""
+    """Open transactions have ended before a connection comes back, and what was set is set back."""

@@ -14,6 +14,9 @@ import asyncpg
 
 from app.errors import TooBusy, Unavailable
 
+_OF_CLIENT = (asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""What asyncpg raises by itself; the second one also if the server has just ended the session."""
+
 REFUSED = (asyncpg.DataError, asyncpg.ProgramLimitExceededError, TypeError, ValueError)
 """What is raised for a value that cannot be written, here or there: others can be without it."""
 
@@ -45,7 +48,7 @@ def ours(*kinds: type[BaseException]) -> Iterator[None]:
     """Turns errors of asyncpg, and of the given kinds, into the archive's where there is one."""
     try:
         yield
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, *kinds) as error:
+    except (asyncpg.PostgresError, *_OF_CLIENT, *kinds) as error:
         failure = _failure(error)
         if failure is None:
             raise

@@ -63,7 +63,7 @@ class Lender:
         if self._sorting_out is not None:
             self._sorting_out.cancel()
         self._return_first(len(self._waiting))
-        await asyncio.gather(*self._returning)
+        await asyncio.gather(*self._returning, return_exceptions=True)
         await self._pool.close()
 
     def _sort_out_later(self) -> None:

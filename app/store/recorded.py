@@ -1,8 +1,8 @@
 """`StoreRecord`: the record of a store, committed together with what it stores.
 
 It says how the request will be answered, if all of it is in one commit, which is then its record.
-Of a request with several commits, or one that replaces, the first has a record that says as much as
-is known by then, and another one is written when it is answered.
+Of a request with several commits the first has a record that says as much as is known by then; so
+has each that replaces something. Another one is written when the request is answered.
 """
 
 from collections.abc import Sequence

@@ -83,15 +83,17 @@ async def store(
     reach(Point.HEADERS_READ)
     with archive.reservations.lend(partition_id) as keys:
         batch = _Batch(archive, keys, study_instance_uid, duplicates, visibility, record)
+        whole = False
         try:
             async for part in parts:
                 await batch.take(part)
                 reach(Point.BETWEEN_PARTS)
                 if batch.hopeless:
                     break
+            whole = True
         finally:
             try:
-                await batch.finish()
+                await batch.finish(whole=whole)
             finally:
                 note(batch.known())
     return batch.outcomes()
@@ -118,8 +120,8 @@ class _Batch:
         self._duplicates = duplicates
         self._visibility = visibility
         self._record = record
-        self._is_over = False
-        """Whether no part is to come."""
+        self._whole = False
+        """Whether all parts have come."""
         self._outcomes: list[Outcome | None] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._places = asyncio.Semaphore(PARTS_AT_ONCE)
@@ -152,11 +154,14 @@ class _Batch:
         way = self._keep(number, spool, failure, after=self._tasks[-1] if in_order else None)
         self._tasks.append(asyncio.create_task(way))
 
-    async def finish(self) -> None:
-        """Wait until everything that was taken has its outcome, also if this is cancelled once."""
+    async def finish(self, *, whole: bool) -> None:
+        """Wait until everything that was taken has its outcome, also if this is cancelled once.
+
+        `whole`: whether that is all of the message.
+        """
         if self._tasks:
             await asyncio.wait(self._tasks)
-        self._is_over = True
+        self._whole = whole
         await self._commit()
         for task in self._tasks:
             task.result()
@@ -238,7 +243,7 @@ class _Batch:
             witness = None
             if self._record is not None:
                 witness = Testimony(
-                    self._record, self._outcomes, waiting, self._duplicates, whole=self._is_over
+                    self._record, self._outcomes, waiting, self._duplicates, whole=self._whole
                 )
             found = await _add(
                 self._archive, self._keys, intakes, self._duplicates, self._visibility, witness

@@ -9,6 +9,7 @@ import pytest
 
 from app.audit import chain
 from app.audit.event import NOBODY, AuditEvent
+from app.errors import Unavailable
 from app.index import audits, migrate
 from app.index.database import Connection, Database
 
@@ -47,6 +48,26 @@ async def assert_chained(connection: Connection, partition_id: int, count: int) 
         before = record.hash
     assert sequence == count
     assert audits.End(partition_id, count, before, count) in await audits.ends(connection)
+
+
+async def test_who_stands_still_with_the_chain_loses_it(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that is stopped between its record and its commit keeps nobody else waiting."""
+    monkeypatch.setattr(audits, "HOLD_MILLISECONDS", 50)
+
+    async def stand_still() -> None:
+        async with database.transaction() as connection:
+            await append(connection, RECORD)
+            async with database.reading() as other:
+                await append(other, replace(RECORD, request_id="other"))
+
+    with pytest.raises(Unavailable):
+        await stand_still()
+    async with database.reading() as connection:
+        (stored,) = [record async for record in audits.records(connection, 1)]
+        assert stored.request_id == "other"
+        await assert_chained(connection, 1, 1)
 
 
 async def test_records_are_kept_column_by_column(database: Database) -> None:

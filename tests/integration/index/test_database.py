@@ -132,7 +132,7 @@ async def test_work_that_others_undo_is_done_again(database: Database) -> None:
         database.transact(lambda c: lock_both(c, ("default", "north"))),
         database.transact(lambda c: lock_both(c, ("north", "default"))),
     )
-    assert tries == 3
+    assert tries > 2
 
 
 async def test_work_that_is_always_undone_is_given_up(database: Database) -> None:

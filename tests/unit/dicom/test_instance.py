@@ -234,7 +234,7 @@ def test_the_inflated_data_set_is_bounded_to_the_byte(
         ("Rows", "00280010", (0,), (1, 65535)),
         ("Columns", "00280011", (0,), (1, 65535)),
         ("SamplesPerPixel", "00280002", (0,), (1, 3)),
-        ("BitsAllocated", "00280100", (0, 7, 12, 65535), (16, 24, 32, 64)),
+        ("BitsAllocated", "00280100", (0, 7, 12, 65535), (1, 8, 16, 24, 32, 64)),
         ("BitsStored", "00280101", (0, 17), (1, 16)),
         ("HighBit", "00280102", (16, 65535), (0, 15)),
         ("PixelRepresentation", "00280103", (2, 7), (0, 1)),
