@@ -105,9 +105,13 @@ async def explained(
     named = {**plan.values, **visibility.parameters}
     few = may_be_few(plan)
     shape = plan.shape(selection(asked).wanted)
-    page = statements.page_of_few(shape) if few else statements.page(shape)
     if few:
+        page = statements.page_of_few(shape)
         named["most"] = FEW + 1
+    elif shape.is_of_first_studies:
+        page = statements.page_of_first_studies(shape)
+    else:
+        page = statements.page(shape)
     explaining = _Explaining(
         connection, "ANALYZE, BUFFERS, FORMAT JSON" if analyze else "FORMAT JSON"
     )

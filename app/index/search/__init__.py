@@ -158,10 +158,7 @@ async def _page_of_many(
     totals: Totals,
 ) -> Page:
     query = plan.query
-    values = {**plan.values, **visibility.parameters}
-    rows = await statements.page(shape).fetch(
-        connection, **values, limit=query.limit + 1, offset=query.offset
-    )
+    rows = await _rows(connection, visibility, plan, shape)
     _check(shape, rows)
     if len(rows) <= query.limit:
         return _filled(query, shape, rows, 0)
@@ -169,6 +166,22 @@ async def _page_of_many(
     total = await _total(connection, visibility, plan, shape, totals, latest)
     # A large total may be behind what the page shows.
     return _filled(query, shape, rows, max(1, total - query.offset - query.limit))
+
+
+async def _rows(
+    connection: Connection, visibility: Visibility, plan: Plan, shape: Shape
+) -> Sequence[Any]:
+    """Those of the page, and one more if there is one."""
+    query = plan.query
+    limits = {"limit": query.limit + 1, "offset": query.offset}
+    values = {**plan.values, **visibility.parameters, **limits}
+    if shape.is_of_first_studies:
+        rows = await statements.page_of_first_studies(shape).fetch(connection, **values)
+        if len(rows) > query.limit:
+            return rows
+        if not await statements.has_other_studies(shape).fetchval(connection, **values):
+            return rows
+    return await statements.page(shape).fetch(connection, **values)
 
 
 def may_be_few(plan: Plan) -> bool:

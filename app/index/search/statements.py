@@ -115,23 +115,48 @@ def page(shape: Shape) -> Prepared:
 
     Each row ends with its place in the order.
     """
-    columns = [*_columns(shape), LATEST.label(LATEST_CHANGE), *_told(shape), *_ranks(shape.order)]
-    if shape.is_of_first_studies:
-        first = _first_studies(shape)
-        below = [rank for rank in shape.order if rank.level is not Level.STUDY]
-        matching = _matching(replace(shape, hints=()), shape.level, set(shape.levels), columns)
-        # By their own ranks, so that those who are in order already are not put in order again.
-        in_order = [*_in_order(shape.study_ranks, first), *ordered(below)]
-        found = matching.where(_STUDY.c.id == first.c.id).order_by(*in_order)
-    else:
-        matching = _matching(shape, shape.level, set(shape.levels), columns)
-        found = matching.order_by(*ordered(shape.order))
-    return prepare(
-        found.limit(bindparam("limit", type_=BigInteger())).offset(
-            bindparam("offset", type_=BigInteger())
-        ),
-        joined=_joined(shape),
-    )
+    matching = _matching(shape, shape.level, set(shape.levels), _columns_of_page(shape))
+    return _limited(shape, matching.order_by(*ordered(shape.order)))
+
+
+@lru_cache(_SHAPES)
+def page_of_first_studies(shape: Shape) -> Prepared:
+    """A SELECT of the rows of `page` that are in the first studies; there need not be others.
+
+    Rows are missing only where a study says of itself what is not true of anything below it.
+    """
+    first = _first_studies(shape)
+    columns = _columns_of_page(shape)
+    matching = _matching(replace(shape, hints=()), shape.level, set(shape.levels), columns)
+    below = [rank for rank in shape.order if rank.level is not Level.STUDY]
+    # By their own ranks, so that those who are in order already are not put in order again.
+    in_order = [*_in_order(shape.study_ranks, first), *ordered(below)]
+    return _limited(shape, matching.where(_STUDY.c.id == first.c.id).order_by(*in_order))
+
+
+@lru_cache(_SHAPES)
+def has_other_studies(shape: Shape) -> Prepared:
+    """A SELECT of whether there may be studies after those that `page_of_first_studies` reads."""
+    first = _first_studies(shape)
+    return prepare(select(func.count() == _number_of_first_studies()).select_from(first))
+
+
+def _columns_of_page(shape: Shape) -> list[ColumnElement[Any]]:
+    return [*_columns(shape), LATEST.label(LATEST_CHANGE), *_told(shape), *_ranks(shape.order)]
+
+
+def _limited(shape: Shape, found: Select[Any]) -> Prepared:
+    limit, offset = _limits()
+    return prepare(found.limit(limit).offset(offset), joined=_joined(shape))
+
+
+def _limits() -> tuple[BindParameter[int], BindParameter[int]]:
+    return bindparam("limit", type_=BigInteger()), bindparam("offset", type_=BigInteger())
+
+
+def _number_of_first_studies() -> ColumnElement[int]:
+    limit, offset = _limits()
+    return limit + offset + literal_column("1")
 
 
 def _first_studies(shape: Shape) -> CTE:
@@ -144,12 +169,8 @@ def _first_studies(shape: Shape) -> CTE:
     found = select(_STUDY.c.id, *_ranks(ranks)).where(visible(Study), *conditions)
     if shape.goes_on:
         found = found.where(comes_after(ranks, _placed, or_is_there=True))
-    limit, offset = (bindparam(name, type_=BigInteger()) for name in ("limit", "offset"))
-    return (
-        found.order_by(*ordered(ranks))
-        .limit(limit + offset + literal_column("1"))
-        .cte("first_studies")
-    )
+    found = found.order_by(*ordered(ranks)).limit(_number_of_first_studies())
+    return found.cte("first_studies")
 
 
 @lru_cache(_SHAPES)
@@ -160,6 +181,7 @@ def page_of_few(shape: Shape) -> Prepared:
     page with everything that is wanted of them.
     """
     ids = [TABLES[level].c.id.label(f"{level}_id") for level in shape.levels]
+    limit, offset = _limits()
     matching = (
         _matching(shape, shape.level, set(shape.levels), [*ids, *_ranks(shape.order)])
         .limit(bindparam("most", type_=BigInteger()))
@@ -168,8 +190,8 @@ def page_of_few(shape: Shape) -> Prepared:
     found = (
         select(matching)
         .order_by(*_in_order(shape.order, matching))
-        .limit(bindparam("limit", type_=BigInteger()))
-        .offset(bindparam("offset", type_=BigInteger()))
+        .limit(limit)
+        .offset(offset)
         .subquery("page")
     )
     joined: FromClause = found

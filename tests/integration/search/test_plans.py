@@ -127,6 +127,28 @@ async def test_pages_of_a_modality_miss_nothing_and_repeat_nothing(
     assert [*pages, *_uids(page)] == everything[2:]
 
 
+@pytest.mark.parametrize("level", [Level.SERIES, Level.INSTANCE])
+async def test_no_page_of_a_modality_ends_early_where_studies_say_that_they_have_it_and_do_not(
+    populated: Connection, level: Level
+) -> None:
+    wrong = populated.transaction()
+    await wrong.start()
+    await populated.execute(
+        "UPDATE study SET modalities = '{CT,SM}' WHERE id % 3 = 0 AND NOT 'SM' = ANY(modalities)"
+    )
+    everything = sorted(map(tuple, await populated.fetch(_OF_SM[level])))
+    pages: list[tuple[str, ...]] = []
+    query = Query(level, (_SM,), limit=7)
+    while (page := await _page(populated, query)).end is not None:
+        assert len(page.found) == 7
+        pages += _uids(page)
+        query = replace(query, after=page.end)
+    assert sorted([*pages, *_uids(page)]) == everything
+    last = replace(query, after=None, offset=len(everything) - 1)
+    assert len(await _found(populated, last)) == 1
+    await wrong.rollback()
+
+
 _SM = Key("00080060", OneOf(("SM",)))
 _OF_SM = {
     Level.SERIES: "SELECT series_instance_uid FROM series WHERE modality = 'SM'",
