@@ -2,18 +2,25 @@
 
 The inflated file is the preamble and File Meta as they are, then the data set inflated; every span
 of a deflated instance counts in it. How long the data set may become is the caller's to say.
+
+Behind the data set may be zeros, and before them the trailer of gzip (RFC 1952 2.3.1), which some
+writers leave there: the CRC-32 and the length of what was deflated.
 """
 
+import struct
 import zlib
 
 from app.dicom import reasons
 from app.dicom.dataset import Unreadable
 from app.dicom.part10 import read_file_meta
 from app.dicom.source import BytesSource, Source, WritableSource
+from app.fingerprint import crc32
 
 PIECE = 1024 * 1024
 _HEAD = 256 * 1024
 """Bytes of the file in which File Meta ends."""
+_TRAILER = struct.Struct("<2I")
+_SOMETHING_FOLLOWS = "something follows the deflated data set"
 
 
 class Inflater:
@@ -24,6 +31,8 @@ class Inflater:
         self._target = target
         self._most = most
         self._inflated = 0
+        self._crc32 = 0
+        self._behind = b""
         self._head: bytes | None = b""
         self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)
 
@@ -37,11 +46,14 @@ class Inflater:
             self._begin(self._head)
 
     def finish(self) -> None:
-        """All bytes have been fed. Raises `Unreadable` if the data set has no end."""
+        """All bytes have been fed. Raises `Unreadable` if the data set does not end with them."""
         if self._head is not None:
             self._begin(self._head)
         if not self._inflate.eof:
             raise Unreadable("the deflated data set has no end")
+        trailer = _TRAILER.pack(self._crc32, self._inflated & 0xFFFFFFFF)
+        if self._behind.strip(b"\0") and self._behind != trailer:
+            raise Unreadable(_SOMETHING_FOLLOWS)
 
     def _begin(self, head: bytes) -> None:
         end = read_file_meta(BytesSource(head)).end
@@ -61,10 +73,14 @@ class Inflater:
                     f"inflated, it has more than {self._most} bytes",
                     reason=reasons.OUT_OF_RESOURCES,
                 )
+            self._crc32 = crc32(piece, self._crc32)
             self._target.write(piece)
-            data = self._inflate.unconsumed_tail
-        if self._inflate.eof and (data or self._inflate.unused_data).strip(b"\0"):
-            raise Unreadable("something follows the deflated data set")
+            data = self._inflate.unused_data or self._inflate.unconsumed_tail
+        if self._inflate.eof:
+            room = _TRAILER.size - len(self._behind)
+            self._behind += data[:room]
+            if data[room:].strip(b"\0"):
+                raise Unreadable(_SOMETHING_FOLLOWS)
 
 
 def inflate(source: Source, target: WritableSource, most: int) -> None:

@@ -1,6 +1,7 @@
 """Bad inputs 1 to 26 and 29 to 32: the structure of a file, its identity, its transfer syntax."""
 
 import random
+import struct
 import zlib
 from collections.abc import Iterator
 from functools import partial
@@ -326,21 +327,33 @@ def deflation() -> Iterator[Row]:
     yield Row(32, "3 GB from 3 MB", lambda: bombed(3072), Refused(TOO_MUCH))
     yield Row(32, "20 GB from 20 MB", lambda: bombed(20_000), Refused(TOO_MUCH))
     cannot = Refused(CANNOT_UNDERSTAND)
-    good = deflated(b"".join(image().values()))
+    data_set = b"".join(image().values())
+    good = deflated(data_set)
+    trailer = struct.pack("<2I", zlib.crc32(data_set), len(data_set))
     broken = {
         "cut": good[: len(good) // 2],
         "cut by a byte": good[:-1],
         "broken": good[:20] + bytes([good[20] ^ 0xFF]) + good[21:],
-        "not deflated": b"".join(image().values()),
+        "not deflated": data_set,
         "empty": b"",
-        "with a zlib header": zlib.compress(b"".join(image().values())),
+        "with a zlib header": zlib.compress(data_set),
         "with junk behind it": good + b"\0junk",
         "with junk far behind it": good + bytes(2 * 1024 * 1024) + b"junk",
+        "with half of gzip's trailer": good + trailer[:4],
+        "with a trailer of other bytes": good + trailer[4:] + trailer[4:],
+        "with a trailer of another length": good + trailer[:4] + trailer[:4],
+        "with junk behind a trailer": good + trailer + b"junk",
+    }
+    sound = {
+        "with a NUL behind it": good + b"\0",
+        "with gzip's trailer": good + trailer,
+        "with gzip's trailer and NULs": good + trailer + bytes(2 * 1024 * 1024),
     }
     for what, data in broken.items():
         yield Row(32, f"deflated: {what}", partial(file_of, data, file_meta(DEFLATED)), cannot)
-    even = partial(file_of, good + b"\0", file_meta(DEFLATED))
-    yield Row(32, "deflated: with a NUL behind it", even, Kept(warned=False))
+    for what, data in sound.items():
+        file = partial(file_of, data, file_meta(DEFLATED))
+        yield Row(32, f"deflated: {what}", file, Kept(warned=False))
 
 
 def rows() -> list[Row]:
