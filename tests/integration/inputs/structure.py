@@ -329,7 +329,7 @@ def deflation() -> Iterator[Row]:
     cannot = Refused(CANNOT_UNDERSTAND)
     data_set = b"".join(image().values())
     good = deflated(data_set)
-    trailer = struct.pack("<2I", zlib.crc32(data_set), len(data_set))
+    trailer = gzip_trailer(data_set)
     broken = {
         "cut": good[: len(good) // 2],
         "cut by a byte": good[:-1],
@@ -344,16 +344,27 @@ def deflation() -> Iterator[Row]:
         "with a trailer of another length": good + trailer[:4] + trailer[:4],
         "with junk behind a trailer": good + trailer + b"junk",
     }
-    sound = {
-        "with a NUL behind it": good + b"\0",
-        "with gzip's trailer": good + trailer,
-        "with gzip's trailer and NULs": good + trailer + bytes(2 * 1024 * 1024),
-    }
     for what, data in broken.items():
         yield Row(32, f"deflated: {what}", partial(file_of, data, file_meta(DEFLATED)), cannot)
-    for what, data in sound.items():
-        file = partial(file_of, data, file_meta(DEFLATED))
-        yield Row(32, f"deflated: {what}", file, Kept(warned=False))
+    for what, has_trailer, zeros in (
+        ("a NUL behind it", False, 1),
+        ("gzip's trailer", True, 0),
+        ("gzip's trailer and NULs", True, 2 * MIB),
+    ):
+        file = partial(deflated_file, has_trailer=has_trailer, zeros=zeros)
+        yield Row(32, f"deflated: with {what}", file, Kept(warned=False))
+
+
+def deflated_file(*, has_trailer: bool, zeros: int) -> bytes:
+    """A file of a deflated data set, with what may follow that."""
+    data_set = b"".join(image().values())
+    trailer = gzip_trailer(data_set) if has_trailer else b""
+    return file_of(deflated(data_set) + trailer + bytes(zeros), file_meta(DEFLATED))
+
+
+def gzip_trailer(data: bytes) -> bytes:
+    """What follows the deflated data in a gzip file (RFC 1952 2.3.1)."""
+    return struct.pack("<2I", zlib.crc32(data), len(data))
 
 
 def rows() -> list[Row]:
