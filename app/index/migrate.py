@@ -1,7 +1,8 @@
 """Bringing a database to the schema of this program, also when several processes start at once.
 
 Everything happens in one transaction under an advisory lock: whoever comes second waits, and then
-finds the work done. A database of a newer program is left alone.
+finds the work done. Who stores meanwhile waits too; reading goes on, as far as a migration lets it.
+A database of a newer program is left alone.
 """
 
 import asyncio
@@ -29,6 +30,10 @@ OLDEST_POSTGRESQL = 15
 
 _LOCK = 0x48494C554D
 """Of the advisory lock that migrating processes take turns by."""
+
+_WRITTEN_IN_TURN = ("upload", "study", "series")
+"""Tables, in the order of everybody's locks. Who stores begins with its upload, who mends counts
+with the study."""
 
 
 class CannotMigrate(ArchiveError):
@@ -103,7 +108,19 @@ def _upgrade(connection: Connection, revision: str) -> None:
             f"The database has the schema {', '.join(sorted(current))} of a newer Hilum; this one "
             f"knows {head()} at most. Start the newer one."
         )
+    if current and head() not in current:
+        _keep_writers_out(connection)
     command.upgrade(config, revision)
+
+
+def _keep_writers_out(connection: Connection) -> None:
+    """Wait until nobody is changing what is stored, and let nobody begin before the commit.
+
+    Whoever came upon a migration half-way could have what it waits for, and wait for what it has.
+    """
+    for table in _WRITTEN_IN_TURN:
+        if connection.execute(text("SELECT to_regclass(:name)"), {"name": table}).scalar():
+            connection.execute(text(f"LOCK TABLE {table} IN EXCLUSIVE MODE"))
 
 
 def _config(connection: Connection | None = None) -> Config:

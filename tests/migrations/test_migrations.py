@@ -1,6 +1,8 @@
 """The migrations lead from nothing to the schema of the models, and back."""
 
+import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import asyncpg
 import pytest
@@ -9,9 +11,14 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 
 from app.errors import Unavailable
-from app.index import migrate
+from app.index import migrate, uploads
+from app.index.database import Database
+from app.index.instances.parents import count, parents_of
 from app.index.migrate import CannotMigrate
 from app.index.tables import Study
+from tests.integration.index.rows import PARTITION, UPLOAD, new_instance
+from tests.integration.index.test_adding import add
+from tests.integration.index.test_replacing import somebody_waits
 
 
 async def fetch(url: str, statement: str) -> list[object]:
@@ -26,6 +33,7 @@ async def tables_of(url: str) -> set[object]:
     return set(await fetch(url, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"))
 
 
+VERSION = "SELECT version_num FROM alembic_version"
 WANTED = {table.name for table in Study.metadata.sorted_tables} | {"alembic_version"}
 
 
@@ -40,7 +48,7 @@ async def test_migrations_go_up_down_and_up_again(empty_database_url: str) -> No
 
 async def test_migrating_twice_changes_nothing(database_url: str) -> None:
     migrate.upgrade(database_url)
-    assert await fetch(database_url, "SELECT version_num FROM alembic_version") == [migrate.head()]
+    assert await fetch(database_url, VERSION) == [migrate.head()]
 
 
 async def test_servers_that_start_at_once_take_turns(empty_database_url: str) -> None:
@@ -90,6 +98,29 @@ async def test_the_database_of_a_newer_program_is_left_alone(database_url: str) 
     await fetch(database_url, "UPDATE alembic_version SET version_num = '9999' RETURNING 1")
     with pytest.raises(CannotMigrate, match="the schema 9999 of a newer Hilum"):
         migrate.upgrade(database_url)
+
+
+async def test_who_is_storing_is_waited_for(empty_database_url: str) -> None:
+    """Amid a new series in an old study: its row is there, and the study does not count it yet."""
+    migrate.upgrade(empty_database_url, "0020")
+    database = await Database.open(empty_database_url, connections=3, statement_seconds=20)
+    try:
+        async with database.reading() as connection:
+            await uploads.reserve(connection, PARTITION, "p1/rows", 1, timedelta(days=1))
+        old = new_instance()
+        await add(database, old)
+        new = new_instance(study_instance_uid=old.study_instance_uid)
+        async with database.transaction() as connection:
+            await uploads.hold(connection, {UPLOAD})
+            parents = await parents_of(connection, PARTITION, [new])
+            migrating = asyncio.create_task(asyncio.to_thread(migrate.upgrade, empty_database_url))
+            await somebody_waits(database)
+            await count(connection, parents, [new])
+        await migrating
+    finally:
+        await database.close()
+    assert await fetch(empty_database_url, "SELECT number_of_series FROM study") == [2]
+    assert await fetch(empty_database_url, VERSION) == [migrate.head()]
 
 
 async def test_what_postgresql_refuses_is_told_in_its_words(empty_database_url: str) -> None:
