@@ -56,7 +56,8 @@ class WalkLimits:
     """What reading one instance may cost. Beyond it the instance is refused."""
 
     header_bytes: int = 64 * MIB
-    """The DICOM JSON of the instance, about; values that are in it count, bulk values do not."""
+    """The DICOM JSON of the instance, about; values that are in it count, bulk values do not.
+    Items and escape sequences count as more than they become, since they take long."""
     nesting: int = 64
     """Sequences in sequences."""
     elements_per_level: int = 20_000
@@ -74,6 +75,8 @@ class WalkLimits:
     """Inflated bytes for each byte of the instance, beyond those."""
     held_bytes: int = BULK
     """Of the longest binary value, text of unlimited length among them, that is in the JSON."""
+    text_bytes: int = 64 * 1024
+    """Of the longest value that is not binary. None may be longer (`values.LONGEST`)."""
 
     def and_no_more_than(self, other: "WalkLimits") -> "WalkLimits":
         """The smaller one of each limit."""

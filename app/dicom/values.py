@@ -43,13 +43,14 @@ BINARY = OPAQUE | {
 }
 """VRs that BulkDataURI may stand for."""
 DEFAULT_CHARSETS = [default_encoding]
+ESCAPE = 0x1B
+"""The byte that begins what changes the character set within a text (PS3.5 6.1.2.5)."""
 NOT_IN_CHARACTER_SET = "not in its character set"
 """What is wrong with a text that cannot be decoded."""
 NO_CHARACTER_SET = "not a character set of the standard"
 """What is wrong with a Specific Character Set that names none, or one by another name."""
 
 _WORDS = {"OD": 8, "OF": 4, "OL": 4, "OV": 8, "OW": 2}
-_ESCAPE = b"\x1b"
 _REPLACED = frozenset("\x1b\ufffd")
 """What is left in text of which an escape sequence, or what it announced, was not understood."""
 _DELIMITERS = {0x0A, 0x0C, 0x0D}
@@ -195,7 +196,7 @@ def _split(text: str, padding: str) -> list[Any]:
 
 
 def _decode(raw: bytes, charsets: list[str]) -> tuple[str, str | None]:
-    escaped = _ESCAPE in raw and (len(charsets) > 1 or charsets[0].startswith("iso2022"))
+    escaped = ESCAPE in raw and (len(charsets) > 1 or charsets[0].startswith("iso2022"))
     if not escaped and raw.isascii():
         return raw.decode("ascii"), None
     try:

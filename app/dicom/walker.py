@@ -52,11 +52,9 @@ _TRANSFER_SYNTAX, _TRAILING_PADDING = "00020010", "FFFCFFFC"
 
 OUT_OF_ORDER = "out of order"
 """What is wrong with an element whose tag is less than one before it."""
-
 _BEGIN_ITEMS = b'{"vr":"SQ","Value":['
-_COST = 40
-"""Bytes of JSON around a value."""
-_COST_OF_BULK = 200
+_COST, _COST_OF_BULK, _COST_OF_ITEM, _COST_OF_ESCAPE = 40, 200, 16, 64
+"""Bytes of JSON around a value, and those that count for what takes long and may become none."""
 _COST_OF_VALUE, _COST_OF_NAME = 64, 448
 """Bytes of memory of each of several values, which are objects of their own."""
 _MOST_OBJECTS = 256 * 1024
@@ -227,6 +225,8 @@ class _Walk:
             return self._bulk(head, vr, Span(at, length), level)
         if length == 0:
             return {"vr": vr}
+        if length > self._limits.text_bytes and vr not in values.BINARY:
+            raise unreadable(reasons.OUT_OF_RESOURCES, "it is too long", tag=head.tag, at=at)
         if not level.depth:
             self._hold(_COST + 2 * length, at)
         raw = self._window.read(at, length)
@@ -234,6 +234,8 @@ class _Walk:
             if order == "big":
                 raw = values.little_endian(raw, vr)
             return {"vr": vr, "InlineBinary": base64.b64encode(raw).decode()}
+        if values.ESCAPE in raw:
+            self._hold(length + _COST_OF_ESCAPE * raw.count(values.ESCAPE), at)
         found, problem = values.convert(vr, raw, order, level.charsets)
         if problem:
             self._note(head.key, problem)
@@ -324,6 +326,7 @@ class _Walk:
                 raise unreadable(reasons.CANNOT_UNDERSTAND, "too many items", tag=head.tag, at=at)
             if number:
                 self._text.tail += b","
+            self._hold(_COST_OF_ITEM, at)
             item = level.item(head.key, number, encoding)
             at = self._level(item_at, stop, item, open_end=length == _UNDEFINED)
             self._close(item)

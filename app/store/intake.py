@@ -36,8 +36,10 @@ BRIEF = WalkLimits(
     fragments=1000,
     items_per_sequence=1000,
     inflated_bytes=64 * 1024,
+    text_bytes=4 * 1024,
 )
-"""What is walked in the event loop, in at most a few milliseconds."""
+"""What is walked in the event loop: for about a millisecond, or for some tens of them if it was
+made to take long."""
 
 PIECE_BYTES = 1024 * 1024
 """Bytes of a part that are written at a time."""

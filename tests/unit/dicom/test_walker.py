@@ -189,6 +189,23 @@ def test_several_values_count_with_what_they_take_in_memory(
         walk(data, WalkLimits(header_bytes=most * 499))
 
 
+def test_what_takes_long_and_becomes_little_json_counts_as_if_it_did() -> None:
+    escapes = bare(ITEM, short(0x00091001, "LO", b"\x1b(B" * 1000))
+    for items in (escapes, bare(ITEM) * 2000):
+        data = long(SEQUENCE, "SQ", items)
+        walk(data, WalkLimits(header_bytes=100_000))
+        with pytest.raises(Unreadable, match="too long"):
+            walk(data, WalkLimits(header_bytes=20_000))
+
+
+def test_a_text_is_held_to_its_limit_and_no_bulk_value_is() -> None:
+    data = long(0x00091001, "OB", bytes(5000)) + short(0x00100010, "PN", b"A" * 200)
+    walk(data, WalkLimits(text_bytes=200))
+    with pytest.raises(Unreadable, match="too long") as refusal:
+        walk(data, WalkLimits(text_bytes=199))
+    assert refusal.value.reason == reasons.OUT_OF_RESOURCES
+
+
 @given(st.lists(st.integers(0, 3 * LONG), max_size=8), st.randoms(use_true_random=False))
 def test_text_is_what_was_written_however_it_is_settled(sizes: list[int], random: Any) -> None:
     text, expected = JsonText(), b""

@@ -27,6 +27,17 @@ LIMITS = Limits.model_construct(
 )
 
 
+SEQUENCES = ("Study", "Image", "Instance", "Patient", "Waveform")
+
+
+def with_escapes(count: int) -> Dataset:
+    """An item of so many texts of an escape sequence and nothing else, which become no JSON."""
+    item = Dataset()
+    for number in range(count):
+        item.add_new(0x00091001 + number, "LO", b"\x1b(B")
+    return item
+
+
 @pytest.fixture
 def spool(tmp_path: Path) -> Iterator[Spool]:
     with Spool(PIECE_BYTES, tmp_path) as spool:
@@ -115,6 +126,11 @@ async def test_a_full_disk_is_given_back_and_the_part_read_to_its_end(
         ({"ReferencedStudySequence": [Dataset()] * BRIEF.items_per_sequence}, True),
         ({"ReferencedStudySequence": [Dataset()] * (BRIEF.items_per_sequence + 1)}, False),
         ({"ImageType": ["ORIGINAL"] * 5000}, False),
+        ({"RetrieveURL": "x" * BRIEF.text_bytes}, True),
+        ({"RetrieveURL": "x" * (BRIEF.text_bytes + 2)}, False),
+        ({"ReferencedStudySequence": [with_escapes(100)]}, True),
+        ({"ReferencedStudySequence": [with_escapes(1000)]}, False),
+        ({f"Referenced{what}Sequence": [Dataset()] * 900 for what in SEQUENCES}, False),
     ],
 )
 async def test_a_short_data_set_is_walked_at_once_and_a_long_one_in_a_thread(
