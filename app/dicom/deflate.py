@@ -62,7 +62,9 @@ class Inflater:
         self._write(head[end:])
 
     def _write(self, data: bytes) -> None:
-        while data and not self._inflate.eof:
+        piece = b""
+        # Behind a whole piece there may be more although all of the data are taken.
+        while (data or len(piece) == PIECE) and not self._inflate.eof:
             try:
                 piece = self._inflate.decompress(data, PIECE)
             except zlib.error as error:

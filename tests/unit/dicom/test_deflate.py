@@ -7,8 +7,8 @@ import zlib
 import pytest
 
 from app.dicom.dataset import Unreadable
-from app.dicom.deflate import Inflater
-from app.dicom.source import GrowingSource
+from app.dicom.deflate import PIECE, Inflater, inflate
+from app.dicom.source import BytesSource, GrowingSource
 from tests.elements import DEFLATED, deflated, file_meta, file_of
 
 DATA_SET = random.Random(1).randbytes(300_000)
@@ -54,3 +54,13 @@ def test_nothing_else_may(behind: bytes) -> None:
         inflated(BEGINNING + behind)
     with pytest.raises(Unreadable, match="something follows"):
         inflated(BEGINNING, *(bytes([byte]) for byte in behind))
+
+
+@pytest.mark.parametrize("more", [-1, 0, 1, 100, 258, 259])
+def test_a_data_set_may_end_anywhere_about_the_end_of_a_piece(more: int) -> None:
+    """The last bytes may be a repetition of which the beginning fills the piece."""
+    data_set = bytes(PIECE + more)
+    target = GrowingSource()
+    source = BytesSource(file_of(deflated(data_set), file_meta(DEFLATED)))
+    inflate(source, target, len(data_set))
+    assert target.read_at(0, target.size).endswith(data_set)
