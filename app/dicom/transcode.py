@@ -137,11 +137,14 @@ class Transcoder:
         if self._inflater is None:
             yield data
             return
-        while data:
+        piece = b""
+        # Behind a whole piece there may be more although all of the data are taken.
+        while data or len(piece) == PIECE:
             try:
-                yield self._inflater.decompress(data, PIECE)
+                piece = self._inflater.decompress(data, PIECE)
             except zlib.error as error:
                 raise Unprocessable(f"The data set cannot be inflated: {error}") from error
+            yield piece
             data = self._inflater.unconsumed_tail
 
     def _out(self, data: bytes) -> Iterator[bytes]:

@@ -23,9 +23,10 @@ from pydicom.uid import (
 )
 
 from app.dicom.elements import Changes, Elements
-from app.dicom.transcode import Transcoder, explicit_little_endian, rewritten
+from app.dicom.transcode import PIECE, Transcoder, explicit_little_endian, rewritten
 from app.dicom.uids import transfer_syntax
 from app.errors import Unprocessable
+from tests import elements
 from tests.factories import ct_dataset, part10
 from tests.unit.dicom import files
 
@@ -292,6 +293,14 @@ def test_unknown_sequences_in_big_endian_are_in_implicit_little_endian() -> None
 def test_what_cannot_be_read_is_refused_and_never_sent_as_if_it_were_whole(file: bytes) -> None:
     with pytest.raises(Unprocessable):
         transcoded(file)
+
+
+@pytest.mark.parametrize("more", [-1, 0, 1, 100, 258, 259])
+def test_a_deflated_data_set_may_end_anywhere_about_the_end_of_a_piece(more: int) -> None:
+    """The last bytes may be a repetition of which the beginning fills the piece."""
+    data_set = bytes(PIECE + more)
+    file = elements.file_of(elements.deflated(data_set), elements.file_meta(elements.DEFLATED))
+    assert transcoded(file).endswith(data_set)
 
 
 @pytest.mark.parametrize(
