@@ -58,6 +58,9 @@ class Result:
     """Of unknown outcome, and there."""
 
 
+QUIET_SECONDS = 0.5
+"""In which a put of these small instances arrives."""
+
 Disturb = Callable[[ServerProcess], Coroutine[Any, Any, None]]
 
 
@@ -128,11 +131,25 @@ async def sweep_the_dead(stage: Stage, *, most: int = ROUNDS) -> None:
     """
     archive = await open_archive(stage.settings)
     try:
+        await _all_that_was_on_its_way(archive)
         for _ in range(most):
             await _end_leases(archive, most)
             await sweep(archive)
     finally:
         await archive.close()
+
+
+async def _all_that_was_on_its_way(archive: Archive) -> None:
+    """Return when no more blobs arrive: a put goes on in the object store when its sender is dead,
+    and is long over when its lease is."""
+    before, there = None, await _keys(archive)
+    while there != before:
+        await asyncio.sleep(QUIET_SECONDS)
+        before, there = there, await _keys(archive)
+
+
+async def _keys(archive: Archive) -> set[str]:
+    return {blob.key async for blob in archive.blobs.list()}
 
 
 async def end_leases(stage: Stage) -> None:
@@ -163,7 +180,7 @@ async def assert_whole(stage: Stage, since: datetime) -> None:
         async with archive.reading() as connection:
             rows = await connection.fetch("SELECT blob_key FROM instance")
             assert not await connection.fetchval("SELECT count(*) FROM upload")
-        assert {blob.key async for blob in archive.blobs.list()} == {row[0] for row in rows}
+        assert await _keys(archive) == {row[0] for row in rows}
     finally:
         await archive.close()
 

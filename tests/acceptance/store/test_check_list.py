@@ -67,8 +67,10 @@ class Line:
                 lines.append(f"Content-Type: {content_type}")
             length = f"Content-Length: {len(body)}" if chunks is None else None
             lines.append(length or "Transfer-Encoding: chunked")
-            writer.write("\r\n".join([*lines, "Connection: close", "", ""]).encode("latin-1"))
-            for piece in _chunks(body, chunks) if chunks else [body]:
+            head = "\r\n".join([*lines, "Connection: close", "", ""]).encode("latin-1")
+            # Together, as far as they go: what comes behind an early answer may be reset.
+            first, *others = _chunks(body, chunks) if chunks else [body]
+            for piece in (head + first, *others):
                 writer.write(piece)
                 await writer.drain()
             head, _, rest = (await reader.read()).partition(b"\r\n\r\n")
