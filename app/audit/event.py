@@ -98,10 +98,9 @@ class Note:
     """The emergency override that is opened or ended."""
     told: str = ""
     """What the query would say, of a request whose body says it."""
-    recorded: bool = False
-    """Whether a room has written the record, in one transaction with what it tells of."""
     recorded_as: int | None = None
-    """The status that a record tells which a room has written so; it is wrong if another comes."""
+    """The status that a record tells of which a room has written, in one transaction with what it
+    tells; if another comes of it, that needs a record too."""
     others: Sequence[Objects] = ()
     """More studies that it is about: each has a record of its own."""
     listed: Sequence[tuple[str, str]] = ()

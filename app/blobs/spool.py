@@ -97,7 +97,8 @@ class Spool:
     @property
     def fingerprint(self) -> Fingerprint:
         """Of the bytes written so far; of a spool that is hashed."""
-        return Fingerprint(self.sha256, self._crc32)
+        sha256 = self.sha256  # by which both are taken
+        return Fingerprint(sha256, self._crc32)
 
     @property
     def path(self) -> str | None:

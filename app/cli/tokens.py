@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -45,29 +45,25 @@ def create(
     """Make an access token and print it, this once."""
     scopes = scope or [Scope.READ]
     until = datetime.now(UTC) + timedelta(days=days) if days else None
-    more = {"restricted": restricted, "roles": role or (), "purpose": purpose, "expires_at": until}
+    more: dict[str, Any] = {
+        "expires_at": until,
+        "restricted": restricted,
+        "roles": role or (),
+        "purpose": purpose,
+    }
 
     def describe(number: int) -> str:
         return described(token=number, name=name, scopes=scopes, **more)
 
     told = recorded("token create", "/admin/tokens", Action.CREATE, describe)
-    with database(read_settings()) as url:
-        print(
-            with_index(
-                url,
-                lambda index: tokens.create_token(
-                    index,
-                    name,
-                    scopes,
-                    partition=partition,
-                    expires_at=until,
-                    restricted=restricted,
-                    roles=role or (),
-                    purpose=purpose,
-                    told=told,
-                ),
-            )
+
+    async def make(index: Database) -> str:
+        return await tokens.create_token(
+            index, name, scopes, partition=partition, told=told, **more
         )
+
+    with database(read_settings()) as url:
+        print(with_index(url, make))
 
 
 @commands.command("list")

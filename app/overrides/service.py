@@ -25,15 +25,10 @@ async def open_override(
 ) -> StoredOverride:
     """Open an override. Raises as `app.access.overrides.open_override`."""
 
-    async def work(connection: Connection) -> StoredOverride:
-        opened = await overrides.open_override(
-            connection, caller, asked, archive.settings.emergency
-        )
-        note_override(note, STARTED, opened)
-        await append(connection, [record()])
-        return opened
+    async def change(connection: Connection) -> StoredOverride:
+        return await overrides.open_override(connection, caller, asked, archive.settings.emergency)
 
-    return await _recorded(archive, note, work)
+    return await _recorded(archive, note, record, STARTED, change)
 
 
 async def end_override(
@@ -41,20 +36,27 @@ async def end_override(
 ) -> StoredOverride:
     """End an override of the caller, or anybody's for administrators. Raises `NotFound`."""
 
-    async def work(connection: Connection) -> StoredOverride:
-        ended = await overrides.end_override(
+    async def change(connection: Connection) -> StoredOverride:
+        return await overrides.end_override(
             connection, caller.partition_id, override_id, caller.whose
         )
-        note_override(note, STOPPED, ended)
-        await append(connection, [record()])
-        return ended
 
-    return await _recorded(archive, note, work)
+    return await _recorded(archive, note, record, STOPPED, change)
 
 
 async def _recorded(
-    archive: Archive, note: Note, work: Callable[[Connection], Awaitable[StoredOverride]]
+    archive: Archive,
+    note: Note,
+    record: Recorded,
+    subtype: str,
+    change: Callable[[Connection], Awaitable[StoredOverride]],
 ) -> StoredOverride:
-    done = await archive.transact(work)
-    note.recorded = True
+    async def work(connection: Connection) -> tuple[StoredOverride, int]:
+        done = await change(connection)
+        note_override(note, subtype, done)
+        event = record()
+        await append(connection, [event])
+        return done, event.status
+
+    done, note.recorded_as = await archive.transact(work)
     return done

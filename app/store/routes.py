@@ -87,7 +87,6 @@ async def _store(ask: Ask, study: str | None) -> Response:
             study,
             ask.duplicates,
             ask.visibility,
-            record.note,
             record,
         )
     write = nativexml.dumps if ask.answer_type == DICOM_XML else jsonmodel.dumps

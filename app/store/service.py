@@ -12,7 +12,7 @@ Rules:
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import nullcontext
 from operator import itemgetter
 
@@ -68,17 +68,16 @@ async def store(
     study_instance_uid: str | None = None,
     duplicates: Duplicates = Duplicates.REJECT,
     visibility: Visibility | None = None,
-    note: Callable[[Sequence[Outcome]], None] = lambda _: None,
     record: Record | None = None,
 ) -> list[Outcome]:
     """Store the parts and tell what became of each, in their order.
 
     With a `study_instance_uid`, instances of other studies are refused. A `Refusal` among the parts
     is one whose bytes could not even be read. `duplicates`: what becomes of those whose UID is
-    stored with other content; `visibility`: what may be stored, if not everything; `note` hears
-    what became of those that came, also if the message breaks off; `record` tells of what is stored
-    in the transactions that do it. Raises `Unavailable` if nothing
-    could be stored for want of space, blobs or database, and whatever reading the parts raises.
+    stored with other content; `visibility`: what may be stored, if not everything; `record` tells
+    of what is stored in the transactions that do it, and hears what became of all parts that came,
+    also if the message breaks off. Raises `Unavailable` if nothing could be stored for want of
+    space, blobs or database, and whatever reading the parts raises.
     """
     reach(Point.HEADERS_READ)
     with archive.reservations.lend(partition_id) as keys:
@@ -95,7 +94,8 @@ async def store(
             try:
                 await batch.finish(whole=whole)
             finally:
-                note(batch.known())
+                if record is not None:
+                    record.note(batch.known())
     return batch.outcomes()
 
 

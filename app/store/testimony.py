@@ -27,6 +27,9 @@ Answered = Added | Identical | Differs | Misplaced | Replaced | Hidden
 class Record(Protocol):
     """The record of a request in the audit, as far as it can be told before it is answered."""
 
+    def note(self, outcomes: Sequence[Outcome]) -> None:
+        """Note what became of the parts that came, for what is written when it is answered."""
+
     def tells(self, outcomes: Sequence[Outcome], *, whole: bool) -> Sequence[Any]:
         """What is to be written of these outcomes; `whole`: whether they are all of the request."""
 

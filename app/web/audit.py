@@ -64,7 +64,7 @@ class _Record:
 
     async def write(self, status: int) -> None:
         """Write the record, unless it is written; one failure is for good."""
-        if self._written or self._note.recorded:
+        if self._written:
             return
         if self._note.recorded_as == status:
             self._written = True

@@ -31,4 +31,4 @@ async def recording(
         await append(connection, of_each_study(event_of(request, status), note))
 
     yield told
-    note.recorded = True
+    note.recorded_as = status
