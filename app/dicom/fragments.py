@@ -28,4 +28,4 @@ def walk_fragments(window: Window, at: int, end: int, most: int) -> tuple["array
             raise Unreadable(why, offset=at)
         at += LEAST + length
         ahead = SIZE if length < _SHORT else GLANCE
-    raise Unreadable("the fragments have no end", offset=min(at, end))
+    raise Unreadable("the fragments have no end", offset=at if at <= end else items[-1])

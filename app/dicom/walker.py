@@ -192,7 +192,7 @@ class _Walk:
             element = {"vr": "CS", "Value": ["ISO_IR 192"]}
         elif tag & 0x1FF00 == 0x10000 and vr == "LO":
             level.creators[tag] = next(iter(element.get("Value", ())), None) or ""
-        self._write(head, element, level)
+        self._write(head, at, element, level)
         return at + length
 
     def _vr_of(self, tag: int, at: int, length: int, level: _Level) -> str:
@@ -249,8 +249,8 @@ class _Walk:
         self.bulk.append(BulkValue(path, vr, span))
         return {"vr": vr, "BulkDataURI": f"bulkdata/{path}"}
 
-    def _write(self, head: Head, element: dict[str, Any], level: _Level) -> None:
-        """Take what was read to where it belongs."""
+    def _write(self, head: Head, at: int, element: dict[str, Any], level: _Level) -> None:
+        """Take what was read there to where it belongs."""
         if not head.tag & 0xFFFF:
             return  # group lengths are no attributes
         if not level.depth:
@@ -258,7 +258,7 @@ class _Walk:
             return
         self._begin(head, level)
         self._text.tail += orjson.dumps(element)
-        self._settle(head.tag)
+        self._settle(at)
 
     def _begin(self, head: Head, level: _Level) -> None:
         """Begin an element in the JSON of an item."""
@@ -293,13 +293,13 @@ class _Walk:
         self._text.tail += b"["
         at = self._items(head, at, end, level, encoding, open_end=open_end)
         self._text.tail += b"]"
-        self._write(head, self._finished(head), level)
+        self._write(head, at, self._finished(at), level)
         return at
 
-    def _finished(self, head: Head) -> dict[str, Any]:
-        """A sequence of the main data set: a few of them become objects, long ones stay text."""
+    def _finished(self, at: int) -> dict[str, Any]:
+        """The sequence that ends there: a few of them become objects, long ones stay text."""
         text = self._text
-        self._hold(len(text.tail), head.tag)
+        self._hold(len(text.tail), at)
         if len(text) == len(b"[]"):
             return {"vr": "SQ"}
         self._objects += len(text)
@@ -354,7 +354,7 @@ class _Walk:
         else:
             self.pixel_data = PixelData(head.key, vr, span, encapsulated=True, items=items)
             element = {"vr": vr, "BulkDataURI": f"bulkdata/{head.key}"}
-        self._write(head, element, level)
+        self._write(head, at, element, level)
         return after
 
     def _settle(self, at: int) -> None:

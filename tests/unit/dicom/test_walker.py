@@ -49,6 +49,10 @@ def json_of(dataset: DataSet) -> dict[str, Any]:
     return found
 
 
+def items_of_escapes() -> bytes:
+    return b"".join(short(0x00091000 + n, "LO", b"\x1b(J" * 500) for n in range(1, 40))
+
+
 def items(number: int, text: bytes = b"X" * 60) -> bytes:
     return b"".join(bare(ITEM, short(0x00080050, "SH", b"%06d" % n + text)) for n in range(number))
 
@@ -135,6 +139,63 @@ def test_an_undefined_length_ends_at_its_delimiter_and_nowhere_else(data: bytes)
     for cut in range(1, len(data)):
         with pytest.raises(Unreadable):
             walk(data[:cut])
+
+
+def of_all_kinds() -> Iterator[tuple[int, bytes]]:
+    """Where each element, item and delimiter of a data set begins, and its bytes up to the next."""
+    value = short(0x00080050, "SH", b"ACC-1 ")
+    at = 0
+    for piece in (
+        short(0x00080060, "CS", b"CT"),
+        long(SEQUENCE, "SQ", b"", UNDEFINED),
+        bare(ITEM, b"", UNDEFINED),
+        value,
+        bare(ITEM_END),
+        bare(ITEM, value),
+        bare(SEQUENCE_END),
+        long(0x00091001, "UN", b"", UNDEFINED),
+        bare(ITEM, bare(0x00091002, b"1234")),
+        bare(SEQUENCE_END),
+        long(0x00880200, "SQ", bare(ITEM, value)),
+        long(0x7FE00010, "OB", b"", UNDEFINED),
+        bare(ITEM),
+        bare(ITEM, b"12345678"),
+        bare(SEQUENCE_END),
+    ):
+        yield at, piece
+        at += len(piece)
+
+
+def walked_to(data: bytes, limits: WalkLimits | None = None) -> int | None:
+    """Where a data set is refused, or its end."""
+    try:
+        walk(data, limits)
+    except Unreadable as refusal:
+        return refusal.offset
+    return len(data)
+
+
+def test_a_refusal_tells_the_beginning_of_what_was_cut() -> None:
+    begins = [at for at, _ in of_all_kinds()]
+    data = b"".join(piece for _, piece in of_all_kinds())
+    assert walked_to(data) == len(data)
+    for cut in range(1, len(data)):
+        assert walked_to(data[:cut]) == max(at for at in begins if at <= cut)
+
+
+def test_a_header_that_is_too_long_is_so_at_the_place_that_was_reached() -> None:
+    data = (
+        short(0x00080005, "CS", b"ISO 2022 IR 13")
+        + long(SEQUENCE, "SQ", items(1000))
+        + long(0x00081250, "SQ", bare(ITEM, items_of_escapes()))
+        + b"".join(long(0x00091000 + n, "OB", bytes(2000)) for n in range(1, 5))
+    )
+    told = [
+        walked_to(data, WalkLimits(header_bytes=most)) or 0 for most in range(0, 400_000, 10_000)
+    ]
+    assert told == sorted(told)
+    assert told[-1] <= len(data)
+    assert len(set(told)) > 10
 
 
 @pytest.mark.parametrize(
