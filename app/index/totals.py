@@ -26,6 +26,7 @@ from typing import Any
 from sqlalchemy import BigInteger, ColumnElement, Text, case, cast, column, func, null, select
 from sqlalchemy import table as named
 
+from app.index.planning import planned
 from app.index.restriction import Restriction
 from app.index.statements import RESTRICTION, Connection, Prepared, prepare
 from app.index.tables import CHANGE_ORDER
@@ -75,23 +76,33 @@ class Totals:
         self._being_counted: set[Hashable] = set()
 
     async def of(
-        self, search: Hashable, latest: int, count: Prepared, connection: Connection, **values: Any
+        self,
+        search: Hashable,
+        latest: int,
+        count: Prepared,
+        connection: Connection,
+        *,
+        kept: bool = True,
+        **values: Any,
     ) -> int:
         """How many match: remembered, or else counted by a statement that gives it with `OLDEST`.
 
         `search` is everything that decides about the total, and `latest` was read before this. What
-        is visible by grants that end by themselves is counted each time.
+        is visible by grants that end by themselves is counted each time. `kept`: whether one plan
+        to count is right whatever the values are.
         """
         restriction: Restriction | None = values.get(RESTRICTION)
         if restriction is not None and not restriction.steady:
-            return int((await count.fetchrow(connection, **values))[0])
+            async with planned(connection, kept=kept):
+                return int((await count.fetchrow(connection, **values))[0])
         known = self._known.get(search)
         if known is not None and self._is_taken(search, known, latest):
             self._known.move_to_end(search)
             return known.total
         self._being_counted.add(search)
         try:
-            counted = await _count(connection, latest, count, values)
+            async with planned(connection, kept=kept):
+                counted = await _count(connection, latest, count, values)
         finally:
             self._being_counted.discard(search)
         self._keep(search, counted)

@@ -1,6 +1,6 @@
 """The commonest queries, and how PostgreSQL answers each: for measuring, and to test the plans."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -12,6 +12,7 @@ from app.dicom.attributes import Level
 from app.index.database import Connection
 from app.index.search import FEW, may_be_few, statements
 from app.index.search.plan import plan_of
+from app.index.statements import Prepared
 from app.index.visibility import Visibility
 from app.search.paging import token_of
 from app.search.params import read_query_string
@@ -90,8 +91,8 @@ _LEVELS = {"studies": Level.STUDY, "series": Level.SERIES, "instances": Level.IN
 
 async def explained(
     connection: Connection, visibility: Visibility, path: str, query: str, *, analyze: bool
-) -> dict[str, Any]:
-    """The plan of the statement that gives the page, as PostgreSQL tells it in JSON."""
+) -> list[dict[str, Any]]:
+    """The plans of the statements that give the page, as PostgreSQL tells them in JSON."""
     steps = path.split("/")
     asked = read_query_string(
         query.encode(),
@@ -103,21 +104,21 @@ async def explained(
     async with connection.transaction():
         plan = await plan_of(connection, visibility, asked, presuming=True)
     named = {**plan.values, **visibility.parameters}
-    few = may_be_few(plan)
+    limits = {"limit": asked.limit + 1, "offset": asked.offset}
     shape = plan.shape(selection(asked).wanted)
-    if few:
-        page = statements.page_of_few(shape)
-        named["most"] = FEW + 1
-    elif shape.is_of_first_studies:
-        page = statements.page_of_first_studies(shape)
-    else:
-        page = statements.page(shape)
     explaining = _Explaining(
         connection, "ANALYZE, BUFFERS, FORMAT JSON" if analyze else "FORMAT JSON"
     )
-    (told,) = await page.fetch(explaining, **named, limit=asked.limit + 1, offset=asked.offset)
-    found: dict[str, Any] = orjson.loads(told[0])[0]
-    return found
+    if may_be_few(plan):
+        few = statements.page_of_few(shape)
+        return [await explaining.told(few, **named, **limits, most=FEW + 1)]
+    if shape.is_of_first_studies:
+        first = statements.first_studies(shape)
+        named["most"] = asked.limit + asked.offset + 2
+        named["studies"] = [row["id"] for row in await first.fetch(connection, **named)]
+        both = first, statements.page_of_studies(shape)
+        return [await explaining.told(each, **named, **limits) for each in both]
+    return [await explaining.told(statements.page(shape), **named, **limits)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,12 @@ class _Explaining:
 
     connection: Connection
     options: str
+
+    async def told(self, statement: Prepared, **parameters: Any) -> dict[str, Any]:
+        """What it would do, in JSON."""
+        (row,) = await statement.fetch(self, **parameters)
+        found: dict[str, Any] = orjson.loads(row[0])[0]
+        return found
 
     async def fetch(self, sql: str, *values: Any) -> list[Any]:
         """The plan, as one row."""
@@ -165,18 +172,23 @@ async def examples(connection: Connection, study: int | None = None) -> dict[str
     }
 
 
-def nodes(plan: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Every node of a plan, from the top."""
+def nodes(told: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Every node of the plans, each from the top."""
+    for statement in told:
+        yield from _nodes(statement["Plan"])
+
+
+def _nodes(plan: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     yield plan
     for below in plan.get("Plans", ()):
-        yield from nodes(below)
+        yield from _nodes(below)
 
 
-def scans(plan: Mapping[str, Any]) -> list[str]:
-    """How a plan reads tables: `Index Scan study_patient_id`, `Seq Scan study`."""
+def scans(told: Iterable[Mapping[str, Any]]) -> list[str]:
+    """How the plans read tables: `Index Scan study_patient_id`, `Seq Scan study`."""
     return [
         f"{node['Node Type']} {node.get('Index Name') or node.get('Relation Name')}"
-        for node in nodes(plan)
+        for node in nodes(told)
         if "Scan" in node["Node Type"] and ("Index Name" in node or "Relation Name" in node)
         if node["Node Type"] != "Bitmap Heap Scan" and node.get("Relation Name") != "change_order"
     ]

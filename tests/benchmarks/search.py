@@ -18,6 +18,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from app.access.principal import Scope
@@ -58,15 +59,17 @@ async def plans(url: str) -> None:
                 await explained(connection, Visibility(1), path, query, analyze=True)
                 for _ in range(3)
             ]
-            best = min(told, key=lambda each: each["Execution Time"])
-            plan = best["Plan"]
-            blocks = plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
-            by = ", ".join(dict.fromkeys(scans(plan)))
-            rows = plan["Actual Rows"]
-            print(
-                f"| {common.name} | {best['Execution Time']:.2f} | {blocks} | {rows:.0f} | {by} |"
-            )
+            best = min(told, key=_milliseconds)
+            plans = [statement["Plan"] for statement in best]
+            blocks = sum(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] for plan in plans)
+            by = ", ".join(dict.fromkeys(scans(best)))
+            rows = plans[-1]["Actual Rows"]
+            print(f"| {common.name} | {_milliseconds(best):.2f} | {blocks} | {rows:.0f} | {by} |")
     await database.close()
+
+
+def _milliseconds(told: Sequence[Mapping[str, Any]]) -> float:
+    return sum(float(statement["Execution Time"]) for statement in told)
 
 
 async def run(url: str, seconds: float) -> None:

@@ -12,8 +12,7 @@ patients    studies grouped by whose they are
 values      what goes in and what comes out
 """
 
-from collections.abc import AsyncIterator, Hashable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +21,7 @@ import asyncpg
 from app.dicom.attributes import Level
 from app.dicom.query import Query
 from app.errors import TooLarge
+from app.index.planning import planned
 from app.index.search import statements
 from app.index.search.looking import look_through
 from app.index.search.ordering import ORDERING
@@ -116,22 +116,6 @@ async def _by_columns(
     return await _page(connection, visibility, wanted, certain, totals)
 
 
-@asynccontextmanager
-async def _planned(connection: Connection, *, kept: bool) -> AsyncIterator[None]:
-    """PostgreSQL plans each statement for its values, unless a plan may be kept: what is right for
-    SM, of which there are few, reads all of an archive for CT."""
-    if kept:
-        yield
-        return
-    await connection.execute("SET plan_cache_mode = force_custom_plan")
-    try:
-        yield
-    finally:
-        # A transaction that has failed takes it back by itself.
-        with suppress(asyncpg.InFailedSQLTransactionError):
-            await connection.execute("RESET plan_cache_mode")
-
-
 async def _page(
     connection: Connection,
     visibility: Visibility,
@@ -142,46 +126,40 @@ async def _page(
     query, shape = plan.query, plan.shape(wanted)
     kept = has_terms(query) or leaves_little(query)
     if may_be_few(plan) and not totals.exceed(_asked(visibility, query), FEW):
-        async with _planned(connection, kept=kept or is_indexed(query)):
+        async with planned(connection, kept=kept or is_indexed(query)):
             page = await _page_of_few(connection, visibility, plan, shape)
         if page is not None:
             return page
-    async with _planned(connection, kept=kept):
-        return await _page_of_many(connection, visibility, plan, shape, totals)
-
-
-async def _page_of_many(
-    connection: Connection,
-    visibility: Visibility,
-    plan: Plan,
-    shape: Shape,
-    totals: Totals,
-) -> Page:
-    query = plan.query
-    rows = await _rows(connection, visibility, plan, shape)
+    rows = await _rows(connection, visibility, plan, shape, kept=kept)
     _check(shape, rows)
     if len(rows) <= query.limit:
         return _filled(query, shape, rows, 0)
     latest = rows[0][statements.LATEST_CHANGE]
-    total = await _total(connection, visibility, plan, shape, totals, latest)
+    total = await _total(connection, visibility, plan, shape, totals, latest, kept=kept)
     # A large total may be behind what the page shows.
     return _filled(query, shape, rows, max(1, total - query.offset - query.limit))
 
 
 async def _rows(
-    connection: Connection, visibility: Visibility, plan: Plan, shape: Shape
+    connection: Connection, visibility: Visibility, plan: Plan, shape: Shape, *, kept: bool
 ) -> Sequence[Any]:
     """Those of the page, and one more if there is one."""
     query = plan.query
+    values = {**plan.values, **visibility.parameters}
     limits = {"limit": query.limit + 1, "offset": query.offset}
-    values = {**plan.values, **visibility.parameters, **limits}
     if shape.is_of_first_studies:
-        rows = await statements.page_of_first_studies(shape).fetch(connection, **values)
-        if len(rows) > query.limit:
+        most = query.offset + query.limit + 2
+        async with planned(connection, kept=kept):
+            found = await statements.first_studies(shape).fetch(connection, **values, most=most)
+        # Whatever the studies are, one plan is right for what is in them.
+        rows = await statements.page_of_studies(shape).fetch(
+            connection, **values, **limits, studies=[study["id"] for study in found]
+        )
+        # Others are read only where studies say of themselves what is not true of what is in them.
+        if len(rows) > query.limit or len(found) < most:
             return rows
-        if not await statements.has_other_studies(shape).fetchval(connection, **values):
-            return rows
-    return await statements.page(shape).fetch(connection, **values)
+    async with planned(connection, kept=kept):
+        return await statements.page(shape).fetch(connection, **values, **limits)
 
 
 def may_be_few(plan: Plan) -> bool:
@@ -235,6 +213,8 @@ async def _total(
     shape: Shape,
     totals: Totals,
     latest: int,
+    *,
+    kept: bool,
 ) -> int:
     """How many match from the beginning or the place on.
 
@@ -244,10 +224,12 @@ async def _total(
     values = {**plan.values, **visibility.parameters}
     whole = statements.total(replace(shape, goes_on=False))
     asked = _asked(visibility, query)
-    left = await totals.of(asked, latest, whole, connection, **values) - query.before
+    counted = await totals.of(asked, latest, whole, connection, kept=kept, **values)
+    left = counted - query.before
     if query.after is None or left >= LARGE:
         return left
-    return int(await statements.total(shape).fetchval(connection, **values))
+    async with planned(connection, kept=kept):
+        return int(await statements.total(shape).fetchval(connection, **values))
 
 
 def _asked(visibility: Visibility, query: Query) -> Hashable:

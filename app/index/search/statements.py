@@ -7,7 +7,6 @@ from itertools import count
 from typing import Any
 
 from sqlalchemy import (
-    CTE,
     BigInteger,
     BindParameter,
     ColumnElement,
@@ -20,6 +19,7 @@ from sqlalchemy import (
     literal_column,
     select,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import TypeEngine
 from sqlmodel import SQLModel
 
@@ -120,25 +120,34 @@ def page(shape: Shape) -> Prepared:
 
 
 @lru_cache(_SHAPES)
-def page_of_first_studies(shape: Shape) -> Prepared:
-    """A SELECT of the rows of `page` that are in the first studies; there need not be others.
+def first_studies(shape: Shape) -> Prepared:
+    """A SELECT of the ids of the studies, in order, in which `page` has its first rows.
 
-    Rows are missing only where a study says of itself what is not true of anything below it.
+    As many as these rows can be in, and one more, since the first one may have nothing left.
     """
-    first = _first_studies(shape)
-    columns = _columns_of_page(shape)
-    matching = _matching(replace(shape, hints=()), shape.level, set(shape.levels), columns)
-    below = [rank for rank in shape.order if rank.level is not Level.STUDY]
-    # By their own ranks, so that those who are in order already are not put in order again.
-    in_order = [*_in_order(shape.study_ranks, first), *ordered(below)]
-    return _limited(shape, matching.where(_STUDY.c.id == first.c.id).order_by(*in_order))
+    ranks = shape.study_ranks
+    conditions = [condition for at, condition in _conditions(shape) if at is Level.STUDY]
+    found = select(_STUDY.c.id).where(visible(Study), *conditions)
+    if shape.goes_on:
+        found = found.where(comes_after(ranks, _placed, or_is_there=True))
+    return prepare(found.order_by(*ordered(ranks)).limit(bindparam("most", type_=BigInteger())))
 
 
 @lru_cache(_SHAPES)
-def has_other_studies(shape: Shape) -> Prepared:
-    """A SELECT of whether there may be studies after those that `page_of_first_studies` reads."""
-    first = _first_studies(shape)
-    return prepare(select(func.count() == _number_of_first_studies()).select_from(first))
+def page_of_studies(shape: Shape) -> Prepared:
+    """A SELECT of the rows of `page` that are in some studies, given in order by their ids."""
+    ids = bindparam("studies", type_=ARRAY(BigInteger()))
+    given = func.unnest(ids).table_valued("id", with_ordinality="number").render_derived()
+    # In order, so that no more of them are read than the page takes.
+    first = select(given.c.id, given.c.number).order_by(given.c.number).subquery("first_studies")
+    matching = _matching(
+        replace(shape, hints=()), shape.level, set(shape.levels), _columns_of_page(shape)
+    )
+    below = [rank for rank in shape.order if rank.level is not Level.STUDY]
+    return _limited(
+        shape,
+        matching.where(_STUDY.c.id == first.c.id).order_by(first.c.number, *ordered(below)),
+    )
 
 
 def _columns_of_page(shape: Shape) -> list[ColumnElement[Any]]:
@@ -152,25 +161,6 @@ def _limited(shape: Shape, found: Select[Any]) -> Prepared:
 
 def _limits() -> tuple[BindParameter[int], BindParameter[int]]:
     return bindparam("limit", type_=BigInteger()), bindparam("offset", type_=BigInteger())
-
-
-def _number_of_first_studies() -> ColumnElement[int]:
-    limit, offset = _limits()
-    return limit + offset + literal_column("1")
-
-
-def _first_studies(shape: Shape) -> CTE:
-    """The studies from the place on in which the page is; one may have nothing left.
-
-    Their ids and their ranks, in order.
-    """
-    ranks = shape.study_ranks
-    conditions = [condition for at, condition in _conditions(shape) if at is Level.STUDY]
-    found = select(_STUDY.c.id, *_ranks(ranks)).where(visible(Study), *conditions)
-    if shape.goes_on:
-        found = found.where(comes_after(ranks, _placed, or_is_there=True))
-    found = found.order_by(*ordered(ranks)).limit(_number_of_first_studies())
-    return found.cte("first_studies")
 
 
 @lru_cache(_SHAPES)
