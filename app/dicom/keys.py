@@ -72,7 +72,11 @@ def combined(keys: Iterable[Key]) -> tuple[Key, ...]:
     They are one if they have the same form: both closed, or open at the same end.
     """
     given = tuple(keys)
-    ranges = {key.tag: key.match for key in given if isinstance(key.match, Between)}
+    ranges = {
+        key.tag: key.match
+        for key in given
+        if isinstance(key.match, Between) and not key.match.of_one_value
+    }
     moments_by_date = {
         date_tag: BetweenMoments(
             time_tag, _moment(dates.low, times.low), _moment(dates.high, times.high)
@@ -218,7 +222,7 @@ def _date(value: str) -> Match:
 def _time(value: str) -> Match:
     low, dash, high = value.partition("-")
     first, last = normal.times(low), normal.times(high if dash else low)
-    span = Between(first and first[0], last and last[1])
+    span = Between(first and first[0], last and last[1], of_one_value=not dash)
     _check_range(low, high if dash else low, span, "HHMMSS.FFFFFF, or the beginning of it,")
     return span
 

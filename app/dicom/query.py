@@ -54,6 +54,8 @@ class Between:
 
     low: str | None
     high: str | None
+    of_one_value: bool = False
+    """Whether it is what a single value of limited precision means, and no range was asked for."""
 
     @property
     def form(self) -> tuple[bool, bool]:

@@ -76,6 +76,8 @@ async def test_the_six_resources_give_everything_in_order(
         ("StudyDate=20240101-20230101", []),
         ("StudyTime=08-1130", [NEWEST, OLDEST]),
         ("StudyDate=20230615-20240301&StudyTime=235959.5-10", [NEWEST]),
+        ("StudyDate=19991231-20240301&StudyTime=10", [NEWEST]),
+        ("StudyDate=19991231-20240301&StudyTime=10-10", [NEWEST, MIDDLE]),
         ("ModalitiesInStudy=MR", [NEWEST]),
         ("ModalitiesInStudy=CT,MR", [NEWEST, MIDDLE, OLDEST]),
         ("ModalitiesInStudy=CT%5CMR", [NEWEST, MIDDLE, OLDEST]),

@@ -63,10 +63,10 @@ def test_an_empty_value_and_a_lone_asterisk_match_everything(vr: str, value: str
         ("DA", "20240101-", Between("20240101", None)),
         ("DA", "-20240131", Between(None, "20240131")),
         ("DA", "20240131-20240101", Between("20240131", "20240101")),
-        ("TM", "101112.5", Between("101112.500000", "101112.500000")),
-        ("TM", "101112", Between("101112.000000", "101112.999999")),
-        ("TM", "10", Between("100000.000000", "105960.999999")),
-        ("TM", "10:11", Between("101100.000000", "101160.999999")),
+        ("TM", "101112.5", Between("101112.500000", "101112.500000", True)),
+        ("TM", "101112", Between("101112.000000", "101112.999999", True)),
+        ("TM", "10", Between("100000.000000", "105960.999999", True)),
+        ("TM", "10:11", Between("101100.000000", "101160.999999", True)),
         ("TM", "10-1130", Between("100000.000000", "113060.999999")),
         ("TM", "10-", Between("100000.000000", None)),
         ("TM", "-10", Between(None, "105960.999999")),
@@ -254,6 +254,10 @@ def test_ranges_of_a_date_and_its_time_are_one_range_of_moments(
         (OneOf(("20240101",)), Between("100000.000000", None)),
         (Between("20240101", None), Between(None, "120000.000000")),
         (Between("20240101", "20240102"), Between("100000.000000", None)),
+        (
+            Between("20240101", "20240105"),
+            Between("100000.000000", "105960.999999", of_one_value=True),
+        ),
     ],
 )
 def test_a_date_and_a_time_of_different_forms_are_matched_each_for_itself(
