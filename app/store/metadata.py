@@ -101,6 +101,8 @@ class _Message:
         self._limits = limits
         self._metadata = array("Q")
         self._bulk = BulkParts()
+        self._cut: Refusal | None = None
+        """Of bulk data within which the message ends, or of what was to follow."""
 
     async def take(self, part: PartBegins, data: Part) -> None:
         """Spool one part to its end."""
@@ -119,7 +121,8 @@ class _Message:
             case Refusal(reason=reasons.CANNOT_UNDERSTAND):
                 if is_metadata:
                     raise BadRequest("The message ends within its metadata.")
-                return  # bulk data that are not there
+                self._cut = failure
+                return
         span = Span(start, self._spool.size - start)
         if is_metadata:
             self._metadata.extend((span.offset, span.length))
@@ -130,6 +133,11 @@ class _Message:
 
     def instances(self) -> Iterator[list[Piece] | Refusal]:
         """The pieces of each file, and what cannot be made. Blocks."""
+        yield from self._files()
+        if self._cut is not None:
+            yield self._cut
+
+    def _files(self) -> Iterator[list[Piece] | Refusal]:
         found = self._data_sets()
         before = next(found, None)
         if before is None:

@@ -161,6 +161,12 @@ async def test_a_message_cut_within_a_part_keeps_the_parts_before() -> None:
     assert await read(MULTIPART, body[: body.index(b"two") + 2]) == [b"one", CutShort]
 
 
+@pytest.mark.parametrize("end", [b"", PART[:-10], PART])
+async def test_a_message_that_breaks_off_between_two_parts_keeps_those_before(end: bytes) -> None:
+    body = message(PART + b"one").removesuffix(b"--\r\n") + b"\r\n"
+    assert await read(MULTIPART, body + end) == [b"one", CutShort]
+
+
 async def test_a_message_without_its_last_delimiter_may_not_be_whole() -> None:
     assert await read(MULTIPART, b"--b\r\n" + PART + b"one") == [CutShort]
 

@@ -256,7 +256,16 @@ async def test_a_message_that_holds_nothing_is_a_bad_request(spools: Path, body:
 async def test_bulk_data_that_are_cut_short_are_not_there(spools: Path) -> None:
     data_sets = metadata(document("1.1"), document("1.2"))
     body = message(data_sets, bulk("1.1"), bulk("1.2"), end=b"")
-    assert documents(await made(spools, body[:-3])) == [("1.1", b"%PDF"), ("1.2", 0xA922)]
+    found = documents(await made(spools, body[:-3]))
+    assert found == [("1.1", b"%PDF"), ("1.2", 0xA922), (None, 0xC000)]
+
+
+@pytest.mark.parametrize("end", [b"--b\r\n", b"--b\r\nContent-Type: application/pdf\r\n"])
+async def test_a_message_that_breaks_off_between_its_parts_is_not_all_stored(
+    spools: Path, end: bytes
+) -> None:
+    body = message(metadata(document("1.1")), bulk("1.1"), end=end)
+    assert documents(await made(spools, body)) == [("1.1", b"%PDF"), (None, 0xC000)]
 
 
 async def test_metadata_that_are_cut_short_are_a_bad_request(spools: Path) -> None:
