@@ -45,6 +45,7 @@ _PLAIN_TEXTS = frozenset({"AE", "AS", "CS", "DA", "DT", "TM", "UI"})
 _SINGLE_TEXTS = frozenset({"LT", "ST", "UR", "UT"})
 _BINARY = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
 _NUMBERS = {"FD": "d", "FL": "f", "SL": "i", "SS": "h", "SV": "q", "UL": "I", "US": "H", "UV": "Q"}
+_MAY_BE_MANY = _NUMBERS.keys() - LONG_VRS | {"DS", "IS"}
 _VRS = _TEXTS | _PLAIN_TEXTS | _SINGLE_TEXTS | _BINARY | _NUMBERS.keys() | {"AT", "DS", "IS", "SQ"}
 _DECIMAL_CHARACTERS = 16
 _GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
@@ -72,7 +73,13 @@ def encode(
 
 
 def header(tag: int, vr: str, length: int) -> Iterator[bytes]:
-    """What comes before the value of an element. Raises `Unreadable` if it is too long."""
+    """What comes before the value of an element. Raises `Unreadable` if it is too long.
+
+    Numbers that take more than 64 KiB are UN, as VRs whose length has 16 bits have to be (PS3.5
+    6.2.2): the contours of an RT Structure Set are known for it.
+    """
+    if length > 0xFFFF and vr in _MAY_BE_MANY:
+        vr = "UN"
     yield struct.pack("<HH", tag >> 16, tag & 0xFFFF)
     if vr in LONG_VRS:
         yield vr.encode() + struct.pack("<HI", 0, length)

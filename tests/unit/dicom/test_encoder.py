@@ -81,6 +81,20 @@ def test_others_read_it_too(attributes: Attributes) -> None:
     assert tags - {"00080005"} == attributes.keys()
 
 
+@pytest.mark.parametrize(
+    ("tag", "vr", "numbers"),
+    [("30060050", "DS", [-12.5] * 15_000), ("00409212", "FD", [0.5] * 10_000)],
+)
+def test_more_numbers_than_a_length_of_16_bits_can_tell_are_read_all_the_same(
+    tag: str, vr: str, numbers: list[float]
+) -> None:
+    data = encoded({tag: {"vr": vr, "Value": numbers}})
+    (bulk,) = read_dataset(BytesSource(data), 0, NATIVE).bulk
+    assert (bulk.path, bulk.vr) == (tag, vr)
+    assert data[4:6] == b"UN"
+    assert bulk.span.length == len(numbers) * (6 if vr == "DS" else 8)
+
+
 def test_elements_are_in_the_order_of_their_tags() -> None:
     attributes = {"00711011": {"vr": "CS"}, "00711010": {"vr": "CS"}, "0008000a": {"vr": "CS"}}
     assert list(read(encoded(attributes))) == ["0008000A", "00711010", "00711011"]
