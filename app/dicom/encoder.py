@@ -36,7 +36,7 @@ Borrow = Callable[[str], Span | None]
 UNDEFINED = 0xFFFFFFFF
 ITEM, SEQUENCE_END = 0xFFFEE000, 0xFFFEE0DD
 _ITEM_END = 0xFFFEE00D
-_SPECIFIC_CHARACTER_SET = "00080005"
+_SPECIFIC_CHARACTER_SET = 0x00080005
 _PIXEL_REPRESENTATION = "00280103"
 
 _TAG = re.compile(r"[0-9A-Fa-f]{8}")
@@ -67,7 +67,7 @@ def encode(
     encoder = _Encoder(borrow, nesting)
     elements = encoder.level(attributes, depth=0) | dict(ready or {})
     if encoder.beyond_ascii:
-        elements[0x00080005] = [*header(0x00080005, "CS", 10), b"ISO_IR 192"]
+        elements[_SPECIFIC_CHARACTER_SET] = _of_unicode()
     for tag in sorted(elements):
         yield from elements[tag]
 
@@ -87,6 +87,11 @@ def header(tag: int, vr: str, length: int) -> Iterator[bytes]:
     if length > 0xFFFF:
         raise _refused(f"{length} bytes are too long for {vr}", f"{tag:08X}")
     yield vr.encode() + struct.pack("<H", length)
+
+
+def _of_unicode() -> list[Piece]:
+    """Specific Character Set of text in UTF-8."""
+    return [*header(_SPECIFIC_CHARACTER_SET, "CS", 10), b"ISO_IR 192"]
 
 
 def missing_bulk_data(name: str) -> Unreadable:
@@ -118,6 +123,9 @@ class _Encoder:
             if tag >> 16 == 0xFFFE or tag in elements:
                 raise _refused("no place for this element", name)
             vr = _vr(name.upper(), element, attributes)
+            if tag == _SPECIFIC_CHARACTER_SET:
+                elements[tag] = _of_unicode()
+                continue
             elements[tag] = list(self._element(tag, vr, element, depth))
         return elements
 
@@ -187,8 +195,6 @@ class _Encoder:
     def _encoded(self, name: str, vr: str, texts: list[str]) -> bytes:
         if vr == "UN" or vr in _BINARY:
             raise _refused(f"a {vr} is given by InlineBinary or BulkDataURI", name)
-        if name == _SPECIFIC_CHARACTER_SET:
-            return b"ISO_IR 192" if any(texts) else b""
         if vr in _SINGLE_TEXTS and len(texts) > 1:
             raise _refused(f"a {vr} has one value", name)
         if vr not in _SINGLE_TEXTS and any("\\" in text for text in texts):

@@ -111,6 +111,15 @@ def test_specific_character_set_comes_where_it_is_needed_and_is_always_that_of_u
     assert encoded(in_item).count(b"ISO_IR 192") == 2
 
 
+@pytest.mark.parametrize("value", [{}, {"Value": [""]}, {"Value": [None]}])
+def test_an_empty_specific_character_set_in_an_item_does_not_hide_that_of_unicode(
+    value: dict[str, Any],
+) -> None:
+    item = {"00080005": {"vr": "CS"} | value} | one("LO", Value=["Müller"])
+    (found,) = read(encoded(one("SQ", Value=[item])))["00711010"]["Value"]
+    assert found["00711010"]["Value"] == ["Müller"]
+
+
 def test_group_lengths_and_file_meta_are_passed_over() -> None:
     attributes = {
         "00020010": {"vr": "UI", "Value": ["1.2"]},
