@@ -1,7 +1,7 @@
 """`retain`: remove records that are older than they have to be kept, and leave a checkpoint.
 
 What is to be removed is verified first: nobody gets rid of the traces of tampering that way. The
-last record of a chain always stays.
+last record of a chain always stays. That older ones are removed is recorded behind it.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,11 @@ from datetime import UTC, datetime
 
 from joserfc.jwk import OKPKey
 
+from app.audit.changes import described
 from app.audit.checkpoint import RETENTION, Checkpoint, moment
+from app.audit.event import Action, AuditEvent, EventId
+from app.audit.trail import append
+from app.audit.unasked import unasked
 from app.audit.verify import LEFT_OVER, verify
 from app.errors import ArchiveError
 from app.index import retention
@@ -28,11 +32,11 @@ class Removed:
     signed: str
 
 
-async def retain(connection: Connection, before: datetime, key: OKPKey) -> list[Removed]:
+async def retain(connection: Connection, before: datetime, key: OKPKey, by: str) -> list[Removed]:
     """Remove what is older, and what a removal that was broken off has left. Raises `Damaged`.
 
-    The connection is in no transaction, and its role may remove records, which that of a serving
-    archive may not.
+    `by`: who does so, for the record. The connection is in no transaction, and its role may remove
+    records, which that of a serving archive may not.
     """
     damages = (await verify(connection, (), key)).damages
     if any(damage.what != LEFT_OVER for damage in damages):
@@ -45,5 +49,19 @@ async def retain(connection: Connection, before: datetime, key: OKPKey) -> list[
         checkpoint = Checkpoint(last.partition_id, last.sequence, last.hash, now, RETENTION)
         signed = checkpoint.signed(key)
         row = retention.Retention(last.partition_id, last.sequence, last.hash, signed)
+        await append(connection, [_record(row, before, by)])
         removed.append(Removed(await retention.remove(connection, row), signed))
     return removed
+
+
+def _record(removed: retention.Retention, before: datetime, by: str) -> AuditEvent:
+    return unasked(
+        EventId.SECURITY_ALERT,
+        Action.DELETE,
+        by=by,
+        partition_id=removed.partition_id,
+        method="RETAIN",
+        path="/audit",
+        query=described(before=before, last=removed.sequence),
+        study_instance_uid=None,
+    )

@@ -47,7 +47,8 @@ class Damage:
 class Report:
     """What came out of a verification."""
 
-    chains: int
+    chains: tuple[int, ...]
+    """Those that were read, by partition."""
     records: int
     damages: tuple[Damage, ...]
     unchecked: int
@@ -81,7 +82,7 @@ async def verify(
             damages += walk.take(record)
             count += 1
         damages += walk.finish()
-    return Report(len(ends), count, tuple(damages), 0 if key else len(begun))
+    return Report(tuple(sorted(ends)), count, tuple(damages), 0 if key else len(begun))
 
 
 async def _in_front(

@@ -1,6 +1,7 @@
 """`hilum audit`: is the audit whole, how will one know later, and what does it tell a patient."""
 
 import sys
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +15,7 @@ from app.audit.verify import Report
 from app.audit.verify import verify as verify_audit
 from app.cli.disclosures import report as report_disclosures
 from app.cli.environment import database, read_settings
+from app.cli.recorded import record_look, run_by
 from app.cli.tokens import with_index
 from app.errors import ArchiveError
 from app.index import audit_feeds
@@ -25,6 +27,10 @@ commands.command("disclosures")(report_disclosures)
 
 SHOWN = 100
 """Damages that are told one by one."""
+
+
+class NotRecorded(ArchiveError):
+    """The audit was looked into, and has no record of that."""
 
 
 class Tampered(ArchiveError):
@@ -66,20 +72,38 @@ def verify(
         with checkpoints.open(encoding="utf-8") as lines:
             kept = list(read_checkpoints(lines, public))
 
-    async def read(index: Database) -> Report:
+    async def read(index: Database) -> tuple[Report, list[str]]:
         async with index.reading() as connection:
-            return await verify_audit(connection, kept, public)
+            report = await verify_audit(connection, kept, public)
+        return report, await _not_recorded(index, report.chains)
 
     with database(read_settings()) as url:
-        report = with_index(url, read)
+        report, unrecorded = with_index(url, read)
     for damage in report.damages[:SHOWN]:
         print(damage)
+    for failure in unrecorded:
+        print(failure)
     if report.unchecked:
         print(f"{report.unchecked} chains had old records removed; --key tells if rightly.")
-    told = f"{report.records} records in {report.chains} chains, {len(kept)} checkpoints"
+    told = f"{report.records} records in {len(report.chains)} chains, {len(kept)} checkpoints"
     if report.damages:
         raise Tampered(f"{told}: {len(report.damages)} damages. The audit is not as it was.")
     print(f"{told}: nothing changed, removed, moved or cut off.")
+    if unrecorded:
+        raise NotRecorded
+
+
+async def _not_recorded(index: Database, chains: Iterable[int]) -> list[str]:
+    """Record that each was read; those of which it cannot be, since damage is told in any case."""
+    failures = []
+    for partition_id in chains:
+        try:
+            await record_look(index, "audit verify", partition_id, "/audit")
+        # Whatever it was: what is damaged may be what stands in the way.
+        except Exception as error:
+            why = str(error) if isinstance(error, ArchiveError) else type(error).__qualname__
+            failures.append(f"partition {partition_id}, this look: not recorded ({why})")
+    return failures
 
 
 @commands.command("retain")
@@ -93,7 +117,7 @@ def retain(
 
     async def remove(index: Database) -> list[Removed]:
         async with index.reading() as connection:
-            return await retain_audit(connection, before, private)
+            return await retain_audit(connection, before, private, run_by("audit retain"))
 
     with database(read_settings()) as url:
         for removed in with_index(url, remove):

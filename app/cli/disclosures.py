@@ -8,8 +8,11 @@ from typing import Annotated
 import orjson
 import typer
 
-from app.audit.disclosures import CsvReport, disclosures
+from app.audit.disclosures import CsvReport, all_of, disclosures
+from app.audit.event import PATH_CHARACTERS, identifier
+from app.audit.queries import plain
 from app.cli.environment import database, read_settings
+from app.cli.recorded import record_look
 from app.cli.tokens import partition_named, with_index
 from app.index.database import Database
 from app.index.partitions import DEFAULT
@@ -35,6 +38,15 @@ def report(
 
     async def write(index: Database) -> None:
         partition_id = await partition_named(index, partition)
+        all_of(partition_id, patient, issuer)  # refuses what is no Patient ID
+        await record_look(
+            index,
+            "audit disclosures",
+            partition_id,
+            plain(f"/audit/patients/{patient}/disclosures", PATH_CHARACTERS),
+            patient_id=identifier(patient),
+            issuer_of_patient_id=identifier(issuer or ""),
+        )
         async with index.reading() as connection:
             table = CsvReport(output) if form is Form.CSV else None
             async for one in disclosures(connection, partition_id, patient, issuer):

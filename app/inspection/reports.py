@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from app.archive import Archive
 from app.audit.disclosures import CsvReport, Disclosure, all_of, page_of
+from app.audit.event import Note, identifier
 from app.index.audit_search import Wanted
 from app.web.dependencies import ArchiveOf, Auditor
 from app.web.responses import StreamingResponse
@@ -37,6 +38,8 @@ async def report_disclosures(
     """Who has seen what of a patient, the latest first: CSV, or JSON if that is asked for."""
     as_json = "json" in request.headers.get("accept", "")
     wanted = all_of(caller.partition_id, patient, issuer)
+    note: Note = request.state.audit
+    note.issuer_of_patient_id = identifier(issuer or "")
     # The first page by now, so that what goes wrong is still told by a status.
     async with archive.reading() as connection:
         first = await page_of(connection, wanted)

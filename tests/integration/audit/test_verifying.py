@@ -1,6 +1,7 @@
 """Whatever is done to the audit behind the archive's back is found, and told with its place."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+import structlog
 from joserfc.jwk import OKPKey
 from typer.testing import CliRunner
 
@@ -23,12 +25,14 @@ from app.audit.checkpoint import (
 from app.audit.retention import Damaged, retain
 from app.audit.verify import LEFT_OVER, verify
 from app.cli import commands
+from app.cli.audit import NotRecorded
 from app.index import audits
 from app.index.database import Connection
 from app.index.retention import Retention
 from tests.integration.index.test_audits import RECORD
 
 KEY = OKPKey.generate_key("Ed25519")
+BY = "hilum audit retain, run by user 1"
 RECORDS = 20
 
 
@@ -83,7 +87,7 @@ async def test_what_is_as_it_was_written_is_whole(audit: Connection) -> None:
     kept = await checkpoints_of_now(audit)
     await write(audit, 1, 5)
     report = await verify(audit, kept)
-    assert (report.chains, report.records, report.damages) == (2, RECORDS + 8, ())
+    assert (report.chains, report.records, report.damages) == ((1, 2), RECORDS + 8, ())
 
 
 @pytest.mark.parametrize("field", ["at", *sorted(set(chain.FIELDS) - {"at", "partition_id"})])
@@ -187,12 +191,21 @@ async def test_a_tail_that_is_cut_and_forgotten_is_found_by_a_checkpoint(audit: 
 
 async def test_what_is_older_goes_and_a_checkpoint_stays(audit: Connection) -> None:
     before = await checkpoints_of_now(audit)
-    removed = await retain(audit, RECORD.at + timedelta(hours=11), KEY)
+    removed = await retain(audit, RECORD.at + timedelta(hours=11), KEY, BY)
     assert [one.records for one in removed] == [11, 2]
+    told = await audit.fetch(
+        "SELECT partition_id, event, action, principal, query FROM audit WHERE method = 'RETAIN'"
+        " ORDER BY partition_id"
+    )
+    asked = "before=2026-01-02T14:04:05Z&last="
+    assert [tuple(row) for row in told] == [
+        (1, "110113", "D", BY, f"{asked}11"),
+        (2, "110113", "D", BY, f"{asked}2"),
+    ]
     await write(audit, 1, 2)
     left = read_checkpoints([one.signed for one in removed], KEY)
     report = await verify(audit, [*before, *left], KEY)
-    assert (report.records, report.damages, report.unchecked) == (RECORDS - 11 + 2 + 1, (), 0)
+    assert (report.records, report.damages, report.unchecked) == (RECORDS - 11 + 2 + 1 + 2, (), 0)
     assert (await verify(audit)).unchecked == 2
     with pytest.raises(asyncpg.InsufficientPrivilegeError, match="only ever added to"):
         await audit.execute("DELETE FROM audit")
@@ -202,12 +215,12 @@ async def test_what_is_older_goes_and_a_checkpoint_stays(audit: Connection) -> N
 
 @pytest.mark.parametrize("number", [1, 7, 11, 0])
 async def test_what_stands_where_old_records_were_is_found(audit: Connection, number: int) -> None:
-    await retain(audit, RECORD.at + timedelta(hours=11), KEY)
+    await retain(audit, RECORD.at + timedelta(hours=11), KEY, BY)
     await tamper(audit, f"{COPY} {number}, {REST} AND sequence = 15")
     (damage,) = (await verify(audit, (), KEY)).damages
     assert str(damage) == f"partition 1, record {number}: not written here"
     with pytest.raises(Damaged):
-        await retain(audit, RECORD.at + timedelta(hours=12), KEY)
+        await retain(audit, RECORD.at + timedelta(hours=12), KEY, BY)
 
 
 async def test_a_removal_that_is_broken_off_is_told_and_done_again(
@@ -229,18 +242,19 @@ async def test_a_removal_that_is_broken_off_is_told_and_done_again(
 
     monkeypatch.setattr("app.index.retention.remove", broken)
     with pytest.raises(_Broken):
-        await retain(audit, RECORD.at + timedelta(hours=11), KEY)
+        await retain(audit, RECORD.at + timedelta(hours=11), KEY, BY)
     (damage,) = (await verify(audit, (), KEY)).damages
     assert (damage.first, damage.last, damage.what) == (9, 11, LEFT_OVER)
-    await retain(audit, RECORD.at, KEY)
+    await retain(audit, RECORD.at, KEY, BY)
     report = await verify(audit, (), KEY)
-    assert (report.records, report.damages) == (RECORDS - 11 + 3, ())
+    assert (report.records, report.damages) == (RECORDS - 11 + 3 + 1, ())
 
 
 async def test_the_last_record_of_a_chain_stays(audit: Connection) -> None:
-    await retain(audit, datetime.now(UTC) + timedelta(days=1), KEY)
-    assert (await verify(audit, (), KEY)).records == 2
-    assert await retain(audit, datetime.now(UTC) + timedelta(days=1), KEY) == []
+    await retain(audit, datetime.now(UTC) + timedelta(days=1), KEY, BY)
+    assert (await verify(audit, (), KEY)).records == 2 + 2
+    removed = await retain(audit, datetime.now(UTC) + timedelta(days=1), KEY, BY)
+    assert [one.records for one in removed] == [1, 1]
 
 
 async def test_a_beginning_that_was_removed_without_the_key_is_found(audit: Connection) -> None:
@@ -263,7 +277,7 @@ async def test_a_beginning_that_was_removed_without_the_key_is_found(audit: Conn
 async def test_nothing_is_removed_of_a_damaged_audit(audit: Connection) -> None:
     await tamper(audit, "UPDATE audit SET status = 7 WHERE partition_id = 1 AND sequence = 7")
     with pytest.raises(Damaged):
-        await retain(audit, RECORD.at + timedelta(hours=11), KEY)
+        await retain(audit, RECORD.at + timedelta(hours=11), KEY, BY)
 
 
 def test_a_checkpoint_is_believed_only_with_its_key() -> None:
@@ -287,6 +301,32 @@ def test_a_key_is_an_ed25519_key(tmp_path: Path) -> None:
             read_key(path)
 
 
+async def hilum(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> tuple[int, str]:
+    """How the command ends, and what it says."""
+    # One that is kept would write to what another command had as its output.
+    monkeypatch.setattr("app.index.database.log", structlog.get_logger())
+    ran = await asyncio.to_thread(CliRunner().invoke, commands, ["audit", *arguments])
+    return ran.exit_code, ran.output + str(ran.exception or "")
+
+
+async def test_damage_is_told_also_where_the_look_cannot_be_recorded(
+    audit: Connection, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HILUM_DATABASE_URL", database_url)
+    name = await audit.fetchval("SELECT quote_ident(current_database())")
+    await audit.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+
+    code, said = await hilum(monkeypatch, "verify")
+    assert "partition 1, this look: not recorded (The database can only be read" in said
+    assert "nothing changed" in said
+    assert (code, said.splitlines()[-1]) == (1, str(NotRecorded()))
+    await tamper(audit, "DELETE FROM audit WHERE partition_id = 1 AND sequence = 7")
+    code, said = await hilum(monkeypatch, "verify")
+    assert code == 1
+    assert "partition 1, record 7: removed" in said
+    assert "1 damages" in said
+
+
 async def test_the_command_line_makes_checkpoints_and_verifies(
     audit: Connection, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -295,24 +335,26 @@ async def test_the_command_line_makes_checkpoints_and_verifies(
     (tmp_path / "key.pem").write_bytes(KEY.as_pem(private=True))
     (tmp_path / "public.pem").write_bytes(KEY.as_pem(private=False))
 
-    def hilum(*arguments: str) -> tuple[int, str]:
-        ran = CliRunner().invoke(commands, ["audit", *arguments])
-        return ran.exit_code, ran.output + str(ran.exception or "")
-
     make = ("checkpoint", "--key", "key.pem")
-    assert (await asyncio.to_thread(hilum, *make, "--into", "kept"))[0] == 0
-    code, said = await asyncio.to_thread(hilum, *make)
+    assert (await hilum(monkeypatch, *make, "--into", "kept"))[0] == 0
+    code, said = await hilum(monkeypatch, *make)
     assert (tmp_path / "kept").read_text().split(".")[0] in said
     check = ("verify", "--checkpoints", "kept", "--key", "public.pem")
-    code, said = await asyncio.to_thread(hilum, *check)
+    code, said = await hilum(monkeypatch, *check)
     assert code == 0, said
     assert "23 records in 2 chains, 2 checkpoints: nothing changed" in said
+    looks = await audit.fetch("SELECT * FROM audit WHERE event = '110101' ORDER BY partition_id")
+    by = f"hilum audit verify, run by user {os.getuid()}"
+    assert [(look["partition_id"], look["action"], look["principal"]) for look in looks] == [
+        (1, "R", by),
+        (2, "R", by),
+    ]
     await tamper(audit, "DELETE FROM audit WHERE partition_id = 1 AND sequence > 15")
     await make_anew(audit, 15)
-    assert (await asyncio.to_thread(hilum, "verify"))[0] == 0
-    code, said = await asyncio.to_thread(hilum, *check)
+    code, said = await hilum(monkeypatch, *check)
     assert code == 1
     assert "partition 1, records 16 to 20: cut off" in said
-    code, said = await asyncio.to_thread(hilum, "retain", "--days", "1", "--key", "key.pem")
+    assert (await hilum(monkeypatch, "verify"))[0] == 0
+    code, said = await hilum(monkeypatch, "retain", "--days", "1", "--key", "key.pem")
     assert code == 0, said
-    assert "14 records removed" in said
+    assert "15 records removed" in said

@@ -4,16 +4,19 @@ import asyncio
 import csv
 import io
 import json
+import os
 from dataclasses import replace
 
 import httpx
 import pytest
+import structlog
 from typer.testing import CliRunner, Result
 
 from app.audit import disclosures
 from app.cli import commands
 from tests.fixtures.server import Server
 from tests.integration.access.population import THINGS, Given, file_of, store, token_with
+from tests.integration.web.conftest import records
 
 THING, OTHER = THINGS[8], THINGS[4]
 """Of different patients."""
@@ -21,6 +24,8 @@ THING, OTHER = THINGS[8], THINGS[4]
 
 def run(monkeypatch: pytest.MonkeyPatch, server: Server, *arguments: str) -> Result:
     monkeypatch.setenv("HILUM_DATABASE_URL", server.database_url)
+    # One that is kept would write to what another command had as its output.
+    monkeypatch.setattr("app.index.database.log", structlog.get_logger())
     return CliRunner().invoke(commands, ["audit", "disclosures", *arguments])
 
 
@@ -63,6 +68,14 @@ async def test_the_report_tells_who_saw_what(
     told = [json.loads(line) for line in ran.stdout.splitlines()]
     assert [one["record"] for one in told] == [row["record"] for row in rows]
 
+    looks = [one for one in await records(server) if one["event"] == "110101"]
+    by = f"hilum audit disclosures, run by user {os.getuid()}"
+    assert {(look["principal"], look["method"]) for look in looks} == {(by, "DISCLOSURES")}
+    assert [(look["patient_id"], look["issuer_of_patient_id"]) for look in looks] == [
+        (THING.patient_id, None),
+        (THING.patient_id, issuer),
+    ]
+
     ran = await asyncio.to_thread(run, monkeypatch, server, THING.patient_id, "--issuer", "else")
     assert len(ran.stdout.splitlines()) == 1
     ran = await asyncio.to_thread(run, monkeypatch, server, "x", "--partition", "none")
@@ -86,6 +99,8 @@ async def told_of(server: Server, patient: str, issuer: str | None) -> list[str]
         url = f"{server.url}/audit/patients/{patient}/disclosures"
         answer = await http.get(url, params={"issuer": issuer or ""})
     assert answer.status_code == 200
+    look = (await records(server))[-1]
+    assert (look["patient_id"], look["issuer_of_patient_id"]) == (patient, issuer)
     told = [json.loads(line)["request"] for line in answer.text.splitlines()]
     return [one.removeprefix("GET /dicomweb") for one in reversed(told)]
 
