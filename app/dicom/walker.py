@@ -40,6 +40,7 @@ from app.dicom.fragments import walk_fragments
 from app.dicom.jsontext import LONG, PACKED, JsonText
 from app.dicom.source import Source
 from app.dicom.uids import TransferSyntax
+from app.dicom.walklevel import WalkLevel
 from app.dicom.window import Window
 from app.span import Span
 
@@ -73,42 +74,6 @@ def read_dataset(
     )
 
 
-class _Level:
-    """A data set that is being read: the main one, or an item in it."""
-
-    __slots__ = (
-        "charsets", "creators", "depth", "encoding", "highest", "path", "places", "seen", "signed",
-        "tags",
-    )  # fmt: skip
-
-    def __init__(
-        self, encoding: Encoding, charsets: list[str], path: str, depth: int, *, signed: bool
-    ) -> None:
-        self.encoding = encoding
-        self.charsets = charsets
-        self.path = path
-        self.depth = depth
-        self.signed = signed
-        """Whether Pixel Representation, here or further out, says that pixels are."""
-        self.tags: list[int] = []
-        self.places: list[int] = []
-        """Where the JSON of each element begins that became text."""
-        self.highest = -1
-        self.seen: set[int] = set()
-        """The tags, once one of them was out of order."""
-        self.creators: dict[int, str] = {}
-        """Whose the private blocks are, by the tags of their creators (PS3.5 7.8.1)."""
-
-    def item(self, key: str, number: int, encoding: Encoding) -> "_Level":
-        """An item of a sequence in it (PS3.3 C.12.1.1.2: what it inherits)."""
-        path = f"{self.path}{key}/{number}/"
-        return _Level(encoding, self.charsets, path, self.depth + 1, signed=self.signed)
-
-    def creator(self, tag: int) -> str | None:
-        """Who made this private element, if that is told."""
-        return self.creators.get(tag & 0xFFFF0000 | tag >> 8 & 0xFF) if self.creators else None
-
-
 class _Walk:
     def __init__(self, source: Source, limits: WalkLimits) -> None:
         self._window = Window(source)
@@ -130,12 +95,12 @@ class _Walk:
             # Seen where a tool compressed the pixels and left the data set as it was.
             encoding = EXPLICIT_LITTLE if encoding.implicit else IMPLICIT_LITTLE
             self._note(_TRANSFER_SYNTAX, "the data set states VRs or not, against it")
-        level = _Level(encoding, values.DEFAULT_CHARSETS, "", 0, signed=False)
+        level = WalkLevel(encoding, values.DEFAULT_CHARSETS, "", 0, signed=False)
         self._level(at, self._end, level)
         if level.seen:
             self.attributes = dict(sorted(self.attributes.items()))
 
-    def _level(self, at: int, end: int, level: _Level, *, open_end: bool = False) -> int:
+    def _level(self, at: int, end: int, level: WalkLevel, *, open_end: bool = False) -> int:
         """Read a data set to its end; with `open_end` that is its delimiter."""
         encoding = level.encoding
         while at < end:
@@ -165,7 +130,7 @@ class _Walk:
             raise unreadable(reasons.CANNOT_UNDERSTAND, "an item has no end", at=at)
         return at
 
-    def _element(self, head: Head, at: int, length: int, end: int, level: _Level) -> int:
+    def _element(self, head: Head, at: int, length: int, end: int, level: WalkLevel) -> int:
         """Read the value of an element; returns where what follows begins."""
         tag, vr, encoding = head.tag, head.vr, level.encoding
         if vr == "UN":
@@ -195,7 +160,7 @@ class _Walk:
         self._write(head, at, element, level)
         return at + length
 
-    def _vr_of(self, tag: int, at: int, length: int, level: _Level) -> str:
+    def _vr_of(self, tag: int, at: int, length: int, level: WalkLevel) -> str:
         """The VR of an element that does not state it."""
         vr = values.vr_of(tag, signed=level.signed, creator=level.creator(tag))
         if length == _UNDEFINED:
@@ -210,7 +175,7 @@ class _Walk:
         return vr
 
     def _value(
-        self, head: Head, vr: str, at: int, length: int, level: _Level, order: Order
+        self, head: Head, vr: str, at: int, length: int, level: WalkLevel, order: Order
     ) -> dict[str, Any]:
         """A value as an element of the DICOM JSON model."""
         if length & 1:
@@ -243,13 +208,13 @@ class _Walk:
             self._hold((_COST_OF_NAME if vr == "PN" else _COST_OF_VALUE) * len(found), at)
         return {"vr": vr, "Value": found} if found else {"vr": vr}
 
-    def _bulk(self, head: Head, vr: str, span: Span, level: _Level) -> dict[str, Any]:
+    def _bulk(self, head: Head, vr: str, span: Span, level: WalkLevel) -> dict[str, Any]:
         self._hold(_COST_OF_BULK, span.offset)
         path = level.path + head.key
         self.bulk.append(BulkValue(path, vr, span))
         return {"vr": vr, "BulkDataURI": f"bulkdata/{path}"}
 
-    def _write(self, head: Head, at: int, element: dict[str, Any], level: _Level) -> None:
+    def _write(self, head: Head, at: int, element: dict[str, Any], level: WalkLevel) -> None:
         """Take what was read there to where it belongs."""
         if not head.tag & 0xFFFF:
             return  # group lengths are no attributes
@@ -260,7 +225,7 @@ class _Walk:
         self._text.tail += orjson.dumps(element)
         self._settle(at)
 
-    def _begin(self, head: Head, level: _Level) -> None:
+    def _begin(self, head: Head, level: WalkLevel) -> None:
         """Begin an element in the JSON of an item."""
         text = self._text
         text.tail += b"," if level.places else b"{"
@@ -272,7 +237,7 @@ class _Walk:
         head: Head,
         at: int,
         end: int,
-        level: _Level,
+        level: WalkLevel,
         encoding: Encoding,
         *,
         open_end: bool = False,
@@ -308,7 +273,7 @@ class _Walk:
         return {"vr": "SQ", "Value": orjson.loads(text.tail)}
 
     def _items(
-        self, head: Head, at: int, end: int, level: _Level, encoding: Encoding, *, open_end: bool
+        self, head: Head, at: int, end: int, level: WalkLevel, encoding: Encoding, *, open_end: bool
     ) -> int:
         number = 0
         while at < end:
@@ -338,14 +303,14 @@ class _Walk:
             )
         return at
 
-    def _close(self, item: _Level) -> None:
+    def _close(self, item: WalkLevel) -> None:
         """End the JSON of an item, and put it in order if it is not."""
         text = self._text
         text.tail += b"}" if item.places else b"{}"
         if item.seen and item.places and item.places[0] > text.settled:
             text.reorder(item.places)
 
-    def _in_fragments(self, head: Head, vr: str, at: int, end: int, level: _Level) -> int:
+    def _in_fragments(self, head: Head, vr: str, at: int, end: int, level: WalkLevel) -> int:
         """Read encapsulated pixel data (PS3.5 A.4), which an icon may have as well."""
         items, after = walk_fragments(self._window, at, end, self._limits.fragments)
         span = Span(at, items[-1] - at)
@@ -367,7 +332,7 @@ class _Walk:
         if self._held > self._limits.header_bytes:
             raise unreadable(reasons.OUT_OF_RESOURCES, "the header is too long", at=at)
 
-    def _count(self, level: _Level, at: int) -> None:
+    def _count(self, level: WalkLevel, at: int) -> None:
         self._elements += 1
         limits = self._limits
         if len(level.tags) > limits.elements_per_level or self._elements > limits.elements:
@@ -377,7 +342,7 @@ class _Walk:
         if len(self.problems) < _MOST_PROBLEMS:
             self.problems.setdefault(key, Problem(key, why))
 
-    def _check_irregular(self, head: Head, at: int, level: _Level) -> None:
+    def _check_irregular(self, head: Head, at: int, level: WalkLevel) -> None:
         """What is against the standard: some of it can be read all the same."""
         if head.strange and not head.problem:
             why = "no place for this element"
@@ -393,7 +358,7 @@ class _Walk:
             raise unreadable(reasons.DOES_NOT_MATCH_SOP_CLASS, why, tag=head.tag, at=at)
         self._note(head.key, OUT_OF_ORDER)
 
-    def _check_padding(self, at: int, end: int, level: _Level) -> None:
+    def _check_padding(self, at: int, end: int, level: WalkLevel) -> None:
         """Zeros may follow the main data set; whatever else does not fit is no element."""
         if level.depth or not level.tags or not self._window.holds_zeros(at, end):
             raise unreadable(reasons.CANNOT_UNDERSTAND, "the data end inside an element", at=at)
