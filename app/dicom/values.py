@@ -25,23 +25,9 @@ LONGEST = 0xFFFE
 6.2.2), so that no text of any length has to be in memory."""
 OPAQUE = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
 """VRs whose value is sent as InlineBinary or as bulk data, never as numbers."""
-BINARY = OPAQUE | {
-    "DS",
-    "FD",
-    "FL",
-    "IS",
-    "LT",
-    "SL",
-    "SS",
-    "ST",
-    "SV",
-    "UC",
-    "UL",
-    "US",
-    "UT",
-    "UV",
-}
-"""VRs that BulkDataURI may stand for."""
+BULK_TEXTS = frozenset({"LT", "ST", "UC", "UT"})
+BINARY = OPAQUE | BULK_TEXTS | {"DS", "FD", "FL", "IS", "SL", "SS", "SV", "UL", "US", "UV"}
+"""VRs that BulkDataURI may stand for, those of text among them."""
 DEFAULT_CHARSETS = [default_encoding]
 ESCAPE = 0x1B
 """The byte that begins what changes the character set within a text (PS3.5 6.1.2.5)."""
@@ -117,7 +103,13 @@ def _bare(term: str) -> str:
 _NAMES = {_bare(name): name for name in python_encoding.values()} | {
     _bare(term): name for term, name in python_encoding.items()
 }
+_UNICODE = python_encoding["ISO_IR 192"]
 _STAND_ALONE = {python_encoding[term] for term in STAND_ALONE_ENCODINGS}
+
+
+def is_unicode(raw: bytes, charsets: list[str]) -> bool:
+    """Whether these bytes are the same text in UTF-8."""
+    return charsets == [_UNICODE] or (raw.isascii() and ESCAPE not in raw)
 
 
 def little_endian(raw: bytes, vr: str) -> bytes:

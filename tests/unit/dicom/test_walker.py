@@ -267,6 +267,27 @@ def test_a_text_is_held_to_its_limit_and_no_bulk_value_is() -> None:
     assert refusal.value.reason == reasons.OUT_OF_RESOURCES
 
 
+@pytest.mark.parametrize(
+    ("charset", "text", "told"),
+    [
+        (b"ISO_IR 100", b"\xfc" * 2000, "ü" * 2000),
+        (b"\\ISO 2022 IR 87 ", b"\x1b$B;3\x1b(B" * 200, "山" * 200),
+        (b"ISO_IR 100", b"u" * 2000, None),
+        (b"ISO_IR 192", "ü".encode() * 1000, None),
+        (b"ISO_IR 100", b"\xfc" * 70_000, None),
+    ],
+)
+def test_long_text_is_bulk_data_if_it_is_unicode_as_the_metadata_say(
+    charset: bytes, text: bytes, told: str | None
+) -> None:
+    value = long(0x0040A160, "UT", text)
+    data = short(0x00080005, "CS", charset) + long(SEQUENCE, "SQ", bare(ITEM, value)) + value
+    found = json_of(walk(data))
+    for level, place in ((found, ""), (found["00081140"]["Value"][0], "00081140/0/")):
+        kept = {"BulkDataURI": f"bulkdata/{place}0040A160"} if told is None else {"Value": [told]}
+        assert level["0040A160"] == {"vr": "UT"} | kept
+
+
 @given(st.lists(st.integers(0, 3 * LONG), max_size=8), st.randoms(use_true_random=False))
 def test_text_is_what_was_written_however_it_is_settled(sizes: list[int], random: Any) -> None:
     text, expected = JsonText(), b""
