@@ -5,6 +5,7 @@ A value of limited precision means a span: `2024` is the whole year. A moment is
 """
 
 import re
+from calendar import monthrange
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -16,7 +17,6 @@ _DATETIME = re.compile(
     re.ASCII,
 )
 _OFFSET = re.compile(r"([+-])(0\d|1[0-4])([0-5]\d)", re.ASCII)
-_LAST = ("12", "31", "23", "59", "60")
 _FIRST = ("01", "01", "00", "00", "00")
 
 
@@ -58,12 +58,16 @@ def of_datetime(value: str) -> Span | None:
     if found[8] and zone is None:
         return None
     year, *parts, fraction = found.groups()[:7]
+    days = monthrange(int(year), int(parts[0] or 12))[1]
+    last_parts = ("12", f"{days}", "23", "59", "60")
     if fraction:
         first = last = fraction.ljust(6, "0")
     else:
         first, last = "000000", "999999"
     return Span(
-        f"{year}{_filled(parts, _FIRST)}.{first}", f"{year}{_filled(parts, _LAST)}.{last}", zone
+        f"{year}{_filled(parts, _FIRST)}.{first}",
+        f"{year}{_filled(parts, last_parts)}.{last}",
+        zone,
     )
 
 

@@ -290,12 +290,16 @@ async def test_moments_that_tell_no_zone_are_in_that_of_their_data_set(
         ReferencedImageSequence=Sequence([item(AcquisitionDateTime="20200131130000")]),
     )
     far = image(11, 1, next(fresh), AcquisitionDateTime="20200102010000+1400")
-    await store(reader.http, told, far)
+    month = image(12, 1, next(fresh), AcquisitionDateTime="202002", TimezoneOffsetFromUTC="+0100")
+    await store(reader.http, told, far, month)
     at = "AcquisitionDateTime"
     here = "StudyInstanceUID=1.2.5.10"
     for path in (at, f"ReferencedImageSequence.{at}"):
         assert await reader.found(f"/instances?{here}&{path}=20200131120000%2B0000")
         assert await reader.found(f"/instances?{here}&{path}=20200131130000")
         assert not await reader.found(f"/instances?{here}&{path}=20200131130000%2B0000")
+    of_month = f"/instances?StudyInstanceUID=1.2.5.12&{at}"
+    assert await reader.found(f"{of_month}=20200229220000%2B0000")
+    assert not await reader.found(f"{of_month}=20200301000000%2B0000")
     await index(module_database_url)
     assert far.SOPInstanceUID in await reader.found(f"/instances?{at}=20191231230000-1200")
