@@ -14,7 +14,7 @@ from app.dicom.uids import valid_uid
 from app.errors import BadRequest, NotAcceptable
 from app.index.restriction import Action
 from app.index.visibility import Visibility
-from app.search.paging import link_to_next
+from app.search.paging import link_to_next, without_a_link
 from app.search.service import Results
 from app.web.accepting import accepted_by
 from app.web.dependencies import DICOMWEB, Reader, base_url, get_archive
@@ -83,15 +83,18 @@ async def answer(
     """
     note: Note = asked.request.state.audit
     note.lists(found.patients)
+    next_page = _link_to_next(asked, found)
+    told = [*warnings, *_warnings(found)]
+    if found.end is not None and next_page is None:
+        told.append(without_a_link(found.end, found.before_end))
     response = await dicom_json(
         asked.request,
         found.body,
         media_type=asked.media_type,
-        warnings=[warning(asked.base, text) for text in (*warnings, *_warnings(found))],
+        warnings=[warning(asked.base, text) for text in told],
     )
     if found.total is not None:
         response.headers["X-Total-Count"] = str(found.total)
-    next_page = _link_to_next(asked, found)
     for link in (*links, *([next_page] if next_page else [])):
         response.headers.append("Link", link)
     return response

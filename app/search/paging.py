@@ -13,8 +13,8 @@ import orjson
 from app.errors import InvalidParameter
 
 AFTER = "after"
-LONGEST_URL = 7 * 1024
-"""Of a link: proxies let no longer header through, and make an error of the whole answer."""
+LONGEST_URL = 3 * 1024
+"""Of a link: by default nginx lets 4 KiB of headers through, and makes an error of any more."""
 
 Place = tuple[str | int, ...]
 
@@ -53,6 +53,17 @@ def link_to_next(url: str, query_string: bytes, place: Place, before: int) -> st
     after = f"{AFTER}={token_of(place, before)}"
     query = "&".join([*(quote(piece, safe=_SAFE) for piece in kept), after])
     return f'<{url}?{query}>; rel="next"' if len(url) + len(query) < LONGEST_URL else None
+
+
+def without_a_link(place: Place, before: int) -> str:
+    """How the page after a place is had to which a link would be too long."""
+    token = token_of(place, before)
+    if len(token) >= LONGEST_URL:
+        return "A link to the next page would be too long: it is had by offset."
+    return (
+        "A link to the next page would be too long: it is had by the same query, with"
+        f" {AFTER}={token} in the place of any offset."
+    )
 
 
 _REPLACED = {b"offset", AFTER.encode()}
