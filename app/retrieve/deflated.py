@@ -93,6 +93,8 @@ class Inflater:
 
     def add(self, piece: Deflated) -> Iterator[bytes]:
         """The text of the next piece, at most `CHUNK` bytes at a time."""
+        # Behind the text is an empty block, or the text is a block that is not compressed: so long
+        # as there is more of it, there are blocks left.
         blocks = piece.blocks
         while blocks:
             yield self._inflater.decompress(blocks, CHUNK)

@@ -4,6 +4,7 @@ import gzip
 import zlib
 
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from app.blobs.contract import CHUNK
@@ -53,6 +54,26 @@ def test_a_long_text_is_inflated_in_bounded_pieces() -> None:
     assert max(map(len, pieces)) == CHUNK
     assert b"".join(pieces) == text
     assert gzip.decompress(sent(Gzip(), [piece])) == text
+
+
+@hypothesis_settings(deadline=None)
+@given(
+    st.integers(-300, 300),
+    st.binary(min_size=1, max_size=3),
+    st.binary(max_size=300),
+    st.integers(-300, 300) | st.none(),
+)
+def test_a_text_may_end_anywhere_about_the_end_of_a_chunk(
+    more: int, repeated: bytes, last: bytes, cut: int | None
+) -> None:
+    """The last bytes may be a repetition of which the beginning fills the chunk."""
+    length = CHUNK + more - len(last)
+    text = (repeated * length)[:length] + last
+    at = len(text) if cut is None else CHUNK + cut
+    deflator = Deflator()
+    pieces = [deflator.feed([text[:at]]), deflator.feed([text[at:]])][: 1 if cut is None else 2]
+    assert sent(Inflater(), pieces) == text
+    assert sent(Inflater(), [joined([*pieces, verbatim(b"]")])]) == text + b"]"
 
 
 def test_what_is_alike_in_later_pieces_takes_no_room_again() -> None:
