@@ -1,6 +1,7 @@
 """The Native DICOM Model in XML (PS3.19 A.1): a data set of the DICOM JSON model, written and read.
 
     dumps(attributes) -> bytes        loads(xml) -> attributes
+    pieces(attributes) -> texts
 
 Rules:
 - What is read may come from anybody: there is no document type, so no entity and nothing that is
@@ -12,8 +13,9 @@ Rules:
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
+from typing import Any, Protocol
 from xml.parsers import expat
 
 from app.dicom import reasons
@@ -31,18 +33,34 @@ _ESCAPES: dict[int, str] = (
 )
 
 
-def dumps(attributes: Mapping[str, Any]) -> bytes:
+_BEGIN = (
+    f'<?xml version="1.0" encoding="UTF-8"?><NativeDicomModel xmlns="{NAMESPACE}"'
+    ' xml:space="preserve">'
+)
+_END = "</NativeDicomModel>"
+
+
+class Level(Protocol):
+    """A data set or an item: a mapping, or what is read while it is written."""
+
+    def items(self) -> Iterable[tuple[str, Mapping[str, Any]]]:
+        """The elements by their tags."""
+
+    def get(self, tag: str, default: Any, /) -> Any:
+        """The element of an attribute that may come before those of its group."""
+
+
+def dumps(attributes: Level) -> bytes:
     """The XML document of a data set, UTF-8."""
-    pieces = [
-        f'<?xml version="1.0" encoding="UTF-8"?><NativeDicomModel xmlns="{NAMESPACE}"'
-        ' xml:space="preserve">',
-        *_level(attributes),
-        "</NativeDicomModel>",
-    ]
-    return "".join(pieces).encode()
+    return "".join(pieces(attributes)).encode()
 
 
-def _level(attributes: Mapping[str, Any]) -> Iterator[str]:
+def pieces(attributes: Level) -> Iterator[str]:
+    """The same in pieces, however long it is."""
+    return chain((_BEGIN,), _level(attributes), (_END,))
+
+
+def _level(attributes: Level) -> Iterator[str]:
     for tag, element in attributes.items():
         yield f'<DicomAttribute tag="{tag}" vr="{element["vr"]}"{_names(tag, attributes)}>'
         if "BulkDataURI" in element:
@@ -56,7 +74,7 @@ def _level(attributes: Mapping[str, Any]) -> Iterator[str]:
         yield "</DicomAttribute>"
 
 
-def _names(tag: str, attributes: Mapping[str, Any]) -> str:
+def _names(tag: str, attributes: Level) -> str:
     if not is_private(tag):
         keyword = keyword_of(tag)
         return "" if keyword == tag else f' keyword="{keyword}"'
@@ -82,7 +100,7 @@ def _person_name(number: int, value: Mapping[str, str] | None) -> Iterator[str]:
     yield "</PersonName>"
 
 
-def _item(number: int, value: Mapping[str, Any] | None) -> Iterator[str]:
+def _item(number: int, value: Level | None) -> Iterator[str]:
     yield f'<Item number="{number}">'
     yield from _level(value or {})
     yield "</Item>"

@@ -3,21 +3,23 @@
 Rules:
 - XML is a multipart message with a document for each instance, JSON an array with an object for
   each. `includefield` on metadata is an extension.
-- JSON is parsed here, of one instance at a time and beside the event loop. Whole and as JSON the
-  metadata is sent as it is kept: see `app.retrieve.metadata`.
+- JSON is parsed here, of one instance at a time and beside the event loop; JSON of great length is
+  parsed while it is sent. Whole and as JSON the metadata is sent as it is kept: see
+  `app.retrieve.metadata`.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import orjson
 
 from app.archive import Archive
-from app.dicom import nativexml
+from app.dicom import longjson, nativexml
 from app.dicom.dataset import Attributes
 from app.dicom.dictionary import is_private, private_creator_of, tag_of
-from app.dicom.jsonmodel import absolute, unpack
+from app.dicom.jsonmodel import absolute, unpack_short
 from app.dicom.mediatypes import DICOM_XML
 from app.index.instances import StoredMetadata
 from app.index.visibility import Visibility
@@ -30,6 +32,10 @@ Pages = AsyncIterator[Page]
 
 _ALWAYS = frozenset({"00080005", "00080016", "00080018", "0020000D", "0020000E"})
 """Which instance it is, and how texts were read."""
+
+_LONG_BYTES = 1024 * 1024  # of JSON: objects made of it would take ten times as much
+_AT_ONCE = 1024
+"""Pieces that are sent together, such as values with their tags."""
 
 
 def read_fields(parameters: Iterable[str]) -> frozenset[str] | None:
@@ -61,14 +67,31 @@ class Form:
         """Two forms of the same name are the same bytes."""
         return " ".join([self.media_type, *sorted(self.fields or ["all"])])
 
-    def written(self, packed: bytes, url: str) -> bytes:
-        """The document of an instance. `packed`: what is kept; `url`: of the instance."""
-        attributes: Attributes = orjson.loads(absolute(unpack(packed), url))
+    def written(self, packed: bytes, url: str) -> bytes | None:
+        """The document of an instance, None if it has to be written in pieces.
+
+        `packed`: what is kept; `url`: of the instance.
+        """
+        json = unpack_short(packed, _LONG_BYTES)
+        if json is None:
+            return None
+        attributes: Attributes = orjson.loads(absolute(json, url))
         if self.fields is not None:
             attributes = {tag: one for tag, one in attributes.items() if tag in self.fields}
         if self.media_type == DICOM_XML:
             return nativexml.dumps(attributes)
         return orjson.dumps(attributes)
+
+    def pieces(self, packed: bytes, url: str) -> Iterator[bytes]:
+        """The same in pieces, however long it is. Raises `Corrupt`."""
+        data_set = longjson.read(packed, url, self.fields)
+        pieces: Iterator[bytes] = (
+            map(str.encode, nativexml.pieces(data_set))
+            if self.media_type == DICOM_XML
+            else longjson.pieces(data_set)
+        )
+        while some := b"".join(islice(pieces, _AT_ONCE)):
+            yield some
 
 
 async def pages_of_series(
@@ -92,7 +115,8 @@ async def json_pieces(form: Form, pages: Pages, base: str) -> AsyncGenerator[byt
     before = b"["
     async for page in pages:
         for path, packed in page:
-            yield before + await asyncio.to_thread(form.written, packed, base + path)
+            async for piece in _after(before, form, packed, base + path):
+                yield piece
             before = b","
     yield b"]"
 
@@ -103,5 +127,18 @@ async def xml_pieces(form: Form, pages: Pages, base: str, writer: Writer) -> Asy
         for path, packed in page:
             location = f"{base}{path}/metadata"
             head = writer.part({"Content-Type": DICOM_XML, "Content-Location": location})
-            yield head + await asyncio.to_thread(form.written, packed, base + path)
+            async for piece in _after(head, form, packed, base + path):
+                yield piece
     yield writer.end()
+
+
+async def _after(before: bytes, form: Form, packed: bytes, url: str) -> AsyncGenerator[bytes]:
+    """The document of an instance behind what comes before it, in one piece unless it is long."""
+    document = await asyncio.to_thread(form.written, packed, url)
+    if document is not None:
+        yield before + document
+        return
+    yield before
+    pieces = form.pieces(packed, url)
+    while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
+        yield piece

@@ -122,6 +122,25 @@ async def test_some_attributes_are_told_alone(
         assert document.count(b"<DicomAttribute") >= len(some)
 
 
+async def test_what_is_long_is_written_as_what_is_short(viewer: httpx.AsyncClient) -> None:
+    """The JSON of one of them has more than the mebibyte up to which it is parsed at once."""
+    short, item = ct_dataset(), ct_dataset().__class__()
+    item.TextValue = "x" * 4096
+    series = {"StudyInstanceUID": short.StudyInstanceUID}
+    series["SeriesInstanceUID"] = short.SeriesInstanceUID
+    long = ct_dataset(**series, ContentSequence=[item] * 300)
+    (path, _) = await store(viewer, part10(long), part10(short))
+    for level in levels(path):
+        expected = await metadata(viewer, level)
+        answer = await viewer.get(f"{level}/metadata", headers={"Accept": XML})
+        for document, attributes in zip(parts_of(answer), expected, strict=True):
+            assert _as_numbers(nativexml.loads(document)) == _as_numbers(attributes)
+        for tag in ("0040A730", "00100010"):
+            assert await metadata(viewer, level, f"?includefield={tag}") == [
+                {each: one[each] for each in one if each in IDENTIFYING | {tag}} for one in expected
+            ]
+
+
 @pytest.mark.parametrize("query", ["?includefield=all", "?includefield=", "?includefield=Rows,ALL"])
 async def test_everything_is_what_is_kept(viewer: httpx.AsyncClient, query: str) -> None:
     (path, *_) = await store(viewer, *ct_series(3))

@@ -1,0 +1,51 @@
+"""What is written in pieces, since it is long, is what would be written at once."""
+
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+
+from app.dicom import jsonmodel
+from app.dicom.dataset import Unreadable
+from app.dicom.instance import read_instance
+from app.dicom.mediatypes import DICOM_JSON, DICOM_XML
+from app.dicom.source import BytesSource
+from app.retrieve.metadata_forms import Form
+from tests.unit.dicom import files
+from tests.unit.dicom.models import DATA_SETS, Attributes
+
+URL = "http://archive/studies/1/series/2/instances/3"
+FORMS = [Form(DICOM_XML), Form(DICOM_XML, frozenset({"00711000"})), Form(DICOM_JSON)]
+
+
+@pytest.mark.parametrize("form", FORMS, ids=str)
+@hypothesis_settings(deadline=None)
+@given(DATA_SETS)
+def test_the_pieces_are_the_document(form: Form, attributes: Attributes) -> None:
+    packed = jsonmodel.pack(attributes)
+    assert b"".join(form.pieces(packed, URL)) == form.written(packed, URL)
+
+
+@pytest.mark.parametrize("form", FORMS, ids=str)
+def test_so_they_are_of_real_files(form: Form) -> None:
+    found = 0
+    for path in files.FOLDER.glob("*.dcm"):
+        with contextlib.suppress(Unreadable):
+            instance = read_instance(BytesSource(path.read_bytes()))
+            packed = jsonmodel.pack(instance.dataset.attributes)
+            assert b"".join(form.pieces(packed, URL)) == form.written(packed, URL), path.name
+            found += 1
+    assert found > 50
+
+
+def test_what_is_long_is_not_written_at_once() -> None:
+    text = {"vr": "UT", "Value": ["x" * 4096]}
+    items = [{"0040A160": text}] * 300
+    attributes = {"0040A730": {"vr": "SQ", "Value": items}, "0040A160": text}
+    for form in FORMS:
+        assert form.written(jsonmodel.pack({"0040A160": text}), URL) is not None
+        assert form.written(jsonmodel.pack(attributes), URL) is None
+    document, _, json = (b"".join(form.pieces(jsonmodel.pack(attributes), URL)) for form in FORMS)
+    assert document.count(b'<Item number="300">') == 1
+    assert document.count(b"x" * 4096) == json.count(b"x" * 4096) == 301
