@@ -15,6 +15,7 @@ from joserfc import jws
 from joserfc.jwk import Key, RSAKey
 
 from app.access import recognition
+from app.access.credentials import PREFIX, SESSION_PREFIX, new_secret
 from app.access.grants import create_grant, scope_of
 from app.access.oidc import keys as oidc_keys
 from app.access.oidc import tokens as oidc_tokens
@@ -477,6 +478,10 @@ async def test_tokens_that_say_nothing_are_asked_about(
                 assert await seen(server, remembered) == ALL_STUDIES
             assert provider.asked.count("/introspect") == 1
             assert await seen(server, "opaque-unknown") == 401
+            asked = len(provider.asked)
+            for prefix in (PREFIX, SESSION_PREFIX):
+                assert await seen(server, new_secret(prefix)) == 401
+            assert len(provider.asked) == asked, "secrets of ours are told to nobody"
             monkeypatch.setattr(recognition, "REMEMBERED_SECONDS", 0.0)
             assert await seen(server, forgotten) == ALL_STUDIES
             provider.revoke(forgotten)
