@@ -40,18 +40,18 @@ class Authenticator:
         await self._recognition.close()
 
     async def principal_of(
-        self, authorization: str, certificate: Certificate | None = None
+        self, authorization: str, certificate: Certificate | None = None, address: str = ""
     ) -> Principal:
-        """Who sent this header, and came with this certificate.
+        """Who sent this header from this address, and came with this certificate.
 
         The token tells who it is; the certificate has to be there if the token is bound to it.
         Raises `Unauthenticated`, whatever is wrong, and `ProviderUnavailable` if only an identity
-        provider could tell, and does not.
+        provider could tell, and does not, or `TooBusy` if it is asked too much.
         """
         presented = token_in(authorization)
         if presented is None:
             raise Unauthenticated
-        principal = await self.principal_with(presented)
+        principal = await self.principal_with(presented, address)
         if principal.bound_to is not None and (
             certificate is None or certificate.sha256 != principal.bound_to
         ):
@@ -76,9 +76,10 @@ class Authenticator:
             bound_to=certificate.sha256,
         )
 
-    async def principal_with(self, presented: str) -> Principal:
+    async def principal_with(self, presented: str, address: str = "") -> Principal:
         """As `principal_of`, for a token by itself."""
-        return await self._with_grants(await self._principal_with(presented, hash_of(presented)))
+        found = await self._principal_with(presented, hash_of(presented), address)
+        return await self._with_grants(found)
 
     async def looked_up_again(self, principal: Principal) -> Principal:
         """The same caller, by the grants of this very moment, which count from here on."""
@@ -94,11 +95,11 @@ class Authenticator:
         held = await self._holdings.held_by(principal.partition_id, holder.subjects, anew=anew)
         return replace(principal, holder=replace(holder, held=held))
 
-    async def _principal_with(self, presented: str, sha256: bytes) -> Principal:
+    async def _principal_with(self, presented: str, sha256: bytes, address: str) -> Principal:
         if (remembered := self._remembered.get(sha256)) and time.monotonic() < remembered[0]:
             return remembered[1]
         self._remembered.pop(sha256, None)
-        seconds, principal = await self._recognition.recognise(presented, sha256)
+        seconds, principal = await self._recognition.recognise(presented, sha256, address)
         if len(self._remembered) >= REMEMBERED_TOKENS:
             self._remembered.clear()
         self._remembered[sha256] = (time.monotonic() + seconds, principal)

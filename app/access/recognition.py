@@ -56,8 +56,11 @@ class Recognition:
         if self._provider is not None:
             await self._provider.close()
 
-    async def recognise(self, presented: str, sha256: bytes) -> tuple[float, Principal]:
-        """Whose token it is, and for how many seconds that may be remembered.
+    async def recognise(
+        self, presented: str, sha256: bytes, address: str
+    ) -> tuple[float, Principal]:
+        """Whose token it is that came from this address, and for how many seconds that may be
+        remembered.
 
         Raises as `Authenticator.principal_of`.
         """
@@ -65,7 +68,7 @@ class Recognition:
             return await self._guest(sha256)
         provider = self._provider
         if provider is not None and looks_signed(presented):
-            return await self._user(provider, presented)
+            return await self._user(provider, presented, address)
         try:
             token = await self._valid_token(sha256)
         except Unauthenticated:
@@ -74,7 +77,7 @@ class Recognition:
                 raise
             if not provider.could_know(presented):
                 raise
-            return await self._user(provider, presented)
+            return await self._user(provider, presented, address)
         principal = Principal(
             token_id=token.id,
             name=token.name,
@@ -115,8 +118,10 @@ class Recognition:
         )
         return _seconds_left(session.expires_at), principal
 
-    async def _user(self, provider: Provider, presented: str) -> tuple[float, Principal]:
-        known = await provider.known(presented)
+    async def _user(
+        self, provider: Provider, presented: str, address: str
+    ) -> tuple[float, Principal]:
+        known = await provider.known(presented, address)
         oidc = self._archive.settings.oidc
         assert oidc is not None
         partition_id = await self.partition_named(oidc.partition)

@@ -63,7 +63,8 @@ async def _principal_of(scope: Scope, in_address: Sequence[str]) -> Principal:
         # Of two, a proxy before us may have looked at the other.
         raise Unauthenticated
     if told:
-        return await authenticator.principal_of(told[0].decode("latin-1"), certificate)
+        address = scope["client"][0] if scope.get("client") else ""
+        return await authenticator.principal_of(told[0].decode("latin-1"), certificate, address)
     if in_address:
         study = study_asked_for(scope)
         if study is None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.access.grants import NAME, SUBJECT, subject_of_role
-from app.access.oidc.asking import asked
+from app.access.oidc.asking import Introspection
 from app.access.oidc.binding import bound_to
 from app.access.oidc.keys import FETCH_SECONDS, Keys
 from app.access.oidc.smart import Allowed, allowed_by
@@ -47,17 +47,21 @@ class Provider:
         self._settings = settings
         self._http = client(destinations, seconds=FETCH_SECONDS)
         self._keys = Keys(settings, self._http)
+        self._introspection = Introspection(settings, self._http)
 
     def could_know(self, token: str) -> bool:
         """Whether the token may be one of the provider's."""
         return looks_signed(token) or self._settings.introspection_url is not None
 
-    async def known(self, token: str) -> Known:
-        """Whose token it is. Raises `Unauthenticated` and `ProviderUnavailable`."""
+    async def known(self, token: str, address: str) -> Known:
+        """Whose token it is that came from this address.
+
+        Raises `Unauthenticated`, `ProviderUnavailable` and `TooBusy`.
+        """
         if looks_signed(token):
             claims = await verified(token, self._keys, self._settings)
         else:
-            claims = await asked(token, self._http, self._settings)
+            claims = await self._introspection.asked(token, address)
         return self._known(claims)
 
     def _known(self, claims: Mapping[str, Any]) -> Known:
