@@ -3,7 +3,7 @@
 Of the level that is searched for, and of the levels above it that the URL does not name, every
 attribute that `app.dicom.attributes` marks as returned; with it whatever was matched or asked for
 by `includefield`, of these levels and of those above. UIDs are there down to the level searched
-for. What belongs to a lower level is never returned.
+for, and the time zone of the study. What belongs to a lower level is never returned.
 
 All values come from what was read at Store, but for those the archive computes itself.
 """
@@ -46,7 +46,8 @@ _EMPTY: dict[Level, Json] = {
     for level in Level
 }
 """What is returned even without a value."""
-_NUMBER_OF_FRAMES = "00280008"
+_IF_KNOWN = {level: tags - _EMPTY[level].keys() for level, tags in _RETURNED.items()}
+_NUMBER_OF_FRAMES, _TIMEZONE = "00280008", "00080201"
 _ONLINE: Json = {"vr": "CS", "Value": ["ONLINE"]}
 _ALWAYS = frozenset({"00080018", "00080056", "00081190", "0020000D", "0020000E"})
 """What is returned of the match itself, whatever its level: UIDs, where it is, and that it is."""
@@ -72,7 +73,7 @@ class Selection:
     @property
     def wanted(self) -> Wanted:
         """What has to be read for that."""
-        return Wanted(frozenset(self.tags), self.metadata)
+        return Wanted(frozenset(self.tags), self.metadata, zone=Level.STUDY not in self.tags)
 
 
 def selection(query: Query) -> Selection:
@@ -96,7 +97,7 @@ def _selection(
         asked = frozenset(tag for tag in included if level_of(tag) is level)
         asked |= {private_creator_of(tag) for tag in asked if is_private(tag)}
         if level in whole or asked:
-            tags[level] = asked | (_RETURNED[level] if level in whole else frozenset())
+            tags[level] = asked | (_RETURNED[level] if level in whole else {_TIMEZONE})
     of_instance = tags.get(Level.INSTANCE, frozenset()) - _RETURNED[Level.INSTANCE]
     # The index knows how many frames there are, but not whether an instance of one says so.
     named = bool(of_instance) or _NUMBER_OF_FRAMES in included
@@ -156,7 +157,7 @@ def _result(
 ) -> Json:
     """One match. Parts of a study or series that several matches share are made once."""
     url = f"{base}/studies/{match.study_instance_uid}"
-    result: Json = {}
+    result = _zone(match.telling_zone)
     if match.series_instance_uid is not None:
         url += f"/series/{match.series_instance_uid}"
     if match.sop_instance_uid is not None:
@@ -174,6 +175,12 @@ def _result(
         result |= studies[match.study_instance_uid]
     result |= _of_itself(match, url)
     return result
+
+
+def _zone(attributes: bytes | None) -> Json:
+    """The time zone that the attributes of a study tell, if they do: of it all dates are."""
+    zone = orjson.loads(attributes or b"{}").get(_TIMEZONE, {})
+    return {_TIMEZONE: zone} if "Value" in zone else {}
 
 
 def _of_itself(match: Found, url: str) -> Json:
@@ -231,7 +238,8 @@ def _part(level: Level, known: Json, made: Json, selected: Selection) -> Json:
     known |= made
     whole = level in selected.whole
     if not (whole and selected.everything):
-        for tag in known.keys() - selected.tags[level]:
+        unknown = {tag for tag in _IF_KNOWN[level] & known.keys() if "Value" not in known[tag]}
+        for tag in (known.keys() - selected.tags[level]) | unknown:
             del known[tag]
     return _EMPTY[level] | known if whole else known
 

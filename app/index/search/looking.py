@@ -10,6 +10,7 @@ Rules:
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -45,8 +46,10 @@ async def look_through(
     The connection is in a transaction.
     """
     query = plan.query
-    read = Wanted(
-        wanted.levels.union(plan.looked_at), wanted.metadata or Level.INSTANCE in plan.looked_at
+    read = replace(
+        wanted,
+        levels=wanted.levels.union(plan.looked_at),
+        metadata=wanted.metadata or Level.INSTANCE in plan.looked_at,
     )
     shape = plan.shape(read)
     values = {**plan.values, **visibility.parameters, "limit": MOST + 1, "offset": 0}

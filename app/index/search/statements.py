@@ -100,6 +100,10 @@ _UIDS = {
 _SHORT_METADATA = case(
     (func.octet_length(_INSTANCE.c[METADATA]) <= literal_column("262144"), _INSTANCE.c[METADATA])
 )
+_TELLS_ZONE = _STUDY.c.attributes.op("LIKE", is_comparison=True)(
+    literal_column("""'%"00080201"%'::bytea""")
+)
+_TELLING_ZONE = case((_TELLS_ZONE, _STUDY.c.attributes))
 _PARTS: dict[Level, type[FoundStudy | FoundSeries | FoundInstance]] = {
     Level.STUDY: FoundStudy,
     Level.SERIES: FoundSeries,
@@ -293,7 +297,7 @@ def _columns(shape: Shape) -> list[ColumnElement[Any]]:
         columns += [
             _SHORT_METADATA if name == METADATA else TABLES[level].c[name] for name in names
         ]
-    return columns
+    return [*columns, _TELLING_ZONE] if shape.wanted.zone else columns
 
 
 def _told(shape: Shape) -> list[ColumnElement[Any]]:
@@ -336,7 +340,10 @@ def reader(shape: Shape) -> Callable[[Any], Found]:
         begin += len(names)
 
     def read(row: Any) -> Found:
-        return Found(*row[:uids], **{name: make(*row[at]) for name, make, at in parts})
+        found: dict[str, Any] = {name: make(*row[at]) for name, make, at in parts}
+        if shape.wanted.zone:
+            found["telling_zone"] = row[begin]
+        return Found(*row[:uids], **found)
 
     return read
 

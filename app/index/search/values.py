@@ -17,6 +17,8 @@ class Wanted:
     """The levels, at or above that of the search, of which everything is read but the metadata."""
     metadata: bool = False
     """Whether the whole DICOM JSON of an instance is read, which is much."""
+    zone: bool = False
+    """Whether it is read what the study tells of its time zone, and nothing else of it."""
 
 
 class FoundStudy(NamedTuple):
@@ -64,6 +66,8 @@ class Found(NamedTuple):
     study: FoundStudy | None = None
     series: FoundSeries | None = None
     instance: FoundInstance | None = None
+    telling_zone: bytes | None = None
+    """The attributes of the study, if a time zone is among them and alone is wanted of them."""
 
 
 @dataclass(frozen=True, slots=True)

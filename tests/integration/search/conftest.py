@@ -63,6 +63,7 @@ def _instances() -> Iterator[Dataset]:
         AccessionNumber="ACC-2",
         SpecificCharacterSet="ISO_IR 192",
         StudyDescription="Schädel",
+        TimezoneOffsetFromUTC="+0100",
         **mueller,
     )
     yield ct_dataset(
@@ -74,6 +75,8 @@ def _instances() -> Iterator[Dataset]:
         AccessionNumber=None,
         ReferringPhysicianName="",
         StudyID="",
+        StudyDescription="",
+        SeriesDescription="",
         **doe,
     )
 

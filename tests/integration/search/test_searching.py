@@ -176,6 +176,16 @@ async def test_an_attribute_without_a_value_is_returned_empty(caller: Caller) ->
     assert oldest["00080090"] == {"vr": "PN"}
 
 
+@pytest.mark.parametrize("query", ["", "includefield=StudyDescription"])
+async def test_what_is_returned_if_it_is_known_is_left_out_without_a_value(
+    caller: Caller, query: str
+) -> None:
+    (oldest,) = await caller.search(f"/studies?StudyInstanceUID={OLDEST}&{query}")
+    assert "00081030" not in oldest
+    (series,) = await caller.search(f"/studies/{OLDEST}/series?{query}")
+    assert not series.keys() & {"0008103E", "00081030"}
+
+
 async def test_what_the_archive_computes(caller: Caller, searched: Server) -> None:
     (newest,) = await caller.search("/studies?AccessionNumber=ACC-1&includefield=SOPClassesInStudy")
     assert newest["00080061"] == {"vr": "CS", "Value": ["CT", "MR"]}
@@ -190,6 +200,28 @@ async def test_what_the_archive_computes(caller: Caller, searched: Server) -> No
     first, *_ = await caller.search(f"/studies/{NEWEST}/series/{CT}/instances")
     assert value(first, "00083002") == "1.2.840.10008.1.2.1"
     assert value(first, "00081190").endswith(f"/series/{CT}/instances/{CT}.1")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"/studies?StudyInstanceUID={MIDDLE}",
+        f"/instances?StudyInstanceUID={MIDDLE}",
+        f"/studies/{MIDDLE}/series",
+        f"/studies/{MIDDLE}/series?includefield=PatientName",
+        f"/studies/{MIDDLE}/series?SeriesDescription=A*&00181000=",
+        f"/studies/{MIDDLE}/instances?ContentDate=*&BurnedInAnnotation=",
+        f"/studies/{MIDDLE}/instances?PhotometricInterpretation=MONOCHROME2",
+        f"/studies/{MIDDLE}/series/{MIDDLE}.1/instances?includefield=all",
+    ],
+)
+async def test_the_time_zone_is_told_at_every_level_if_it_is_known(
+    caller: Caller, path: str
+) -> None:
+    (found,) = await caller.search(path)
+    assert found["00080201"] == {"vr": "SH", "Value": ["+0100"]}
+    for other in await caller.search(path.replace(MIDDLE, NEWEST)):
+        assert "00080201" not in other
 
 
 async def test_names_keep_their_form_and_text_is_utf8(caller: Caller) -> None:
