@@ -126,6 +126,9 @@ def _compressed_frames(attributes: Attributes, find: Find) -> Sequence[BulkPart]
     if not parts:
         raise missing_bulk_data(_PIXEL_DATA)
     first = parts[0]
+    syntaxes = {part.transfer_syntax_uid for part in parts} - {None}
+    if len(syntaxes) > 1 or any(part.media_type != first.media_type for part in parts):
+        raise _unsupported("its frames are not all of one type")
     if first.media_type != _NATIVE_TYPE:
         return parts
     uid = first.transfer_syntax_uid or (named.uid if named else EXPLICIT_VR_LITTLE_ENDIAN)

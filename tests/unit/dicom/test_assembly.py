@@ -180,6 +180,21 @@ def test_several_codestreams_of_one_name_are_the_frames_in_their_order() -> None
     )
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        (jpeg(GREY), OCTETS),
+        (jpeg_2000(GREY), "image/jp2"),
+        (jpeg_ls(GREY), "image/jpeg", JPEG + "80"),
+    ],
+)
+def test_frames_of_several_types_are_refused(other: Part) -> None:
+    first = (jpeg(GREY), "image/jpeg", JPEG + "50")
+    with pytest.raises(Unreadable, match="one type") as caught:
+        Bulk(pixels=[first, other]).file(PHOTOGRAPH)
+    assert caught.value.reason == 0xC122
+
+
 def test_several_parts_of_one_name_are_no_other_value() -> None:
     attributes = PHOTOGRAPH | {"00420011": {"vr": "OB", "BulkDataURI": "document"}}
     bulk = Bulk(pixels=[(jpeg(GREY), "image/jpeg")], document=[(b"a", OCTETS), (b"b", OCTETS)])
