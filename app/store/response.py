@@ -107,6 +107,7 @@ def _attributes(problems: Iterable[Problem]) -> dict[str, Any]:
 
 
 def _comment(text: str) -> dict[str, Any]:
+    text = text.replace("\\", "/")  # a backslash would make two values of it
     cut = text if len(text) <= COMMENT_CHARACTERS else text[: COMMENT_CHARACTERS - 1] + "…"
     return _element("LO", cut)
 

@@ -139,6 +139,12 @@ def test_comments_fit_their_value_representation() -> None:
     assert comment.endswith("x…")
 
 
+def test_a_comment_is_one_value_whatever_it_quotes() -> None:
+    quoting = Refusal(reasons.CANNOT_UNDERSTAND, "b'\\x00\\x01' is no VR")
+    (item,) = Dataset.from_json(report([quoting], BASE))[0x0008119A].value
+    assert item[0x00000902].VM == 1
+
+
 def test_the_module_is_the_same_in_xml() -> None:
     module = report([STORED, WARNED, REFUSED, UNREADABLE], BASE)
     assert nativexml.loads(nativexml.dumps(module)) == module
