@@ -87,9 +87,9 @@ def charsets_of(element: Mapping[str, Any]) -> tuple[list[str], str | None]:
     The terms are looked up here and not by pydicom, which takes any codec of Python for one: some
     raise whatever they are given, and Python remembers each name that it has looked for.
     """
-    terms = [term or "" for term in element.get("Value") or [""]]
+    terms = [str(term or "") for term in element.get("Value") or [""]]
     problem = None if all(term in python_encoding for term in terms) else NO_CHARACTER_SET
-    first, *others = (_NAMES.get(_bare(str(term)), default_encoding) for term in terms)
+    first, *others = (_NAMES.get(_bare(term), default_encoding) for term in terms)
     if first in _STAND_ALONE:
         return [first], problem
     return [first, *(name for name in others if name not in _STAND_ALONE)], problem

@@ -407,6 +407,7 @@ def texts() -> Iterator[Row]:
         "a character set of numbers": us(CHARSETS, 1, 2),
         "a character set as a sequence": sequence(CHARSETS, item()),
         "a character set of bytes": element(CHARSETS, "OB", b"ab"),
+        "a character set of names": element(CHARSETS, "PN", b"ISO_IR 100"),
     }.items():
         yield Row(40, what, partial(instance, {CHARSETS: odd}), Kept())
     hostile = {
