@@ -1,7 +1,8 @@
 """A record of the audit as an audit message of DICOM (PS3.15 A.5), in XML.
 
 The client, the archive and the user take part; the objects are the study, with the instance or the
-series asked for in its detail, the patient by ID, and the query. There are no names in it.
+series asked for in its detail, the patient by ID, the query, and what of the audit was read or of
+who may do what was asked for. There are no names in it.
 """
 
 from base64 import b64encode
@@ -15,7 +16,7 @@ from app.index.audits import StoredRecord
 APPLICATION_SERVER = "4"
 MACHINE_NAME, IP_ADDRESS = "1", "2"
 PERSON, SYSTEM_OBJECT = "1", "2"
-PATIENT, REPORT, QUERY = "1", "3", "24"
+PATIENT, REPORT, SECURITY_RESOURCE, QUERY = "1", "3", "13", "24"
 _LIFE_CYCLES = {"C": "1", "U": "3", "R": "6", "D": "15"}
 """Of objects, by what is done to them."""
 
@@ -31,6 +32,8 @@ def message_of(record: StoredRecord, source: str) -> bytes:
         _query(message, record)
     elif record.study_instance_uid is not None:
         _study(message, record)
+    if record.event in _RESOURCES:
+        _resource(message, record)
     for patient_id, issuer in patients_of(record):
         patient = _patient(message, patient_id, issuer)
         if (
@@ -94,6 +97,22 @@ def _study(message: Element, record: StoredRecord) -> None:
     _details(study, record)
 
 
+_RESOURCES = {
+    EventId.AUDIT_LOG_USED: ("Security Audit Log", "Request"),
+    EventId.SECURITY_ALERT: ("", "Alert Description"),
+}
+"""By event, what its object is called and what its detail is of (PS3.15 A.5.3.2, A.5.3.11)."""
+
+
+def _resource(message: Element, record: StoredRecord) -> None:
+    name, detail = _RESOURCES[EventId(record.event)]
+    resource = _object(message, record.path, SYSTEM_OBJECT, SECURITY_RESOURCE)
+    _code(resource, "ParticipantObjectIDTypeCode", "12")
+    SubElement(resource, "ParticipantObjectName").text = name
+    for kind, value in ((detail, request_line(record)), ("Record", id_of(record))):
+        SubElement(resource, "ParticipantObjectDetail", type=kind, value=_base64(value))
+
+
 def _query(message: Element, record: StoredRecord) -> None:
     about = record.study_instance_uid or record.path
     query = _object(message, about, SYSTEM_OBJECT, QUERY)
@@ -137,7 +156,7 @@ def _object(message: Element, identity: str, kind: str, role: str) -> Element:
     )
 
 
-_RFC_3881 = {"2": "Patient Number", "10": "Search Criteria"}
+_RFC_3881 = {"2": "Patient Number", "10": "Search Criteria", "12": "URI"}
 
 
 def _code(parent: Element, name: str, code: str) -> None:

@@ -47,6 +47,26 @@ def test_who_what_and_whose_are_told() -> None:
 
 
 @pytest.mark.parametrize(
+    ("kind", "name", "detail"),
+    [
+        ({"event": "110101", "path": "/fhir/AuditEvent"}, "Security Audit Log", "Request"),
+        ({"event": "110113", "path": "/admin/grants"}, "", "Alert Description"),
+    ],
+)
+def test_what_of_the_audit_or_of_grants_was_asked_for_is_told(
+    kind: dict[str, Any], name: str, detail: str
+) -> None:
+    message = told(record(study_instance_uid=None, query="grant=5", **kind))
+    (resource,) = message.xpath(f"//*[@ParticipantObjectID='{kind['path']}']")
+    assert resource.get("ParticipantObjectTypeCode") == "2"
+    assert resource.get("ParticipantObjectTypeCodeRole") == "13"
+    assert resource.xpath("string(ParticipantObjectIDTypeCode/@csd-code)") == "12"
+    assert resource.xpath("string(ParticipantObjectName)") == name
+    (value,) = resource.xpath(f"ParticipantObjectDetail[@type='{detail}']/@value")
+    assert b64decode(value).decode() == f"GET {kind['path']}?grant=5"
+
+
+@pytest.mark.parametrize(
     "kind",
     [{}, {"event": "110112", "action": "E"}, {"event": "110113", "study_instance_uid": None}],
     ids=str,
