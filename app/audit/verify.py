@@ -24,7 +24,11 @@ from app.index.audits import End, StoredRecord
 from app.index.database import Connection
 from app.index.retention import Retention, retentions
 
-LEFT_OVER = "left over by a removal that was broken off: it can be done again"
+LEFT_OVER = (
+    "left over by a removal that was broken off, which can be done again, or put there since:"
+    " nothing vouches for the first of them"
+)
+"""The hash of the first one covers what was removed before it, so that nobody can compute it."""
 _LOWEST = -(2**63)
 
 

@@ -223,6 +223,22 @@ async def test_what_stands_where_old_records_were_is_found(audit: Connection, nu
         await retain(audit, RECORD.at + timedelta(hours=12), KEY, BY)
 
 
+async def test_what_poses_as_left_over_by_a_removal_is_not_vouched_for(audit: Connection) -> None:
+    """It has the hash that is known of where the chain begins, and says what it likes."""
+    await retain(audit, RECORD.at + timedelta(hours=11), KEY, BY)
+    await tamper(
+        audit,
+        f"{COPY} 11, {REST} AND sequence = 15",
+        "UPDATE audit SET principal = 'forged', hash = audit_retention.hash FROM audit_retention"
+        " WHERE (audit.partition_id, audit.sequence) = (1, 11) AND audit_retention.sequence = 11",
+    )
+    (damage,) = (await verify(audit, (), KEY)).damages
+    assert (damage.first, damage.last) == (11, 11)
+    assert damage.what.endswith("or put there since: nothing vouches for the first of them")
+    await retain(audit, RECORD.at, KEY, BY)
+    assert (await verify(audit, (), KEY)).damages == ()
+
+
 async def test_a_removal_that_is_broken_off_is_told_and_done_again(
     audit: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
