@@ -25,9 +25,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-KIB = 1024
-MIB = 1024 * KIB
-GIB = 1024 * MIB
+KIB, MIB, GIB = 1024, 1024**2, 1024**3
 MEMORY = "memory://"
 MOST_WORKERS = 4
 """More, on a large machine, are for its operator to ask for."""
@@ -69,6 +67,8 @@ class Limits(BaseModel):
 
     request_bytes: PositiveInt = 64 * GIB
     """body of one Store request"""
+    small_request_bytes: PositiveInt = MIB
+    """body of any other request, which is kept in memory"""
     request_parts: PositiveInt = 10_000
     """instances in one Store request"""
     part_header_bytes: PositiveInt = 16 * KIB

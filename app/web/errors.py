@@ -140,8 +140,13 @@ async def raise_for_validation(_: Request, error: Exception) -> NoReturn:
 
 
 async def raise_for_routing(request: Request, error: Exception) -> NoReturn:
-    """Raise what Starlette says of a path or a method that no route takes, as an error of ours."""
+    """Raise what Starlette says of a path or a method that no route takes, as an error of ours.
+
+    Also what FastAPI calls an error of parsing, since a body ended with an error of ours.
+    """
     assert isinstance(error, HTTPException)
+    if isinstance(error.__cause__, errors.ArchiveError):
+        raise error.__cause__ from None
     match error.status_code:
         case 404:
             raise errors.NotFound("There is no such resource.") from None

@@ -5,6 +5,7 @@ of a kind are at work in this process, so that a crowd waits outside, before its
 """
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -15,10 +16,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import BadRequest, TooBusy, TooLarge, UnsupportedMediaType
 from app.settings import Limits
+from app.web.dependencies import DICOMWEB
 from app.web.errors import HeadersTooLarge, RequestTimedOut, UriTooLong
 
 SLOW_SECONDS = 60
 """Over how long a body may be slow."""
+
+
+_STORES = re.compile(rf"{DICOMWEB}/studies(?:/[^/]+)?")
+"""What is spooled as it comes; other bodies are read as a whole."""
 
 
 def _is_utf8(path: bytes) -> bool:
@@ -39,12 +45,19 @@ class RequestLimits:
         self._limits = limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and self._check(scope):
-            receive = self._bounded(receive)
+        if scope["type"] == "http":
+            stores = scope["method"] == "POST" and _STORES.fullmatch(scope["path"])
+            limits = self._limits
+            most = limits.request_bytes if stores else limits.small_request_bytes
+            if self._check(scope, most):
+                receive = self._bounded(receive, most)
         await self._app(scope, receive, send)
 
-    def _check(self, scope: Scope) -> bool:
-        """Whether there is a body. Raises if the request is refused for what can be seen so far."""
+    def _check(self, scope: Scope, most: int) -> bool:
+        """Whether there is a body. Raises if the request is refused for what can be seen so far.
+
+        `most`: bytes that the body may have.
+        """
         limits = self._limits
         query = scope["query_string"]
         if len(scope["raw_path"]) + len(b"?" + query if query else b"") > limits.uri_bytes:
@@ -61,7 +74,7 @@ class RequestLimits:
             size += len(name) + len(value) + len(b": \r\n")
             match name:
                 case b"content-length":
-                    self._check_length(value)
+                    _check_length(value, most)
                     has_body = has_body or value != b"0"
                 case b"transfer-encoding":
                     has_body = True
@@ -73,13 +86,7 @@ class RequestLimits:
             )
         return has_body
 
-    def _check_length(self, value: bytes) -> None:
-        if not value.isdigit():
-            raise BadRequest("Content-Length is no number.")
-        if int(value[:20]) > self._limits.request_bytes:
-            raise self._too_large()
-
-    def _bounded(self, receive: Receive) -> Receive:
+    def _bounded(self, receive: Receive, most: int) -> Receive:
         received, more = 0, True
         waited, in_time = 0.0, 0
 
@@ -96,8 +103,8 @@ class RequestLimits:
             length = len(message.get("body", b""))
             received += length
             in_time += length
-            if received > self._limits.request_bytes:
-                raise self._too_large()
+            if received > most:
+                raise _too_large(most)
             more = message.get("more_body", False)
             waited += perf_counter() - begin
             if waited >= SLOW_SECONDS:
@@ -108,8 +115,16 @@ class RequestLimits:
 
         return bounded
 
-    def _too_large(self) -> TooLarge:
-        return TooLarge(f"The body of the request exceeds {self._limits.request_bytes} bytes.")
+
+def _check_length(value: bytes, most: int) -> None:
+    if not value.isdigit():
+        raise BadRequest("Content-Length is no number.")
+    if int(value[:20]) > most:
+        raise _too_large(most)
+
+
+def _too_large(most: int) -> TooLarge:
+    return TooLarge(f"The body of the request exceeds {most} bytes.")
 
 
 class Gate:

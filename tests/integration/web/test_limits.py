@@ -30,6 +30,7 @@ from tests.fixtures.server import FixedSettings, Server, serving
 
 LIMITS = {
     "request_bytes": 20_000,
+    "small_request_bytes": 500,
     "request_parts": 3,
     "part_header_bytes": 200,
     "part_header_lines": 3,
@@ -52,6 +53,8 @@ LIMITS = {
     "rendered_pixels": 16,
 }
 DICOM = {"Content-Type": "application/dicom"}
+JSON = {"Content-Type": "application/json"}
+SHARE = b'{"studies": ["1.2"], "name": "x"}'
 CANNOT_UNDERSTAND, OUT_OF_RESOURCES = 0xC000, 0xA700
 ELEMENTS = len(image())
 
@@ -129,6 +132,20 @@ async def request_bytes(asked: Asked, size: int) -> int:
     epilogue = related() + bytes(size - len(related()))
     assert len(body) < size
     return (await post_related(asked, epilogue)).status_code
+
+
+async def small_request_bytes(asked: Asked, size: int) -> int:
+    url = asked.client.base_url.join("/shares")
+    return (await asked.client.post(url, content=SHARE.ljust(size), headers=JSON)).status_code
+
+
+async def small_request_bytes_in_chunks(asked: Asked, size: int) -> int:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield SHARE
+        yield bytes(size - len(SHARE)).replace(b"\0", b" ")
+
+    url = asked.client.base_url.join("/shares")
+    return (await asked.client.post(url, content=chunks(), headers=JSON)).status_code
 
 
 async def request_bytes_in_chunks(asked: Asked, size: int) -> int:
@@ -254,6 +271,8 @@ async def rendered_pixels(asked: Asked, pixels: int) -> int:
 TABLE: dict[str, tuple[Ask, int, int]] = {
     "request_bytes": (request_bytes, 200, 413),
     "request_bytes in chunks": (request_bytes_in_chunks, 200, 413),
+    "small_request_bytes": (small_request_bytes, 403, 413),
+    "small_request_bytes in chunks": (small_request_bytes_in_chunks, 403, 413),
     "request_parts": (request_parts, 200, 413),
     "part_header_bytes": (part_header_bytes, 200, 400),
     "part_header_lines": (part_header_lines, 200, 400),

@@ -30,8 +30,9 @@ async def reading(scope: Any, receive: Any, send: Any) -> None:
 async def call(
     headers: list[Header] | None = None, body: list[bytes] | None = None, **more: Any
 ) -> Call:
-    app = RequestLimits(reading, limits(request_bytes=100))
-    return await Call(body or [])(app, scope("POST", headers=headers or [], **more))
+    app = RequestLimits(reading, limits(request_bytes=100, small_request_bytes=50))
+    asked = {"path": "/dicomweb/studies", "raw_path": b"/"} | more
+    return await Call(body or [])(app, scope("POST", headers=headers or [], **asked))
 
 
 @pytest.mark.parametrize(
@@ -68,6 +69,27 @@ async def test_limits_of_the_head(
     assert (await call(**fits)).status == 200
     with pytest.raises(error):
         await call(**refused)
+
+
+@pytest.mark.parametrize(
+    ("path", "most"),
+    [
+        ("/dicomweb/studies", 100),
+        ("/dicomweb/studies/1.2", 100),
+        ("/dicomweb/studies/1.2/token", 50),
+        ("/dicomweb/studies/", 50),
+        ("/dicomweb/session", 50),
+        ("/admin/tokens", 50),
+        ("/shares", 50),
+        ("/", 50),
+    ],
+)
+async def test_only_what_is_stored_may_be_long(path: str, most: int) -> None:
+    for size, headers in ((most, CHUNKED), (most, [(b"content-length", b"%d" % most)])):
+        assert (await call(headers, [b"x" * size], path=path)).body == b"x" * most
+    for size, headers in ((most + 1, CHUNKED), (1, [(b"content-length", b"%d" % (most + 1))])):
+        with pytest.raises(TooLarge, match=f"exceeds {most} bytes"):
+            await call(headers, [b"x" * size], path=path)
 
 
 CHUNKED = [(b"transfer-encoding", b"chunked")]
