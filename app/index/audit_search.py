@@ -45,7 +45,15 @@ class OfPatient:
     patients: Sequence[tuple[str, str | None]]
 
 
-Condition = OneOf | Begins | OfKind | OfPatient
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """Records from before a moment, or from another one on."""
+
+    since: datetime
+    until: datetime
+
+
+Condition = OneOf | Begins | OfKind | OfPatient | Outside
 _KINDS = COLUMNS | {"sequence": "bigint"}
 Place = tuple[datetime, int]
 """The moment and the sequence of a record: pages go on after it."""
@@ -91,6 +99,8 @@ async def search(connection: Connection, wanted: Wanted) -> list[StoredRecord]:
                 terms.append(
                     f"EXISTS (SELECT FROM {beginnings} WHERE starts_with({column}, beginning))"
                 )
+            case Outside(since, until):
+                terms.append(f"NOT (at >= {bound(since)} AND at < {bound(until)})")
             case OfKind(pairs, subtypes):
                 events = bound([event for event, _ in pairs])
                 actions = bound([action for _, action in pairs])

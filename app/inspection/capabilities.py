@@ -4,11 +4,16 @@ from importlib.metadata import version
 from typing import Any
 
 from app.audit.fhir import MEDIA_TYPE
+from app.inspection.moments import PREFIXES
 
-_DATE = "2026-11-28"
+FORM = "application/x-www-form-urlencoded"
+_DATE = "2026-11-29"
 """When what is stated here changed last."""
 _PARAMETERS = {
-    "date": ("date", "when, with a prefix; repeated, each narrows the others"),
+    "date": (
+        "date",
+        f"when, with a prefix ({', '.join(PREFIXES)}) or none; repeated, each narrows the others",
+    ),
     "agent": ("reference", "who: the name of the token"),
     "address": ("string", "from where: how it begins, or `address:exact`"),
     "patient": ("reference", "whose data: ID or ISSUER|ID"),
@@ -28,19 +33,35 @@ _OF_PAGES = {
 
 def described() -> list[dict[str, Any]]:
     """The parameters of a search, for OpenAPI."""
-    told = {name: what for name, (_, what) in _PARAMETERS.items()} | _OF_PAGES
     return [
         {"name": name, "in": "query", "description": what, "schema": {"type": "string"}}
-        for name, what in told.items()
+        for name, what in _told().items()
     ]
+
+
+def described_form() -> dict[str, Any]:
+    """The same of a search by POST."""
+    fields = {name: {"type": "string", "description": what} for name, what in _told().items()}
+    form = {"schema": {"type": "object", "properties": fields}}
+    return {"requestBody": {"content": {FORM: form}}}
+
+
+def _told() -> dict[str, str]:
+    return {name: what for name, (_, what) in _PARAMETERS.items()} | _OF_PAGES
 
 
 def capability_statement(base: str) -> dict[str, Any]:
     """The resource; `base` is the URL that resources lie below."""
-    parameters = [{"name": name, "type": kind} for name, (kind, _) in _PARAMETERS.items()]
+    parameters = [
+        {"name": name, "type": kind, "documentation": what}
+        for name, (kind, what) in _PARAMETERS.items()
+    ]
     audit = {
         "type": "AuditEvent",
-        "interaction": [{"code": "read"}, {"code": "search-type"}],
+        "interaction": [
+            {"code": "read"},
+            {"code": "search-type", "documentation": "by GET, and by POST to _search with a form"},
+        ],
         "searchParam": parameters,
     }
     return {

@@ -3,6 +3,8 @@
 date=2026-01            in January
 date=ge2026-01-02       on that day or later
 date=lt2026-01-02T03:04:05.5Z
+date=ne2026-01          in any other month
+date=ap2026-01          in January, or as far from it as a tenth of the time since then
 """
 
 import re
@@ -10,9 +12,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from app.errors import InvalidParameter
+from app.index.audit_search import Outside
+
+PREFIXES = ("eq", "ne", "ge", "gt", "le", "lt", "sa", "eb", "ap")
 
 _DATE = re.compile(
-    r"(?P<prefix>eq|ge|gt|le|lt|sa|eb)?"
+    rf"(?P<prefix>{'|'.join(PREFIXES)})?"
     r"(?P<year>\d{4})(?:-(?P<month>\d\d)(?:-(?P<day>\d\d)"
     r"(?:T(?P<hour>\d\d):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:\.(?P<fraction>\d{1,6})\d*)?)?"
     r"(?P<zone>Z|[+-]\d\d:\d\d)?)?)?)?",
@@ -26,16 +31,18 @@ class Bounds:
 
     since: datetime | None = None
     until: datetime | None = None
+    outside: tuple[Outside, ...] = ()
 
     def narrowed(self, other: "Bounds") -> "Bounds":
         """What lies in both."""
         sinces = [at for at in (self.since, other.since) if at is not None]
         untils = [at for at in (self.until, other.until) if at is not None]
-        return Bounds(max(sinces, default=None), min(untils, default=None))
+        outside = self.outside + other.outside
+        return Bounds(max(sinces, default=None), min(untils, default=None), outside)
 
 
-def bounds_of(name: str, value: str) -> Bounds:
-    """What a value of a date parameter asks for; without a zone, in UTC.
+def bounds_of(name: str, value: str, now: datetime) -> Bounds:
+    """What a value of a date parameter asks for at this moment; without a zone, in UTC.
 
     Raises `InvalidParameter`.
     """
@@ -44,6 +51,10 @@ def bounds_of(name: str, value: str) -> Bounds:
         raise InvalidParameter(name, value, "is no date of FHIR, or has a prefix other than these")
     try:
         first, last = (moment.astimezone(UTC) for moment in _span(match))
+        if match["prefix"] == "ap":
+            # As FHIR recommends; nothing where the present lies in the span itself.
+            margin = max(first - now, now - last, timedelta(0)) / 10
+            first, last = first - margin, last + margin
     except (ValueError, OverflowError):
         raise InvalidParameter(name, value, "is no date of the calendar") from None
     match match["prefix"]:
@@ -55,6 +66,8 @@ def bounds_of(name: str, value: str) -> Bounds:
             return Bounds(until=last)
         case "lt" | "eb":
             return Bounds(until=first)
+        case "ne":
+            return Bounds(outside=(Outside(first, last),))
         case _:
             return Bounds(first, last)
 

@@ -47,14 +47,21 @@ class Asked:
     kept: tuple[tuple[str, str], ...]
     """The parameters, without the one for the page."""
 
+    @property
+    def parameters(self) -> list[tuple[str, str]]:
+        """All of them."""
+        after_ = self.wanted.after
+        return [*self.kept, *([(AFTER, after(*after_))] if after_ else [])]
+
 
 def read(query_string: bytes, partition_id: int) -> Asked:
-    """What a query string asks for. Raises `InvalidParameter`."""
+    """What a query string asks for, or a form that is written alike. Raises `InvalidParameter`."""
     try:
         text = query_string.decode("ascii")
         pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=KEYS, errors="strict")
     except ValueError:
         raise BadRequest(f"The query is none, or has more than {KEYS} parameters.") from None
+    now = datetime.now(UTC)
     bounds, conditions = Bounds(), list[Condition]()
     count, after = COUNT, None
     for name, value in pairs:
@@ -62,7 +69,7 @@ def read(query_string: bytes, partition_id: int) -> Asked:
             raise InvalidParameter(name, value, "contains a NUL character")
         match name:
             case "date":
-                bounds = bounds.narrowed(bounds_of(name, value))
+                bounds = bounds.narrowed(bounds_of(name, value, now))
             case "_count":
                 count = _count(value)
             case "_after":
@@ -79,7 +86,7 @@ def read(query_string: bytes, partition_id: int) -> Asked:
                 conditions.append(_condition(name, value))
     wanted = Wanted(
         partition_id=partition_id,
-        conditions=conditions,
+        conditions=[*conditions, *bounds.outside],
         since=bounds.since,
         until=bounds.until,
         after=after,

@@ -11,13 +11,14 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
 from app.audit.fhir import MEDIA_TYPE
-from app.errors import ArchiveError, BadRequest, NotAcceptable, NotFound
+from app.errors import ArchiveError, BadRequest, NotAcceptable, NotFound, UnsupportedMediaType
 from app.web.errors import status_of
 
 _ISSUES: dict[type[ArchiveError], str] = {
     BadRequest: "invalid",
     NotFound: "not-found",
     NotAcceptable: "not-supported",
+    UnsupportedMediaType: "not-supported",
 }
 _JSON = ("*/*", "application/*", "application/json", MEDIA_TYPE)
 
@@ -33,7 +34,7 @@ class FhirRoute(APIRoute):
             try:
                 _require_json(request)
                 return await answer(request)
-            except (BadRequest, NotFound, NotAcceptable) as error:
+            except tuple(_ISSUES) as error:
                 return outcome(error)
 
         return handle

@@ -248,6 +248,7 @@ MATRIX: dict[tuple[str, str], Row] = (
     }
     | {
         ("GET", "/fhir/AuditEvent"): Row(audit(200, 200)),
+        ("POST", "/fhir/AuditEvent/_search"): Row(audit(200, 200)),
         ("GET", "/fhir/AuditEvent/{identity}"): Row(audit(200, 404)),
         ("GET", "/fhir/metadata"): Row(KNOWN),
         ("GET", "/audit/patients/{patient:path}/disclosures"): Row(audit(200, 200)),

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -11,6 +11,7 @@ from fhir.resources.R4B.bundle import Bundle
 from fhir.resources.R4B.capabilitystatement import CapabilityStatement
 from fhir.resources.R4B.operationoutcome import OperationOutcome
 
+from app.access.credentials import new_token
 from app.audit import chain
 from app.index import audits
 from tests.fixtures.server import Server
@@ -104,11 +105,77 @@ FOUND = {
     "address:exact=127.0.0.1&action=C&_sort=-date": [STORED],
     "date=lt2020": [],
     "date=ge2020&date=lt2020-02": [],
+    "date=ne2020-01&action=C": [STORED],
+    "date=ap2020&action=C": [],
 }
 
 
 async def test_what_is_asked_for_is_found_latest_first(http: httpx.AsyncClient) -> None:
     assert {query: paths(await found(http, query)) for query in FOUND} == FOUND
+    this_year = f"{datetime.now(UTC):%Y}"
+    assert paths(await found(http, f"date=ap{this_year}&action=C")) == [STORED]
+    assert paths(await found(http, f"date=ne{this_year}&action=C")) == []
+
+
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+async def posted(http: httpx.AsyncClient, address: str, body: str) -> dict[str, Any]:
+    url = f"/AuditEvent/_search?{address}"
+    answer = await http.post(url, content=body.encode(), headers=FORM)
+    assert answer.status_code == 200, answer.text
+    bundle: dict[str, Any] = answer.json()
+    Bundle.model_validate(bundle)
+    return bundle
+
+
+async def test_a_form_asks_as_an_address_does(http: httpx.AsyncClient) -> None:
+    for query, expected in FOUND.items():
+        before, _, last = query.rpartition("&")
+        for address, body in (("", query), (query, ""), (before, last)):
+            bundle = await posted(http, address, body)
+            events = [entry["resource"] for entry in bundle.get("entry", ())]
+            assert paths(events) == expected
+            (link,) = bundle["link"]
+            assert await found(http, link["url"].partition("?")[2]) == events
+    page = await posted(http, "", f"entity={STUDY}&_count=1")
+    links = {link["relation"]: link["url"] for link in page["link"]}
+    next_page = (await http.get(links["next"])).json()
+    assert paths([next_page["entry"][0]["resource"]]) == [METADATA]
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status", "issue"),
+    [
+        (b"x=1", FORM, 400, "invalid"),
+        (b"date=x", FORM, 400, "invalid"),
+        (b"action=C", {"Content-Type": "application/json"}, 415, "not-supported"),
+        (b"action=C", {"Content-Type": "x"}, 400, "invalid"),
+    ],
+    ids=str,
+)
+async def test_a_form_that_cannot_be_used_is_refused(
+    http: httpx.AsyncClient, body: bytes, headers: dict[str, str], status: int, issue: str
+) -> None:
+    answer = await http.post("/AuditEvent/_search", content=body, headers=headers)
+    assert answer.status_code == status
+    outcome = OperationOutcome.model_validate(answer.json())
+    assert outcome.issue[0].code == issue
+
+
+async def test_the_record_of_a_search_tells_what_was_searched_for(used: Server) -> None:
+    token = new_token()
+    async with auditor(used) as http:
+        await found(http, f"patient=|P%201&date=ge2026&agent={token}&_count=5")
+        await posted(http, "action=C", "patient=P1,P2&entity=1.2")
+        answer = await http.post("/AuditEvent/_search", content=b"patient=P1&x=Doe", headers=FORM)
+        assert answer.status_code == 400
+    looks = [one for one in await records(used) if one["event"] == "110101"]
+    assert [(one["method"], one["query"], one["status"]) for one in looks] == [
+        ("GET", "patient=|P+1&date=ge2026&agent=hilum_...&_count=5", 200),
+        ("POST", "action=C&patient=P1,P2&entity=1.2", 200),
+        ("POST", "patient=&x=", 400),
+    ]
 
 
 async def test_a_record_is_read_by_its_id(http: httpx.AsyncClient) -> None:

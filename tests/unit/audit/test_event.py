@@ -45,6 +45,7 @@ from app.audit.queries import without_names
         ("GET", "", "110100", "E", ""),
         ("GET", "/docs", "110100", "E", ""),
         ("GET", "/fhir/AuditEvent", "110101", "R", ""),
+        ("POST", "/fhir/AuditEvent/_search", "110101", "R", ""),
         ("GET", "/fhir/AuditEvent/1-2", "110101", "R", ""),
         ("GET", "/fhir/metadata", "110100", "E", ""),
         ("POST", "/patients/x/studies", "110100", "E", ""),

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import BadRequest
-from app.index.audit_search import Begins, Condition, OfKind, OfPatient, OneOf
+from app.index.audit_search import Begins, Condition, OfKind, OfPatient, OneOf, Outside
 from app.inspection.params import COUNT, MOST, after, read
 
 PARTITION = 3
@@ -41,6 +41,10 @@ PARTITION = 3
         ("subtype=110104", OfKind([("110104", action) for action in "CRU"], ["110104"])),
         ("subtype=http://hl7.org/fhir/restful-interaction%7Cdelete", OfKind([("110105", "D")], [])),
         ("type=nothing", OfKind([], ())),
+        (
+            "date=ne2026",
+            Outside(datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)),
+        ),
         ("_id=3-17,4-18,x", OneOf("sequence", [17])),
     ],
 )
