@@ -160,6 +160,8 @@ def _codes(values: list[str]) -> Match | None:
     if any(not code.strip("*") for code in codes):
         return None
     if any(map(_is_wild, codes)):
+        if len(codes) > _MOST_VALUES:
+            raise Unmatchable(f"with wild cards, at most {_MOST_VALUES} values are matched at once")
         return Wildcard(tuple(map(_pattern, codes)))
     return OneOf(codes)
 

@@ -112,7 +112,7 @@ def _one(match: Match, value: str | int | float) -> bool:
         case OneOf(values):
             return value in values
         case Wildcard(patterns):
-            return isinstance(value, str) and any(like(p).fullmatch(value) for p in patterns)
+            return isinstance(value, str) and like(*patterns).fullmatch(value) is not None
         case Between(low, high):
             return (
                 isinstance(value, str)
@@ -171,9 +171,7 @@ def _name_fits(match: PersonName, value: Any) -> bool:
 def name_fits(match: PersonName, name: str) -> bool:
     """Whether the match fits a name in its normal form."""
     groups = name.strip("=").split("=")
-    if all(
-        any(like(p).fullmatch(g) for p in patterns for g in groups) for patterns in match.groups
-    ):
+    if all(any(map(like(*patterns).fullmatch, groups)) for patterns in match.groups):
         return True
     return bool(match.words) and all(
         re.search(_BEFORE_A_WORD + re.escape(word), name) or (match.sounds and sounds(word, name))
@@ -186,16 +184,24 @@ def sounds(word: str, name: str) -> bool:
     return not codes(word).isdisjoint(codes_of_name(name))
 
 
-@lru_cache(256)
-def like(pattern: str) -> re.Pattern[str]:
-    """The pattern of Wild Card Matching as an expression; matching it takes no more than the
-    product of the two lengths, since what a piece has found is never given up for another."""
+@lru_cache(512)
+def like(*patterns: str) -> re.Pattern[str]:
+    """Patterns of Wild Card Matching as an expression, which one of them fits.
+
+    It is made once for a key, since to make it takes longer than to match a value.
+    """
+    return re.compile("|".join(map(_expression, patterns)), re.DOTALL)
+
+
+def _expression(pattern: str) -> str:
+    """Matching it takes no more than the product of the two lengths, since what a piece has found
+    is never given up for another."""
     head, *rest = [re.escape(piece).replace(r"\?", ".") for piece in pattern.split("*")]
     if not rest:
-        return re.compile(head, re.DOTALL)
+        return head
     *middle, tail = rest
     pieces = "".join(f"(?>.*?{piece})" for piece in middle)
-    return re.compile(f"{head}{pieces}.*{tail}", re.DOTALL)
+    return f"{head}{pieces}.*{tail}"
 
 
 @lru_cache(64)

@@ -2,13 +2,14 @@
 
 Rules:
 - Candidates come in the order of the search, so that what is found is a page of it.
-- Looking costs: there is a bound to it, beyond which a search is refused instead of answered late
+- Looking costs: there are bounds to it, beyond which a search is refused instead of answered late
   or wrongly, and it happens in a thread, so that nobody else waits.
 - An instance whose JSON is very long is passed over, and it is said so.
 - Who has a full page learns how many more there are only if that is soon known.
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -33,6 +34,8 @@ MOST_FOR_COUNTING = 200
 """... if the page is full before."""
 MOST_PACKED_BYTES = 64 * 1024 * 1024
 """Packed JSON that is read for one search."""
+MOST_SECONDS = 20
+"""That one search may take; a transaction does not idle much longer."""
 AT_ONCE = 200
 LONGEST_JSON = 2 * 1024 * 1024
 """Bytes: as objects it takes ten times as much memory."""
@@ -41,7 +44,7 @@ LONGEST_JSON = 2 * 1024 * 1024
 async def look_through(
     connection: Connection, visibility: Visibility, wanted: Wanted, plan: Plan
 ) -> Page:
-    """A page of those candidates that match. Raises `TooLarge` if there are too many to look at.
+    """A page of those candidates that match. Raises `TooLarge` if that is too much to look at.
 
     The connection is in a transaction.
     """
@@ -55,12 +58,12 @@ async def look_through(
     values = {**plan.values, **visibility.parameters, "limit": MOST + 1, "offset": 0}
     made = statements.reader(shape)
     looked, size, matches, end = 0, 0, 0, query.offset + query.limit
-    passed_over = 0
+    passed_over, until = 0, time.monotonic() + MOST_SECONDS
     found: list[Found] = []
     place: Place | None = None
     async for rows in statements.page(shape).portions(connection, AT_ONCE, **values):
         candidates = [made(row) for row in rows]
-        fitting, too_long = await asyncio.to_thread(_fitting, candidates, plan.looked_at)
+        fitting, too_long = await asyncio.to_thread(_fitting, candidates, plan.looked_at, until)
         passed_over += too_long
         for number in fitting:
             if query.offset <= matches < end:
@@ -79,19 +82,27 @@ async def look_through(
 
 
 def _too_many(looked: int) -> TooLarge:
-    return TooLarge(
-        f"More than {looked} would have to be looked at one by one: narrow the search down by keys "
-        "that are matched whole, or by the patient, the study or its date."
-    )
+    return TooLarge(f"More than {looked} would have to be looked at one by one: {_NARROW}")
+
+
+_NARROW = (
+    "narrow the search down by keys that are matched whole, or by the patient, the study or its"
+    " date."
+)
 
 
 def _fitting(
-    candidates: Sequence[Found], keys: Mapping[Level, Sequence[Key]]
+    candidates: Sequence[Found], keys: Mapping[Level, Sequence[Key]], until: float
 ) -> tuple[list[int], int]:
-    """The numbers of those that match, and how many have JSON that is too long to tell."""
+    """The numbers of those that match, and how many have JSON that is too long to tell.
+
+    Raises `TooLarge` if it is not done `until` then.
+    """
     fitting: list[int] = []
     too_long = 0
     for number, candidate in enumerate(candidates):
+        if time.monotonic() > until:
+            raise TooLarge(f"To look at each one takes too long: {_NARROW}")
         data_sets = {level: _JSON[level](candidate) for level in keys}
         if None in data_sets.values():
             too_long += 1

@@ -259,6 +259,18 @@ async def test_an_instance_with_very_long_metadata_is_passed_over_and_said_so(
     assert "instances were passed over" in answer.headers["warning"]
 
 
+async def test_what_takes_too_long_to_look_at_is_refused(
+    reader: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store(reader.http, image(13, 1, next(fresh), ImageComments="looked at"))
+    query = "/instances?StudyInstanceUID=1.2.5.13&ImageComments=look*"
+    assert await reader.found(query)
+    monkeypatch.setattr(looking, "MOST_SECONDS", -1)
+    answer = await reader.get(query)
+    assert answer.status_code == 413
+    assert "narrow" in answer.json()["detail"]
+
+
 async def test_the_zone_of_the_query_is_that_of_its_moments(reader: Caller) -> None:
     at = "AcquisitionDateTime"
     await store(reader.http, image(8, 1, next(fresh), AcquisitionDateTime="20240101120000+0100"))
