@@ -66,8 +66,7 @@ def _of_pixels(syntax: TransferSyntax, dataset: DataSet, frames: FrameMap) -> It
     odd = [*_of_numbers(dataset), *_of_bits(dataset)]
     yield from odd
     told, there = _number(dataset, _NUMBER_OF_FRAMES) or 1, frames.number_of_frames
-    # The frames of a video are in its stream, where nobody has looked.
-    if there < told and not odd and not syntax.media_type.startswith("video/"):
+    if there < told and not odd and not syntax.video:
         yield Problem(pixels.tag, f"it has {there} frames, not {told}")
 
 

@@ -39,7 +39,7 @@ _CLEAN_IF_DENIED = frozenset(
 _SYNTAXES = frozenset(
     uid
     for uid, one in TRANSFER_SYNTAXES.items()
-    if not one.big_endian and not one.deflated and not one.media_type.startswith("video/")
+    if not one.big_endian and not one.deflated and not one.video
 )
 _TELLING_TYPES = ("LABEL", "OVERVIEW", "SCREEN", "OTHER_SCREEN", "SCREEN SAVE", "SCREENSAVE")
 

@@ -9,7 +9,7 @@ Which fragments make a frame is told, in this order, by
 2. the counts: as many fragments as frames, or one frame of all fragments;
 3. the fragments themselves: those that begin as an image of the JPEG family begins.
 If none of these gives as many frames as Number of Frames says, no frame can be retrieved: a guess
-would show the wrong image.
+would show the wrong image. A video counts as one frame, whatever it says.
 """
 
 import base64
@@ -24,6 +24,7 @@ from typing import Any
 
 from app.dicom.dataset import DataSet, PixelData
 from app.dicom.source import Source
+from app.dicom.uids import TransferSyntax
 from app.span import Span
 
 _ITEM_HEAD = struct.Struct("<HHI")
@@ -47,19 +48,20 @@ class FrameMap:
     """Encapsulated: the table of the frames' items; None if native."""
 
 
-def map_frames(source: Source, dataset: DataSet, *, encapsulated: bool) -> FrameMap | None:
+def map_frames(source: Source, dataset: DataSet, syntax: TransferSyntax) -> FrameMap | None:
     """The frame map of an instance; None if it has no pixel data.
 
-    `encapsulated`: whether the transfer syntax says that pixels are. Those that are otherwise have
-    no frames, since nobody can say what their bytes are.
+    Pixels that are encapsulated or not against the transfer syntax have no frames, since nobody can
+    say what their bytes are.
     """
     pixels = dataset.pixel_data
     if pixels is None:
         return None
-    if pixels.encapsulated != encapsulated:
+    if pixels.encapsulated != syntax.encapsulated:
         bits, table = (None, b"") if pixels.encapsulated else (0, None)
         return FrameMap(0, pixels.span.offset, pixels.span.length, bits, table)
-    wanted = max(_integer(dataset.attributes, "00280008") or 1, 1)
+    told = _integer(dataset.attributes, "00280008") or 1
+    wanted = 1 if syntax.video else max(told, 1)
     if pixels.encapsulated:
         return _encapsulated(source, dataset, pixels, wanted)
     bits = (

@@ -71,7 +71,7 @@ def _read(
 ) -> SopInstance:
     dataset = read_dataset(source, meta.end, syntax, limits)
     sop_class, sop_instance, study, series = (_uid(dataset, tag) for tag in _IDENTITY)
-    frames = map_frames(source, dataset, encapsulated=syntax.encapsulated)
+    frames = map_frames(source, dataset, syntax)
     return SopInstance(
         syntax,
         sop_class,

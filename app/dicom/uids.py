@@ -31,6 +31,11 @@ class TransferSyntax:
     deflated: bool = False
     encapsulated: bool = False
 
+    @property
+    def video(self) -> bool:
+        """Whether all frames are one stream, in which nobody has looked for them (PS3.5 8.2.5)."""
+        return self.media_type.startswith("video/")
+
 
 _NATIVE = "application/octet-stream"
 _JPEG = "1.2.840.10008.1.2.4."

@@ -6,9 +6,11 @@ from app.dicom.mediatypes import PDF, Offer
 from app.dicom.pixels import DECODED
 from app.dicom.report import HTML, REPORT_CLASSES, TEXT, XML
 from app.dicom.softcopy import STATES
-from app.dicom.uids import TRANSFER_SYNTAXES
+from app.dicom.uids import TRANSFER_SYNTAXES, TransferSyntax
+from app.errors import NotFound
 from app.index.instances import StoredInstance
 from app.retrieve.rendering import FRAME_OFFERS
+from app.retrieve.service import require_frames
 
 DOCUMENTS = {
     "1.2.840.10008.5.1.4.1.1.104.1": PDF,
@@ -43,7 +45,7 @@ def kind_of(instance: StoredInstance) -> Kind:
         return Kind.REPORT
     if instance.sop_class_uid in STATES:
         return Kind.STATE
-    return Kind.VIDEO if _frame_type(instance).startswith("video/") else Kind.IMAGE
+    return Kind.VIDEO if _syntax(instance).video else Kind.IMAGE
 
 
 def rendered_offers(instance: StoredInstance) -> tuple[Offer, ...]:
@@ -55,12 +57,19 @@ def rendered_offers(instance: StoredInstance) -> tuple[Offer, ...]:
         case Kind.STATE:
             return FRAME_OFFERS
         case Kind.VIDEO:
-            return (Offer(_frame_type(instance)),)
+            return (Offer(_syntax(instance).media_type),)
         case Kind.DOCUMENT:
             return (Offer(DOCUMENTS[instance.sop_class_uid]),)
         case Kind.REPORT:
             return Offer(HTML), Offer(TEXT), Offer(XML)
 
 
-def _frame_type(instance: StoredInstance) -> str:
-    return TRANSFER_SYNTAXES[instance.transfer_syntax_uid].media_type
+def require_image(instance: StoredInstance, number: int) -> None:
+    """Raise `NotFound` unless the instance has a frame of this number that is by itself."""
+    require_frames(instance, number)
+    if _syntax(instance).video:
+        raise NotFound("There are no images in the instance: it is a video.")
+
+
+def _syntax(instance: StoredInstance) -> TransferSyntax:
+    return TRANSFER_SYNTAXES[instance.transfer_syntax_uid]

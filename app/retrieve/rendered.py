@@ -28,8 +28,9 @@ from app.errors import NotFound, TooLarge, Unprocessable
 from app.index.instances import StoredInstance, frame_entries, metadata_of
 from app.index.visibility import Visibility
 from app.retrieve.contents import origin_of
+from app.retrieve.kinds import require_image
 from app.retrieve.rendering import Rendering
-from app.retrieve.service import Target, locate_target, require_frames
+from app.retrieve.service import Target, locate_target
 from app.retrieve.states import State, read_state
 from app.retrieve.stream import Reader
 from app.retrieve.values import bulk_values, read_attributes, whole_reader
@@ -75,7 +76,7 @@ async def locate_frame(
 ) -> Frame:
     """The frame of the instance that the target names. Raises `NotFound`."""
     (instance,) = await locate_target(archive, visibility, target)
-    require_frames(instance, number)
+    require_image(instance, number)
     return Frame(instance, number)
 
 

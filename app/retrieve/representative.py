@@ -13,8 +13,9 @@ from app.errors import NotFound
 from app.index.instances import StoredInstance, locate, metadata_of
 from app.index.instances.representing import representative
 from app.index.visibility import Visibility
+from app.retrieve.kinds import require_image
 from app.retrieve.rendered import Frame
-from app.retrieve.service import Target, locate_target, require_frames
+from app.retrieve.service import Target, locate_target
 
 CANDIDATES = 6
 """Images of a slide among which one is looked for that shows it whole."""
@@ -32,7 +33,7 @@ async def representative_frame(archive: Archive, visibility: Visibility, target:
     """The frame that is shown for the target. Raises `NotFound` if it has no image."""
     if target.sop_instance_uid is not None:
         (instance,) = await locate_target(archive, visibility, target)
-        require_frames(instance, 1)
+        require_image(instance, 1)
         return middle_frame(instance)
     study, series = target.study_instance_uid, target.series_instance_uid
     async with archive.reading() as connection:

@@ -8,6 +8,7 @@ from pydicom.encaps import encapsulate
 
 from tests.acceptance.retrieve.conftest import store
 from tests.factories import ct_dataset, part10
+from tests.messages import parts_of
 from tests.unit.dicom.reports import content, report
 
 MPEG4 = "1.2.840.10008.1.2.4.102"
@@ -122,6 +123,35 @@ async def test_the_fragments_of_a_video_are_joined(viewer: httpx.AsyncClient) ->
     (path,) = await store(viewer, video(b"first " * 3, b"second", b"third!"))
     answer = await viewer.get(f"{path}/rendered")
     assert answer.content == b"first first first secondthird!"
+
+
+@pytest.mark.parametrize("frames", [1, 3, 250])
+@pytest.mark.parametrize("accept", ["video/mp4", "*/*", "application/octet-stream"])
+async def test_the_pixel_data_of_a_video_are_one_value(
+    viewer: httpx.AsyncClient, frames: int, accept: str
+) -> None:
+    """Of however many fragments it is stored, and however many frames are in its stream."""
+    (path,) = await store(viewer, video(b"first " * 3, b"second", b"third!", frames=frames))
+    (attributes,) = (await viewer.get(f"{path}/metadata")).json()
+    uri = attributes["7FE00010"]["BulkDataURI"]
+    stream = b"first first first secondthird!"
+    for url in (uri, f"{path}/frames/1"):
+        answer = await viewer.get(url, headers={"Accept": accept})
+        assert answer.status_code == 200, answer.text
+        value = answer.content if len(answer.content) == len(stream) else parts_of(answer)[0]
+        assert value == stream
+        assert f"transfer-syntax={MPEG4}" in answer.headers["content-type"] + answer.text
+    for url in (f"{path}/pixeldata", f"{path}/bulkdata"):
+        assert parts_of(await viewer.get(url)) == [stream]
+
+
+@pytest.mark.parametrize("frames", [1, 250])
+async def test_a_video_has_no_images_to_show(viewer: httpx.AsyncClient, frames: int) -> None:
+    (path,) = await store(viewer, video(b"stream", frames=frames))
+    for place in ("thumbnail", "frames/1/rendered", "frames/1/thumbnail"):
+        answer = await viewer.get(f"{path}/{place}")
+        assert answer.status_code == 404
+        assert "it is a video" in answer.json()["detail"]
 
 
 async def test_a_kind_of_object_is_not_sent_as_one_of_another_kind(

@@ -278,10 +278,14 @@ def test_frames_that_are_not_there_are_told(described: dict[str, int], why: str 
     assert [problem.why for problem in problems] == ([] if why is None else [why])
 
 
-def test_how_many_frames_a_video_has_is_not_looked_at() -> None:
-    video = ct_dataset(NumberOfFrames=100, PixelData=encapsulate([b"\0\0\0\1" * 16]))
+@pytest.mark.parametrize("fragments", [1, 2, 100])
+def test_a_video_is_one_frame_however_many_it_has(fragments: int) -> None:
+    pixels = encapsulate([b"\0\0\0\1" * 16] * fragments, has_bot=False)
+    video = ct_dataset(NumberOfFrames=100, PixelData=pixels)
     instance = read_instance(BytesSource(part10(video, MPEG4HP41)))
     assert instance.problems == ()
+    assert instance.frames is not None
+    assert instance.frames.number_of_frames == 1
 
 
 @pytest.mark.parametrize(
