@@ -28,6 +28,8 @@ MOST_VALUES = 64
 REMEMBERED = 1024
 """Names of which it is remembered how they sound."""
 
+_OF_PARTS = {"PN", "SQ"}
+"""The VRs whose values are objects in JSON."""
 _SMALLEST, _LARGEST = -(2**31), 2**31 - 1
 
 
@@ -74,8 +76,10 @@ def sounds_of(column: str, codes: Iterable[str]) -> list[str]:
 
 
 def _forms(vr: str, element: Mapping[str, Any] | None) -> list[Any]:
-    """The normal forms of the values of an element, each once."""
-    values = (element or {}).get("Value") or []
+    """The normal forms of the values of an element, each once; none of another kind of objects."""
+    if element is None or element["vr"] in _OF_PARTS - {vr}:
+        return []
+    values = element.get("Value") or []
     forms = (_NORMAL[vr](value) for value in values if value is not None)
     return list(dict.fromkeys(form for form in forms if form is not None))
 
@@ -96,7 +100,7 @@ def request_attributes(element: Mapping[str, Any] | None) -> list[dict[str, str]
 
 
 def _text(value: Any) -> str | None:
-    return None if value is None else normal.text(str(value))
+    return None if value is None or isinstance(value, dict) else normal.text(str(value))
 
 
 def _person_name(value: Any) -> str | None:

@@ -76,6 +76,12 @@ def numbers() -> Iterator[Row]:
             {PHOTOMETRIC: sequence(PHOTOMETRIC, item())}, None,
         ),
         "Rows as a sequence": ({ROWS: sequence(ROWS, item())}, None),
+        "Patient's Name as a sequence": (
+            {NAME: sequence(NAME, item(element(0x00080100, "SH", "AB")))}, None,
+        ),
+        "Patient ID as a sequence": (
+            {0x00100020: sequence(0x00100020, item(element(0x00080100, "SH", "AB")))}, None,
+        ),
         "Window Width as a sequence": ({0x00281051: sequence(0x00281051, item())}, None),
         "Window of NaN": (
             {

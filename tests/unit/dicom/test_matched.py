@@ -61,6 +61,9 @@ def test_counts_and_identifiers_are_not_the_business_of_a_row_of_values() -> Non
         ("00200013", "IS", "99999999999999999999", Level.INSTANCE, "instance_number"),
         ("00280010", "US", 2**31, Level.INSTANCE, "rows"),
         ("00100010", "PN", "a text", Level.STUDY, "patient_name"),
+        ("00100010", "SQ", {"00080100": element("SH", "A")}, Level.STUDY, "patient_name"),
+        ("00100020", "SQ", {"00080100": element("SH", "A")}, Level.STUDY, "patient_id"),
+        ("00100020", "PN", {"Alphabetic": "A"}, Level.STUDY, "patient_id"),
     ],
 )
 def test_a_value_without_normal_form_is_not_matched_and_is_told_of(
@@ -109,6 +112,7 @@ def test_of_request_attributes_the_matched_ones_are_kept_by_item() -> None:
     sequence = element(
         "SQ",
         {"00400009": element("SH", "step"), "00321060": element("LO", "not matched")},
+        {"00401001": element("SQ", {"00080100": element("SH", "item")})},
         {},
         {"00401001": element("SH", "procedure"), "00400009": element("SH")},
     )
