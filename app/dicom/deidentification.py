@@ -7,7 +7,8 @@ Rules:
 - UIDs become others, the same ones for the same key; those of the standard stay.
 - Codes are kept only if they have the form of one, and hold no word that names the patient.
 - What cannot be cleaned is not shown: objects that are no images of these classes, images that say
-  that names are drawn into them, and images of kinds that often have them and do not deny it.
+  that names are drawn into them, images of kinds that often have them and do not deny it, and those
+  that keep an overlay in bits of their pixels.
 """
 
 import hmac
@@ -67,6 +68,8 @@ _TABLES = frozenset(
 """Lookup tables, the only bytes that are kept."""
 _NO_NUMBERS = frozenset({"NaN", "Infinity", "-Infinity"})
 _TAG = re.compile(r"[0-9A-F]{8}")
+_OVERLAY_BITS = re.compile(r"60..010[02]")
+"""Overlay Bits Allocated and Overlay Bit Position."""
 _CODE = re.compile(r"[A-Z0-9_ ]{0,16}")
 _WORD = re.compile(r"[^\W_]{3,}")
 _LONG_WORD = 6
@@ -127,6 +130,8 @@ def can_be_cleaned(sop_class_uid: str, transfer_syntax_uid: str, attributes: Jso
     if sop_class_uid in _CLEAN_IF_DENIED and not burned_in:
         return False
     if any(str(one).upper().startswith(_TELLING_TYPES) for one in _values(attributes, "00080008")):
+        return False
+    if any(_OVERLAY_BITS.fullmatch(tag) and _lies_in_pixels(attributes, tag) for tag in attributes):
         return False
     return not any("BulkDataURI" in attributes.get(tag, {}) for tag in _TABLES)
 
@@ -217,6 +222,12 @@ def _naming(attributes: Json) -> Iterator[str]:
             for value in values:
                 for text in value.values() if isinstance(value, dict) else (value,):
                     yield from _WORD.findall(str(text).upper())
+
+
+def _lies_in_pixels(attributes: Json, tag: str) -> bool:
+    """Whether an overlay is in bits of the pixels, as it was up to PS3.3-2004 (C.9.3.1.1)."""
+    by_itself = 1 if tag.endswith("0100") else 0
+    return any(value != by_itself for value in _values(attributes, tag))
 
 
 def _values(attributes: Json, tag: str) -> list[Any]:

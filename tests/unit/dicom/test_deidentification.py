@@ -129,6 +129,13 @@ def test_uids_are_replaced_alike_with_the_same_key_alone() -> None:
     assert item["00081155"]["Value"] == [one.uid("1.2.3")]
 
 
+OVERLAY_OF_ITS_OWN = {
+    "60000100": {"vr": "US", "Value": [1]},
+    "60000102": {"vr": "US", "Value": [0]},
+    "60003000": {"vr": "OW", "BulkDataURI": "x"},
+}
+
+
 @pytest.mark.parametrize(
     ("sop_class", "syntax", "others", "can"),
     [
@@ -138,6 +145,9 @@ def test_uids_are_replaced_alike_with_the_same_key_alone() -> None:
         (CT, EXPLICIT, {"00280302": {"vr": "CS", "Value": ["YES"]}}, False),
         (CT, EXPLICIT, {"00080008": {"vr": "CS", "Value": ["DERIVED", "SCREEN SAVE"]}}, False),
         (CT, EXPLICIT, {"00281201": {"vr": "OW", "BulkDataURI": "x"}}, False),
+        (CT, EXPLICIT, {"60020102": {"vr": "US", "Value": [12]}}, False),
+        (CT, EXPLICIT, {"60000100": {"vr": "US", "Value": [16]}}, False),
+        (CT, EXPLICIT, OVERLAY_OF_ITS_OWN, True),
         (US, EXPLICIT, {}, False),
         (US, EXPLICIT, {"00280301": {"vr": "CS", "Value": ["NO"]}}, True),
         ("1.2.840.10008.5.1.4.1.1.88.11", EXPLICIT, {}, False),
