@@ -37,7 +37,8 @@ class Allowed:
     of_patient: frozenset[Action]
     """Of that, only what is of the patient in context."""
     contexts: frozenset[str]
-    """`patient`, `user`, `system`, as far as something is allowed there."""
+    """`patient`, `user`, `system`, as far as something is allowed there; `patient` only by itself,
+    since what is granted by it is meant for one patient, and not for what the others allow."""
 
 
 def allowed_by(scopes: Iterable[str]) -> Allowed:
@@ -60,4 +61,6 @@ def allowed_by(scopes: Iterable[str]) -> Allowed:
         if actions:
             contexts.add(match[1])
         (of_patient if match[1] == "patient" else everywhere).update(actions)
+    if contexts != {"patient"}:
+        contexts.discard("patient")
     return Allowed(frozenset(everywhere), frozenset(of_patient - everywhere), frozenset(contexts))

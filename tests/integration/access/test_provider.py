@@ -105,6 +105,10 @@ async def seen(server: Server, token: str) -> set[str] | int:
             {"patient": "P1", "roles": ["all"]},
             ALL_STUDIES,
         ),
+        ("patient/ImagingStudy.rs user/ImagingStudy.s", {"patient": "P1"}, set()),
+        ("patient/*.rs system/*.rs", {"patient": "P1"}, set()),
+        ("patient/ImagingStudy.rs user/ImagingStudy.s?x=y", {"patient": "P1"}, P1),
+        ("patient/ImagingStudy.rs share audit", {"patient": "P1"}, P1),
         ("system/ImagingStudy.rs", {"roles": ["smart-patient"]}, set()),
     ],
 )
