@@ -7,7 +7,8 @@ waits for ever until an answer is taken. Here
   a piece of the body or its end (long headers, trailers, chunk extensions) with 431 or 414;
 - a caller that takes too little of an answer is cut off;
 - what is left of a body after the answer is read for a while, so that the answer is seen by those
-  who send first and read later, and then cut off.
+  who send first and read later, and then cut off;
+- trailers are not taken for headers.
 
 How long a body may stall is up to `RequestLimits`, which can answer in the archive's own words.
 """
@@ -93,6 +94,12 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._patience is not None:
             self._wait(self._limits.head_seconds)
         super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # What comes behind the body is told alike, and is no part of the head (RFC 9110 6.5.1):
+        # what a proxy before us takes out of heads it may have left there.
+        if self._in_head:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         self._in_head = False

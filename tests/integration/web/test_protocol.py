@@ -140,6 +140,22 @@ def test_trailers_and_chunks_without_an_end_are_cut_off(
     assert connection.seconds_to_the_end() < HEAD + 20
 
 
+@pytest.mark.parametrize("at_once", [True, False])
+def test_what_comes_behind_the_body_tells_nothing_of_the_request(
+    connection: RawConnection, token: str, *, at_once: bool
+) -> None:
+    """A proxy that has looked at the headers has not looked at the trailers."""
+    head = request("POST", "/dicomweb/studies", STORE)
+    trailers = f"0\r\nAuthorization: Bearer {token}\r\nHost: x\r\n\r\n".encode()
+    connection.send(*([head + trailers] if at_once else [head, trailers]))
+    assert connection.receive().status == 401
+    # Nor is anything wrong with them.
+    connection.send(request("POST", "/dicomweb/studies", STORE, token=token) + trailers)
+    assert connection.receive().status == 400
+    connection.send(search(token))
+    assert connection.receive().status == 200
+
+
 def test_a_body_that_stalls_is_given_up(connection: RawConnection, token: str) -> None:
     connection.send(request("POST", "/dicomweb/studies", STORE, token=token), b"5\r\nhello\r\n")
     begin = time.monotonic()
