@@ -308,7 +308,7 @@ def _values(match: Match) -> _Values:
 def _of_any_vr(texts: tuple[str, ...], kinds: Kinds) -> Sequence[Iterable[str]] | None:
     """What a value may be found by, whatever its VR turns out to be; None if that is unknown."""
     found: set[str] = set()
-    for vr in ("LO", "AT", "CS", "UI", "IS", "DS", "FL", "DA", "TM", "DT", "PN"):
+    for vr in ("LO", "AS", "AT", "CS", "UI", "IS", "UV", "DS", "FL", "DA", "TM", "DT", "PN"):
         try:
             match = key_values.match(vr, texts, kinds)
         except Unmatchable:

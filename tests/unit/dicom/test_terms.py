@@ -116,6 +116,41 @@ def element(vr: str, *values: Any) -> Json:
 
 
 @pytest.mark.parametrize(
+    ("vr", "value", "text"),
+    [
+        ("AS", "045Y", "045y"),
+        ("AT", "0018ABCD", "0018abcd"),
+        ("CS", "B", "A,B"),
+        ("DA", "2024.02.29", "20240101-20241231"),
+        ("DS", "1.50", "15e-1"),
+        ("DT", "20240229101112-0500", "20240229151112+0000"),
+        ("FD", 2.5, "+2.50"),
+        ("FL", 0.1, "1e-1"),
+        ("IS", "+007", "7"),
+        ("PN", {"Alphabetic": "Doe^Jané"}, "DOE^jane"),
+        ("SH", "12", "12 "),
+        ("SS", -7, "-07"),
+        ("SV", -(2**63), str(-(2**63))),
+        ("TM", "10:11", "10-11"),
+        ("UC", "12*4", "12*4"),
+        ("UI", "1.2.3", "1.2.4\\1.2.3"),
+        ("UL", 2**32 - 1, "+4294967295"),
+        ("UR", "urn:a?b", "urn:a?b"),
+        ("UV", 2**64 - 1, "+18446744073709551615"),
+    ],
+)
+def test_a_private_attribute_is_found_by_what_the_text_means_for_its_vr(
+    vr: str, value: Any, text: str
+) -> None:
+    match = keys.match(None, [text])
+    assert match is not None
+    asked, data_set = [Key("00111001", match)], {"00111001": element(vr, value)}
+    assert fits(asked, data_set)
+    needed, found = needs(asked), terms.terms([data_set])
+    assert all(found & some for some in needed.some_of) or found & needed.marks
+
+
+@pytest.mark.parametrize(
     "attributes",
     [
         {"00181030": element("LO", *(f"V{number}" for number in range(129)))},
