@@ -12,13 +12,11 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
 from app.access.principal import Principal
 from app.archive import Archive
 from app.audit.event import Note, Objects
 from app.dicom.deidentification import Deidentifier, can_be_cleaned
-from app.dicom.jsonmodel import unpack
+from app.dicom.longjson import loads
 from app.errors import Forbidden, NotFound
 from app.index.instances import StoredInstance, locate, metadata_of
 from app.index.restriction import Action
@@ -124,7 +122,7 @@ class View:
     def _cleaned(self, page: Sequence[tuple[StoredInstance, bytes]]) -> list[Shown]:
         shown = []
         for instance, packed in page:
-            known: dict[str, Any] = orjson.loads(unpack(packed))
+            known = loads(packed)
             if (
                 instance.number_of_frames
                 and instance.pixel_offset is not None

@@ -3,35 +3,49 @@
     data_set = read(packed, instance_url)
     for tag, element in data_set.items(): ...
 
+    attributes = loads(packed, wanted=tags, frames=numbers)
+
 Rules:
-- It is read once, from its beginning to its end. Elements without items are there as `orjson` reads
-  them; the "Value" of a long sequence is an iterator of items, each of them a `DataSet`. What is
-  not looked at is passed over.
-- In memory are a window of the text and, of each level that is open, the elements without items.
+- It is read once, from its beginning to its end. What is whole in a window of it is there as
+  `orjson` reads it; the "Value" of a longer sequence is an iterator of items, and a longer item is
+  a `DataSet`. What is not looked at is passed over.
+- In memory are a window of the text and, of each level that is open, what is no long sequence.
+- While a window is parsed no other thread runs, and never longer.
 - Only what `jsonmodel.pack` has written is read: without blanks, tags ascending, "vr" first.
 """
 
 import re
 import zlib
-from collections.abc import Iterable, Iterator
-from collections.abc import Set as AbstractSet
+from collections.abc import Container, Iterable, Iterator
 from typing import Any
 
 import orjson
 
-from app.dicom.jsonmodel import absolute
+from app.dicom.dataset import Attributes
+from app.dicom.jsonmodel import absolute, unpack_short
 from app.errors import Corrupt
+
+LONG = 1024 * 1024
+"""Bytes of JSON up to which it is better parsed at once: objects made of it take ten times that."""
 
 WINDOW = 256 * 1024
 """Bytes of the text that are inflated at a time."""
 
-_PLAIN = rb'[^"\[\]{}]++|"(?:[^"\\]++|\\.)*+"'
-_NAME = rb"\{(?:" + _PLAIN + rb")*+\}"
-_VALUES = rb"\[(?:" + _PLAIN + rb"|" + _NAME + rb")*+\]"
-_ELEMENTS = re.compile(
-    rb'(?:,?+"[0-9A-F]{8}":\{(?:' + _PLAIN + rb"|" + _VALUES + rb")*+\})++", re.DOTALL
-)
-"""Whole elements, the values of which are texts, numbers, or objects with nothing but texts."""
+_PER_FRAME_GROUPS = "52009230"
+_BRACKETS = 12  # in brackets: an item in an item in an item has so many
+
+
+def _balanced(depth: int) -> bytes:
+    """The pattern of a text in which every bracket is closed again."""
+    plain = rb'[^"\[\]{}]++|"(?:[^"\\]++|\\.)*+"'
+    if not depth:
+        return plain
+    return plain + rb"|[\[{](?:" + _balanced(depth - 1) + rb")*+[\]}]"
+
+
+_OBJECT = rb"\{(?:" + _balanced(_BRACKETS) + rb")*+\}"
+_ELEMENTS = re.compile(rb'(?:,?+"[0-9A-F]{8}":' + _OBJECT + rb")++", re.DOTALL)
+_ITEMS = re.compile(rb"(?:,?+" + _OBJECT + rb")++", re.DOTALL)
 _SEQUENCE = re.compile(rb',?+"([0-9A-F]{8})":\{"vr":"SQ","Value":\[')
 _ITEM = re.compile(rb",?+\{")
 _END_OF_ITEM = re.compile(rb"\}")
@@ -39,16 +53,57 @@ _END_OF_SEQUENCE = re.compile(rb"\]\}")
 
 
 def read(
-    packed: bytes, url: str, fields: AbstractSet[str] | None = None, window: int = WINDOW
+    packed: bytes,
+    url: str | None = None,
+    fields: Container[str] | None = None,
+    window: int = WINDOW,
 ) -> "DataSet":
     """The data set of the JSON that `jsonmodel.pack` made. Raises `Corrupt`, also while it is read.
 
-    `url`: of the instance, below which BulkDataURIs are; `fields`: tags of the attributes that are
-    wanted, None for all.
+    `url`: of the instance, below which BulkDataURIs are, None to leave them relative; `fields`: the
+    tags that are wanted, None for all.
     """
     text = _Text(packed, url, window)
     text.take(_ITEM)
     return _Whole(text, fields)
+
+
+def loads(
+    packed: bytes,
+    wanted: Container[str] | None = None,
+    frames: Container[int] | None = None,
+    longest: int = LONG,
+) -> Attributes:
+    """The attributes of the JSON that `jsonmodel.pack` made, in memory. Raises `Corrupt`.
+
+    `wanted`: tags, None for all; `frames`: 1-based numbers of those whose functional groups are
+    wanted, None for all. Of JSON of up to `longest` bytes there may be more.
+    """
+    json = unpack_short(packed, longest)
+    if json is not None:
+        whole: Attributes = orjson.loads(json)
+        return whole
+    found = {}
+    for tag, element in read(packed, fields=wanted).items():
+        if tag == _PER_FRAME_GROUPS and frames is not None:
+            groups = enumerate(element.get("Value", ()), start=1)
+            some = [_in_memory(item) if number in frames else {} for number, item in groups]
+            found[tag] = {"vr": "SQ", "Value": some}
+        else:
+            found[tag] = _element(element)
+    return found
+
+
+def _in_memory(item: "DataSet | Attributes") -> Attributes:
+    if isinstance(item, DataSet):
+        return {tag: _element(element) for tag, element in item.items()}
+    return item
+
+
+def _element(element: dict[str, Any]) -> dict[str, Any]:
+    if isinstance(element.get("Value"), Iterator):
+        return {"vr": "SQ", "Value": [_in_memory(item) for item in element["Value"]]}
+    return element
 
 
 def pieces(data_set: "DataSet") -> Iterator[bytes]:
@@ -65,11 +120,14 @@ def pieces(data_set: "DataSet") -> Iterator[bytes]:
     yield b"{}" if before == b"{" else b"}"
 
 
-def _sequence(items: "Iterator[DataSet]") -> Iterator[bytes]:
+def _sequence(items: "Iterator[DataSet | Attributes]") -> Iterator[bytes]:
     before = b'{"vr":"SQ","Value":['
     for item in items:
         yield before
-        yield from pieces(item)
+        if isinstance(item, DataSet):
+            yield from pieces(item)
+        else:
+            yield orjson.dumps(item)
         before = b","
     yield b"]}"
 
@@ -77,7 +135,7 @@ def _sequence(items: "Iterator[DataSet]") -> Iterator[bytes]:
 class DataSet:
     """A data set, or an item, of which the elements come one after the other, once."""
 
-    def __init__(self, text: "_Text", fields: AbstractSet[str] | None = None) -> None:
+    def __init__(self, text: "_Text", fields: Container[str] | None = None) -> None:
         self._fields = fields
         self._passed: dict[str, Any] = {}
         self._elements = self._read(text)
@@ -87,13 +145,13 @@ class DataSet:
         return self._elements
 
     def get(self, tag: str, default: Any = None) -> Any:
-        """An element without items that has come already, as private creators have."""
+        """An element that has come already, as private creators have, and no long sequence."""
         return self._passed.get(tag, default)
 
     def _read(self, text: "_Text") -> Iterator[tuple[str, dict[str, Any]]]:
         while not text.take(_END_OF_ITEM):
             if found := text.take(_ELEMENTS):
-                yield from self._wanted(text.parsed(found[0]))
+                yield from self._wanted(text.parsed(b"{%b}", found[0]))
             elif found := text.take(_SEQUENCE):
                 tag, items = found[1].decode(), _items(text)
                 if self._fields is None or tag in self._fields:
@@ -117,9 +175,11 @@ class _Whole(DataSet):
         text.end()
 
 
-def _items(text: "_Text") -> Iterator[DataSet]:
+def _items(text: "_Text") -> Iterator[DataSet | Attributes]:
     while not text.take(_END_OF_SEQUENCE):
-        if text.take(_ITEM):
+        if found := text.take(_ITEMS):
+            yield from text.parsed(b"[%b]", found[0])
+        elif text.take(_ITEM):
             item = DataSet(text)
             yield item
             _pass_over(item.items())
@@ -135,7 +195,7 @@ def _pass_over(rest: Iterator[Any]) -> None:
 class _Text:
     """What has been inflated of the text and not been taken yet."""
 
-    def __init__(self, packed: bytes, url: str, window: int) -> None:
+    def __init__(self, packed: bytes, url: str | None, window: int) -> None:
         self._url = url
         self._window = window
         self._inflate = zlib.decompressobj()
@@ -151,12 +211,10 @@ class _Text:
             self._at = found.end()
         return found
 
-    def parsed(self, elements: bytes) -> dict[str, Any]:
-        """The elements of a text that was taken, their BulkDataURIs absolute."""
-        found: dict[str, Any] = orjson.loads(
-            absolute(b"{%b}" % elements.removeprefix(b","), self._url)
-        )
-        return found
+    def parsed(self, within: bytes, some: bytes) -> Any:
+        """The elements or items of a text that was taken, within these brackets."""
+        json = within % some.removeprefix(b",")
+        return orjson.loads(json if self._url is None else absolute(json, self._url))
 
     def more(self) -> None:
         """Inflate more of it. Raises `Corrupt` at the end."""

@@ -4,15 +4,11 @@ Every bulk value, or all pixel data alone, as the parts of one message: what the
 metadata name, in the order of the instances. Compressed pixel data is a part for each frame.
 """
 
-import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import orjson
-
 from app.archive import Archive
-from app.dicom.jsonmodel import unpack
 from app.dicom.mediatypes import MediaRange, Offer, values_offers
 from app.dicom.uids import transfer_syntax
 from app.errors import NotAcceptable, NotFound
@@ -36,6 +32,7 @@ from app.retrieve.value_plans import (
     parts_of_compressed,
     word_of_pixels,
 )
+from app.retrieve.values import read_attributes
 from app.span import Span
 
 PIXEL_DATA = ("7FE00010", "7FE00008", "7FE00009")
@@ -115,14 +112,9 @@ async def _values(
             for value in bulk.get(one.id, ())
         ]
         if one.id in packed and (not one.encapsulated or one.id in tables):
-            attributes = await asyncio.to_thread(_read, packed[one.id])
+            attributes = await read_attributes(packed[one.id], PIXEL_DATA)
             values += _pixels(one, attributes, tables.get(one.id))
     return values
-
-
-def _read(packed: bytes) -> dict[str, Any]:
-    attributes: dict[str, Any] = orjson.loads(unpack(packed))
-    return attributes
 
 
 def _pixels(

@@ -7,13 +7,11 @@ import asyncio
 import tempfile
 from collections.abc import AsyncGenerator, Iterator
 
-import orjson
-
 from app.archive import Archive
 from app.blobs.contract import CHUNK
 from app.blobs.spool import spool_directory
 from app.dicom.directory import Directory
-from app.dicom.jsonmodel import unpack
+from app.dicom.longjson import loads
 from app.index.instances import metadata_of
 from app.index.visibility import Visibility
 from app.retrieve.contents import RecodedInstance, Transcoded
@@ -73,7 +71,7 @@ async def _fill(archive: Archive, plan: Plan, visibility: Visibility, directory:
 
 
 def _add(directory: Directory, part: Part, name: str, packed: bytes) -> None:
-    directory.add(orjson.loads(unpack(packed)), name, _syntax_of(part))
+    directory.add(loads(packed, frames=()), name, _syntax_of(part))
 
 
 def _syntax_of(part: Part) -> str:

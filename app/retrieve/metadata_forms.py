@@ -33,7 +33,6 @@ Pages = AsyncIterator[Page]
 _ALWAYS = frozenset({"00080005", "00080016", "00080018", "0020000D", "0020000E"})
 """Which instance it is, and how texts were read."""
 
-_LONG_BYTES = 1024 * 1024  # of JSON: objects made of it would take ten times as much
 _AT_ONCE = 1024
 """Pieces that are sent together, such as values with their tags."""
 
@@ -72,7 +71,7 @@ class Form:
 
         `packed`: what is kept; `url`: of the instance.
         """
-        json = unpack_short(packed, _LONG_BYTES)
+        json = unpack_short(packed, longjson.LONG)
         if json is None:
             return None
         attributes: Attributes = orjson.loads(absolute(json, url))

@@ -6,11 +6,9 @@ That takes the metadata and the frame table of each, which nothing else on this 
 import asyncio
 from collections.abc import Sequence
 
-import orjson
-
 from app.archive import Archive
 from app.dicom.description import PixelDescription, describe
-from app.dicom.jsonmodel import unpack
+from app.dicom.longjson import loads
 from app.dicom.mediatypes import (
     MediaRange,
     as_zip,
@@ -68,7 +66,7 @@ def _described(
     instance: StoredInstance, packed: bytes
 ) -> tuple[PixelDescription, tuple[str, ...]] | None:
     assert instance.number_of_frames is not None
-    attributes = orjson.loads(unpack(packed))
+    attributes = loads(packed, frames=())
     try:
         description = describe(attributes, instance.transfer_syntax_uid)
     except Unprocessable:

@@ -11,10 +11,8 @@ import base64
 import hashlib
 from typing import Any
 
-import orjson
 from starlette.responses import Response
 
-from app.dicom.jsonmodel import unpack
 from app.dicom.mediatypes import PDF, Offer
 from app.dicom.report import HTML, LONGEST_REPORT, write_report
 from app.dicom.uids import transfer_syntax
@@ -27,6 +25,7 @@ from app.retrieve.plan import Part, Plan, instance_path
 from app.retrieve.rendered import DRAWN_BY
 from app.retrieve.rendered_response import headers_of
 from app.retrieve.response import plan_response
+from app.retrieve.values import read_attributes
 from app.span import Span
 from app.web.responses import not_modified, strong_etag
 
@@ -74,7 +73,7 @@ async def _document(ask: Ask, instance: StoredInstance, media_type: str) -> Resp
         packed = await metadata_of(connection, ask.visibility, [instance.id])
         if instance.id not in packed:
             raise NotFound
-        attributes: dict[str, Any] = orjson.loads(unpack(packed[instance.id]))
+        attributes = await read_attributes(packed[instance.id], {_DOCUMENT, _DOCUMENT_LENGTH})
         element = attributes.get(_DOCUMENT, {})
         span = None
         if "BulkDataURI" in element:

@@ -4,10 +4,8 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import orjson
-
 from app.archive import Archive
-from app.dicom.jsonmodel import unpack
+from app.dicom.longjson import loads
 from app.dicom.pixels import DECODED
 from app.errors import NotFound
 from app.index.instances import StoredInstance, locate, metadata_of
@@ -80,4 +78,4 @@ def _is_image(instance: StoredInstance) -> bool:
 
 
 def _read(packed: Mapping[int, bytes]) -> dict[int, dict[str, Any]]:
-    return {number: orjson.loads(unpack(each)) for number, each in packed.items()}
+    return {number: loads(each, {_IMAGE_TYPE}) for number, each in packed.items()}

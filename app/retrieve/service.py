@@ -8,11 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import orjson
 import structlog
 
 from app.archive import Archive
-from app.dicom.jsonmodel import unpack
 from app.dicom.mediatypes import ZIP, MediaRange, asks_for_dicomdir, asks_for_values
 from app.dicom.uids import TRANSFER_SYNTAXES
 from app.errors import NotAcceptable, NotFound
@@ -36,6 +34,7 @@ from app.retrieve.value_plans import (
     plan_compressed_pixels,
     word_of_pixels,
 )
+from app.retrieve.values import read_attributes
 from app.span import Span
 
 _PATH = re.compile(r"[0-9A-F]{8}(?:/[0-9]{1,9}/[0-9A-F]{8})*")
@@ -230,8 +229,9 @@ async def _pixel_element(
 ) -> dict[str, Any]:
     """Pixel data as the DICOM JSON has it. `path`: which of its tags, where that is asked."""
     packed = await metadata_of(connection, visibility, [instance.id])
-    attributes = orjson.loads(unpack(packed[instance.id])) if packed else {}
-    for tag in PIXEL_DATA if path is None else (path,):
+    wanted = PIXEL_DATA if path is None else (path,)
+    attributes = await read_attributes(packed[instance.id], wanted) if packed else {}
+    for tag in wanted:
         if tag in attributes and instance.pixel_offset is not None:
             element: dict[str, Any] = attributes[tag]
             return element

@@ -1,14 +1,12 @@
 """The attributes of one instance, and its values that lie outside of them, to work with."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
-from typing import Any
-
-import orjson
 
 from app.archive import Archive
-from app.dicom.jsonmodel import unpack
+from app.dicom import longjson
+from app.dicom.dataset import Attributes
 from app.dicom.uids import transfer_syntax
 from app.index.instances import StoredInstance, bulk_value
 from app.index.visibility import Visibility
@@ -21,14 +19,13 @@ _LARGEST_VALUE = 16 * 1024 * 1024  # an overlay over as many pixels as are rende
 _LONG_BYTES = 64 * 1024  # of compressed JSON: reading it would hold up the event loop
 
 
-async def read_attributes(packed: bytes) -> dict[str, Any]:
-    """The DICOM JSON that is kept compressed."""
-
-    def work() -> dict[str, Any]:
-        attributes: dict[str, Any] = orjson.loads(unpack(packed))
-        return attributes
-
-    return work() if len(packed) < _LONG_BYTES else await asyncio.to_thread(work)
+async def read_attributes(
+    packed: bytes, wanted: Container[str] | None = None, frames: Container[int] | None = None
+) -> Attributes:
+    """The DICOM JSON that is kept compressed, as `app.dicom.longjson.loads` reads it."""
+    if len(packed) < _LONG_BYTES:
+        return longjson.loads(packed, wanted, frames)
+    return await asyncio.to_thread(longjson.loads, packed, wanted, frames)
 
 
 def whole_reader(archive: Archive, instance: StoredInstance) -> AbstractAsyncContextManager[Reader]:
