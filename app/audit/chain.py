@@ -27,6 +27,7 @@ LATER = (
     "reason",
     "override",
     "patients",
+    "subject",
 )
 """Fields that the first records did not have."""
 

@@ -151,6 +151,8 @@ class AuditEvent:
     """The emergency override that is opened or ended, or through which something was seen."""
     patients: Sequence[Mapping[str, str]] | None = None
     """Instead of one patient several, each by `id` and `issuer`, which is empty for none."""
+    subject: str | None = None
+    """The principal as grants name it, since names can be alike: `token:12`, `user:f3a0`."""
 
 
 _OBJECT = re.compile(
@@ -238,11 +240,12 @@ def audit_event(
     partition_id: int,
     principal: str | None,
     purpose: str | None = None,
+    subject: str | None = None,
 ) -> AuditEvent:
     """The record of a request that is answered with this status.
 
-    `query` is the query string as it came; `partition_id`, `principal` and `purpose` are the
-    caller's, or `NOBODY` and None.
+    `query` is the query string as it came; `partition_id`, `principal`, `purpose` and `subject`
+    are the caller's, or `NOBODY` and None.
     """
     event, action = note.event, note.action
     if query and event == EventId.QUERY:
@@ -272,6 +275,7 @@ def audit_event(
         purpose=_plain(purpose),
         reason=_plain(note.reason),
         override=note.override,
+        subject=_plain(subject),
     )
 
 

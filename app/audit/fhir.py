@@ -125,11 +125,13 @@ def _agents(record: StoredRecord, source: str) -> list[Json]:
         },
     ]
     if record.principal is not None:
-        told = {
+        told: Json = {
             "type": _concept(user),
             "who": {"identifier": {"value": record.principal}},
             "requestor": True,
         }
+        if record.subject is not None:
+            told["altId"] = record.subject
         purposes = [{"text": record.purpose}] if record.purpose else []
         if record.override is not None:
             purposes.append(_concept(BREAK_THE_GLASS))

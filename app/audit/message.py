@@ -76,6 +76,8 @@ def _participants(message: Element, record: StoredRecord, source: str) -> None:
         NetworkAccessPointID=address,
         NetworkAccessPointTypeCode=IP_ADDRESS,
     )
+    if record.subject is not None:
+        asking.set("AlternativeUserID", record.subject)
     _code(asking, "RoleIDCode", client)
     answering = SubElement(
         message,

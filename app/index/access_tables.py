@@ -76,6 +76,8 @@ class Audit(SQLModel, table=True):
     """The emergency override that was opened or ended, or through which this was seen."""
     patients: list[dict[str, str]] | None = Field(default=None, sa_type=JSONB(none_as_null=True))
     """Whose data it was about, if it was several patients': each by `id` and `issuer`."""
+    subject: str | None = Field(default=None, sa_type=Text)
+    """The principal as grants name it: names can be alike."""
 
 
 class AuditChain(SQLModel, table=True):

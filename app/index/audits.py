@@ -37,6 +37,7 @@ COLUMNS = {
     "reason": "text",
     "override": "bigint",
     "patients": "jsonb",
+    "subject": "text",
 }
 _NAMES = ", ".join(COLUMNS)
 _READ_AS = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
@@ -110,6 +111,7 @@ class StoredRecord:
     reason: str | None
     override: int | None
     patients: Sequence[Mapping[str, str]] | None
+    subject: str | None
 
 
 STORED = f"partition_id, sequence, hash, {_NAMES}"

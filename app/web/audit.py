@@ -99,6 +99,7 @@ class _Record:
             partition_id=caller.partition_id if caller else NOBODY,
             principal=caller.name if caller else None,
             purpose=caller.holder.purpose if caller and caller.holder else None,
+            subject=caller.subject if caller else None,
         )
 
 

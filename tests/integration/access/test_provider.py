@@ -33,6 +33,7 @@ from tests.integration.access.population import (
     populate,
     store,
 )
+from tests.integration.web.conftest import records
 
 READING = ("search", "read", "render")
 ALL_STUDIES = {thing.study_instance_uid for thing in THINGS}
@@ -122,6 +123,8 @@ async def test_scopes_and_grants_decide_together(
 async def test_a_user_has_grants_of_their_own(archive: Server, provider: Provider) -> None:
     token = await asyncio.to_thread(provider.token, "user/ImagingStudy.rs", "f3a0|x")
     assert await seen(archive, token) == P1
+    record = (await records(archive))[-1]
+    assert (record["principal"], record["subject"]) == ("f3a0|x", "user:f3a0|x")
     async with client_of(archive, token) as http:
         for thing in THINGS[::5]:
             status = 200 if thing.patient_id == "P1" else 404

@@ -29,6 +29,19 @@ async def test_a_record_tells_who_asked_for_what(room_server: Server) -> None:
     assert record["partition_id"] is not None
 
 
+async def test_who_has_the_name_of_another_is_told_from_them(server: Server) -> None:
+    for _ in range(2):
+        async with server.client("read") as http:
+            await http.get("/studies")
+            cookie = (await http.post("/session")).cookies["hilum"]
+        async with httpx.AsyncClient(trust_env=False, cookies={"hilum": cookie}) as browser:
+            assert (await browser.get(f"{server.dicomweb}/studies")).status_code == 200
+            assert (await browser.get(f"{server.url}/shares")).status_code == 401
+    told = [(record["principal"], record["subject"]) for record in await records(server)]
+    nobody = [(None, None)] * 2
+    assert told == nobody + [("test", "token:1")] * 3 + [("test", "token:2")] * 3
+
+
 async def test_a_record_tells_the_objects(server: Server) -> None:
     async with server.client("read") as http:
         await http.get("/studies/1.2/series/1.3/instances/1.4/metadata")

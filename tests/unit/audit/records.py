@@ -23,6 +23,7 @@ READ: dict[str, Any] = {
     "study_instance_uid": "1.2.3",
     "patient_id": "P1",
     "issuer_of_patient_id": "1.2.40",
+    "subject": "token:12",
 }
 
 

@@ -94,6 +94,7 @@ def test_what_went_well_is_in_a_pattern_of_ihe(name: str, patient: str | None) -
     assert all("who" in agent for agent in made["agent"])
     assert [("network" in agent) for agent in made["agent"]] == [True, True, False]
     assert [agent["requestor"] for agent in made["agent"]] == [False, False, True]
+    assert [agent.get("altId") for agent in made["agent"]] == [None, None, "token:12"]
     assert len(of_type(made["entity"], "1")) == (patient is not None)
     (thing,) = of_type(made["entity"], "2")
     if name == "Query":

@@ -39,6 +39,7 @@ def test_every_record_is_a_message(
 def test_who_what_and_whose_are_told() -> None:
     message = told(record(sop_instance_uid="1.2.3.4.5"))
     assert message.xpath("ActiveParticipant/@UserID") == ["viewer", "archive"]
+    assert message.xpath("ActiveParticipant/@AlternativeUserID") == ["token:12"]
     assert message.xpath("ActiveParticipant/RoleIDCode/@csd-code") == ["110152", "110153"]
     objects = "ParticipantObjectIdentification"
     assert message.xpath(f"{objects}/@ParticipantObjectID") == ["1.2.3", "P1^^^1.2.40"]
