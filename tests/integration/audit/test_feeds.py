@@ -62,6 +62,13 @@ async def until(holds: Callable[[], bool], seconds: float = 20) -> None:
             await asyncio.sleep(0.02)
 
 
+async def until_noted(archive: Archive, seconds: float = 20) -> None:
+    """Return when the feed knows of all that it has sent."""
+    async with asyncio.timeout(seconds):
+        while (await lag_of(archive)).unsent:
+            await asyncio.sleep(0.02)
+
+
 async def lag_of(archive: Archive) -> Lag:
     async with archive.reading() as connection:
         (lag,) = await audit_feeds.lags(connection)
@@ -213,6 +220,7 @@ async def test_one_of_several_sends_and_another_goes_on(
     await write(archive, 250, 400)
     await until(lambda: len(got) >= 400)
     assert {name for name, _ in got} == {"first"}
+    await until_noted(archive)  # what was sent and not noted would be sent again
     first._task.cancel()  # as one that is killed: it lets go of nothing
     await write(archive, 400, 500)
     await until(lambda: len(got) >= 500)
