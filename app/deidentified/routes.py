@@ -41,13 +41,14 @@ from app.retrieve.rendering import FRAME_OFFERS, Rendering
 from app.retrieve.response import plan_response
 from app.retrieve.service import Target, require_frames
 from app.retrieve.stream import ahead
+from app.search.paging import told_of
 from app.search.params import read_query_string
 from app.web.accepting import accepted_by
 from app.web.dependencies import DEIDENTIFIED, DICOMWEB, get_archive, get_principal
 from app.web.dependencies import base_url as dicomweb_base
 from app.web.limits import Gates
 from app.web.multipart import Writer
-from app.web.responses import StreamingResponse, dicom_json
+from app.web.responses import StreamingResponse, dicom_json, warning
 
 router = APIRouter(prefix=DICOMWEB + DEIDENTIFIED, tags=["De-identified shares"])
 
@@ -77,7 +78,10 @@ async def search_shared(request: Request) -> Response:
     )
     found, total = await search(view, asked.query, _uids(request), base)
     headers = {**_NOT_KEPT, "X-Total-Count": str(total)}
-    return await dicom_json(request, orjson.dumps(found), headers=headers)
+    remaining = total - asked.query.offset - len(found)
+    told = [*asked.warnings, *([told_of(remaining)] if remaining > 0 else [])]
+    warnings = [warning(base, text) for text in told]
+    return await dicom_json(request, orjson.dumps(found), warnings=warnings, headers=headers)
 
 
 @router.get(_STUDY + "/metadata")

@@ -14,7 +14,7 @@ from app.dicom.uids import valid_uid
 from app.errors import BadRequest, NotAcceptable
 from app.index.restriction import Action
 from app.index.visibility import Visibility
-from app.search.paging import link_to_next, without_a_link
+from app.search.paging import link_to_next, told_of, without_a_link
 from app.search.service import Results
 from app.web.accepting import accepted_by
 from app.web.dependencies import DICOMWEB, Reader, base_url, get_archive
@@ -101,11 +101,9 @@ async def answer(
 
 
 def _warnings(found: Results) -> list[str]:
-    """In the words of PS3.18 8.3.4 where it has some."""
     warnings = []
     if found.remaining:
-        number = str(found.remaining) if found.counted else f"at least {found.remaining}"
-        warnings.append(f"There are {number} additional results that can be requested")
+        warnings.append(told_of(found.remaining, counted=found.counted))
     if found.left_out:
         warnings.append(
             f"Of {found.left_out} results only the usual attributes are returned. Their metadata"

@@ -55,6 +55,12 @@ def link_to_next(url: str, query_string: bytes, place: Place, before: int) -> st
     return f'<{url}?{query}>; rel="next"' if len(url) + len(query) < LONGEST_URL else None
 
 
+def told_of(remaining: int, *, counted: bool = True) -> str:
+    """That so many results are left, in the words of PS3.18 8.3.4."""
+    number = str(remaining) if counted else f"at least {remaining}"
+    return f"There are {number} additional results that can be requested"
+
+
 def without_a_link(place: Place, before: int) -> str:
     """How the page after a place is had to which a link would be too long."""
     token = token_of(place, before)

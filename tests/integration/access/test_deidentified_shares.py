@@ -239,6 +239,17 @@ async def test_what_was_taken_out_cannot_be_searched_for(guest: httpx.AsyncClien
     assert (await guest.get("/series?Modality=MR")).json() == []
 
 
+async def test_a_page_of_a_search_says_what_is_left(guest: httpx.AsyncClient) -> None:
+    total = int((await guest.get("/series")).headers["x-total-count"])
+    first = await guest.get("/series?limit=1")
+    words = f"There are {total - 1} additional results that can be requested"
+    assert first.headers.get_list("warning") == [f"299 {guest.base_url}".rstrip("/") + f": {words}"]
+    last = await guest.get(f"/series?limit=1000000&offset={total - 1}")
+    assert len(last.json()) == 1
+    (lowered,) = last.headers.get_list("warning")
+    assert "limit parameter was lowered" in lowered
+
+
 async def test_uids_as_they_are_stored_lead_nowhere(guest: httpx.AsyncClient) -> None:
     for path in (
         *(f"/studies/{STUDY}", f"/studies/{STUDY}/metadata", f"/studies/{OTHER}"),
