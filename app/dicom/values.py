@@ -109,7 +109,13 @@ _STAND_ALONE = {python_encoding[term] for term in STAND_ALONE_ENCODINGS}
 
 def is_unicode(raw: bytes, charsets: list[str]) -> bool:
     """Whether these bytes are the same text in UTF-8."""
-    return charsets == [_UNICODE] or (raw.isascii() and ESCAPE not in raw)
+    if charsets != [_UNICODE]:
+        return raw.isascii() and ESCAPE not in raw
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def little_endian(raw: bytes, vr: str) -> bytes:

@@ -274,6 +274,7 @@ def test_a_text_is_held_to_its_limit_and_no_bulk_value_is() -> None:
         (b"\\ISO 2022 IR 87 ", b"\x1b$B;3\x1b(B" * 200, "山" * 200),
         (b"ISO_IR 100", b"u" * 2000, None),
         (b"ISO_IR 192", "ü".encode() * 1000, None),
+        (b"ISO_IR 192", b"\xfc" * 2000, "\ufffd" * 2000),
         (b"ISO_IR 100", b"\xfc" * 70_000, None),
     ],
 )
