@@ -9,7 +9,7 @@ Rules:
 - It is read once, from its beginning to its end. What is whole in a window of it is there as
   `orjson` reads it; the "Value" of a longer sequence is an iterator of items, and a longer item is
   a `DataSet`. What is not looked at is passed over.
-- In memory are a window of the text and, of each level that is open, what is no long sequence.
+- In memory is a window of the text.
 - While a window is parsed no other thread runs, and never longer.
 - Only what `jsonmodel.pack` has written is read: without blanks, tags ascending, "vr" first.
 """
@@ -137,16 +137,11 @@ class DataSet:
 
     def __init__(self, text: "_Text", fields: Container[str] | None = None) -> None:
         self._fields = fields
-        self._passed: dict[str, Any] = {}
         self._elements = self._read(text)
 
     def items(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """The elements that have not come yet, by their tags."""
         return self._elements
-
-    def get(self, tag: str, default: Any = None) -> Any:
-        """An element that has come already, as private creators have, and no long sequence."""
-        return self._passed.get(tag, default)
 
     def _read(self, text: "_Text") -> Iterator[tuple[str, dict[str, Any]]]:
         while not text.take(_END_OF_ITEM):
@@ -163,7 +158,6 @@ class DataSet:
     def _wanted(self, elements: dict[str, Any]) -> Iterable[tuple[str, dict[str, Any]]]:
         if self._fields is not None:
             elements = {tag: one for tag, one in elements.items() if tag in self._fields}
-        self._passed |= elements
         return elements.items()
 
 

@@ -8,6 +8,8 @@ Rules:
   fetched, and elements that the model does not have are refused. Reading takes time and memory
   proportional to the length of the XML.
 - The namespace of the model is written, and may be missing from what is read, as with dcm4che.
+- A private attribute is called by its creator, not by its block (`app.dicom.privateblocks`). The
+  elements that name creators are written too, so that it has its block again when it is read.
 - Decimal texts (DS, IS) are read as they are written, since `1.50` and `1.5` are other bytes.
 - Characters that XML 1.0 cannot hold, most control characters among them, become U+FFFD.
 """
@@ -18,9 +20,9 @@ from itertools import chain
 from typing import Any, Protocol
 from xml.parsers import expat
 
-from app.dicom import reasons
 from app.dicom.dataset import Attributes, Unreadable
-from app.dicom.dictionary import is_private, keyword_of, private_creator_of
+from app.dicom.dictionary import is_private, is_private_creator, keyword_of
+from app.dicom.privateblocks import Creators, Private, put_into_blocks, there_twice
 
 NAMESPACE = "http://dicom.nema.org/PS3.19/models/NativeDICOM"
 
@@ -44,10 +46,7 @@ class Level(Protocol):
     """A data set or an item: a mapping, or what is read while it is written."""
 
     def items(self) -> Iterable[tuple[str, Mapping[str, Any]]]:
-        """The elements by their tags."""
-
-    def get(self, tag: str, default: Any, /) -> Any:
-        """The element of an attribute that may come before those of its group."""
+        """The elements by their tags, in ascending order."""
 
 
 def dumps(attributes: Level) -> bytes:
@@ -61,8 +60,11 @@ def pieces(attributes: Level) -> Iterator[str]:
 
 
 def _level(attributes: Level) -> Iterator[str]:
+    creators = Creators()
     for tag, element in attributes.items():
-        yield f'<DicomAttribute tag="{tag}" vr="{element["vr"]}"{_names(tag, attributes)}>'
+        if is_private_creator(tag):
+            creators.note(tag, element)
+        yield _begin_of_attribute(tag, element["vr"], creators)
         if "BulkDataURI" in element:
             yield f'<BulkData uri="{_escaped(element["BulkDataURI"])}"/>'
         elif "InlineBinary" in element:
@@ -74,12 +76,14 @@ def _level(attributes: Level) -> Iterator[str]:
         yield "</DicomAttribute>"
 
 
-def _names(tag: str, attributes: Level) -> str:
+def _begin_of_attribute(tag: str, vr: str, creators: Creators) -> str:
+    name = ""
     if not is_private(tag):
         keyword = keyword_of(tag)
-        return "" if keyword == tag else f' keyword="{keyword}"'
-    values = attributes.get(private_creator_of(tag), {}).get("Value")
-    return f' privateCreator="{_escaped(values[0])}"' if values and values[0] else ""
+        name = "" if keyword == tag else f' keyword="{keyword}"'
+    elif creator := creators.of(tag):
+        tag, name = f"{tag[:4]}00{tag[6:]}", f' privateCreator="{_escaped(creator)}"'
+    return f'<DicomAttribute tag="{tag}" vr="{vr}"{name}>'
 
 
 def _text(number: int, value: Any) -> Iterator[str]:
@@ -156,19 +160,30 @@ class _Reader:
         self._parser.CharacterDataHandler = self._characters
         self._open: list[str] = [""]
         self._levels: list[Attributes] = []
+        self._private: list[Private] = []
+        """Of each level, what is called by its creator."""
         self._tags: list[str] = []
+        self._elements: list[dict[str, Any]] = []
         self._text: list[str] = []
         self._components: dict[str, str] = {}
         self._person_name: dict[str, str] = {}
 
     def read(self, xml: bytes) -> Attributes:
         root: Attributes = {}
-        self._levels.append(root)
+        self._begin_level(root)
         try:
             self._parser.Parse(xml, True)
         except expat.ExpatError as error:
             raise Unreadable(f"the XML is malformed: {error}") from None
+        self._end_level()
         return root
+
+    def _begin_level(self, attributes: Attributes) -> None:
+        self._levels.append(attributes)
+        self._private.append({})
+
+    def _end_level(self) -> None:
+        put_into_blocks(self._levels.pop(), self._private.pop())
 
     def _broken(self, why: str) -> Unreadable:
         tag = self._tags[-1] if self._tags else None
@@ -209,8 +224,9 @@ class _Reader:
         match local:
             case "DicomAttribute":
                 self._tags.pop()
+                self._elements.pop()
             case "Item":
-                self._levels.pop()
+                self._end_level()
             case "InlineBinary":
                 self._element["InlineBinary"] = "".join(text.split())
             case "Value":
@@ -230,25 +246,28 @@ class _Reader:
 
     @property
     def _element(self) -> dict[str, Any]:
-        return self._levels[-1][self._tags[-1]]
+        return self._elements[-1]
 
     def _start_attribute(self, given: Mapping[str, str]) -> None:
         tag = given.get("tag", "").upper()
         if not _TAG.fullmatch(tag):
             raise self._broken(f"{tag[:40]!r} is no tag")
         self._tags.append(tag)
-        if tag in self._levels[-1]:
-            raise Unreadable(
-                "the element is there twice", reason=reasons.DOES_NOT_MATCH_SOP_CLASS, tag=tag
-            )
-        self._levels[-1][tag] = {"vr": given.get("vr", "")}
+        self._elements.append({"vr": given.get("vr", "")})
+        siblings, name = self._levels[-1], tag
+        creator = given.get("privateCreator", "").strip()
+        if creator and is_private(tag):
+            siblings, name = self._private[-1].setdefault((tag[:4], creator), {}), tag[6:]
+        if name in siblings:
+            raise there_twice(tag)
+        siblings[name] = self._elements[-1]
 
     def _start_item(self, given: Mapping[str, str]) -> None:
         if len(self._levels) > self._nesting:
             raise self._broken("sequences are nested too deeply")
         item: Attributes = {}
         self._value_at(given, item)
-        self._levels.append(item)
+        self._begin_level(item)
 
     def _value_at(self, given: Mapping[str, str], value: Any) -> None:
         """Add a value at its number; those before it that are left out have no content."""

@@ -56,11 +56,11 @@ def test_a_data_set_is_written_as_the_standard_shows_it() -> None:
     spaced = f"{{{NAMESPACE}}}"
     assert root.tag == f"{spaced}NativeDicomModel"
     by_tag = {child.attrib["tag"]: child for child in root}
-    assert list(by_tag) == list(EXAMPLE)
+    assert list(by_tag) == [tag.replace("00091002", "00090002") for tag in EXAMPLE]
     modality = by_tag["00080060"]
     assert modality.attrib == {"tag": "00080060", "vr": "CS", "keyword": "Modality"}
     assert [(v.attrib, v.text) for v in modality] == [({"number": "1"}, "CT")]
-    assert by_tag["00091002"].attrib["privateCreator"] == 'ACME "1"'
+    assert by_tag["00090002"].attrib["privateCreator"] == 'ACME "1"'
     assert [v.text for v in by_tag["00081030"]] == ["<Thorax> & \r\n", None, "b"]
     assert len(by_tag["00100020"]) == 0
     first, second = by_tag["00100010"]
@@ -98,6 +98,56 @@ def test_the_namespace_may_be_missing() -> None:
     assert loads(element("CS", '<Value number="1">CT</Value>')) == {
         "00710010": {"vr": "CS", "Value": ["CT"]}
     }
+
+
+def private(end: str, creator: str, text: str = "x") -> str:
+    """A private attribute as the standard has it: its creator in the place of its block."""
+    name = f'tag="000900{end}" privateCreator="{creator}"'
+    return f'<DicomAttribute {name} vr="LO"><Value number="1">{text}</Value></DicomAttribute>'
+
+
+def test_private_attributes_are_put_into_blocks_of_their_creators() -> None:
+    inside = private("01", "ACME", "a") + private("01", "OTHER", "b") + private("10", "ACME", "c")
+    in_item = f'<DicomAttribute tag="00081140" vr="SQ"><Item>{inside}</Item></DicomAttribute>'
+    found = loads(wrapped(inside + in_item))
+    item = found.pop("00081140")["Value"][0]
+    for level in (found, item):
+        assert {tag: element["Value"] for tag, element in level.items()} == {
+            "00090010": ["ACME"],
+            "00090011": ["OTHER"],
+            "00091001": ["a"],
+            "00091101": ["b"],
+            "00091010": ["c"],
+        }
+
+
+def test_private_attributes_are_put_where_their_creator_has_a_block_and_where_nothing_is() -> None:
+    creator = element("LO", '<Value number="1">ACME</Value>', "00090011").decode()
+    orphan = element("LO", "", "00091001").decode()
+    inside = private("02", "ACME") + private("02", "OTHER") + creator + orphan
+    xml = inside.replace("<NativeDicomModel>", "").replace("</NativeDicomModel>", "")
+    found = loads(wrapped(xml))
+    assert sorted(found) == ["00090011", "00090012", "00091001", "00091102", "00091202"]
+    assert found["00090012"]["Value"] == ["OTHER"]
+
+
+def test_a_private_attribute_is_there_once_and_its_group_has_a_block_for_it() -> None:
+    with pytest.raises(Unreadable, match="twice"):
+        loads(wrapped(private("01", "ACME") * 2))
+    many = "".join(private("01", f"ACME {number}") for number in range(0xF0))
+    assert len(loads(wrapped(many))) == 2 * 0xF0
+    with pytest.raises(Unreadable, match="no block is left"):
+        loads(wrapped(many + private("01", "ONE MORE")))
+
+
+def test_of_two_blocks_of_one_creator_the_second_is_called_by_its_tags() -> None:
+    twice: Attributes = {
+        tag: {"vr": "LO", "Value": ["ACME"]}
+        for tag in ("00090010", "00090011", "00091001", "00091101", "00091201")
+    }
+    assert loads(dumps(twice)) == twice
+    tags = [child.attrib["tag"] for child in ET.fromstring(dumps(twice))]
+    assert tags == ["00090010", "00090011", "00090001", "00091101", "00091201"]
 
 
 def test_values_without_content_may_be_left_out() -> None:
