@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 from app.dicom import reasons
 from app.dicom.dataset import unreadable
+from app.dicom.encoding import LONG_VRS
 from app.dicom.source import Source
 
 _START = 132
-_LONG = {b"OB", b"OW", b"UN", b"UT", b"SQ"}
+_LONG = {vr.encode() for vr in LONG_VRS}
 _MOST = 64 * 1024
 """Bytes of File Meta Information; real ones have a few hundred."""
 

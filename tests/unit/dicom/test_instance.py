@@ -154,6 +154,16 @@ def test_the_data_set_names_the_instance_whatever_file_meta_says() -> None:
     assert [problem.tag for problem in instance.problems] == ["00020003"]
 
 
+def test_file_meta_may_hold_addresses() -> None:
+    """Source Presentation Address is a UR (PS3.10 7.1), whose length takes 32 bits."""
+    address = elements.element(0x00020026, "UR", "https://modality/dicomweb ")
+    at = read_file_meta(BytesSource(FILE)).end
+    file = FILE[:at] + address + FILE[at:]
+    assert read_file_meta(BytesSource(file)).end == at + len(address)
+    found = read_instance(BytesSource(file)).dataset.attributes
+    assert found == read_instance(BytesSource(FILE)).dataset.attributes
+
+
 def test_what_is_publicly_known_of_a_private_element_is_used() -> None:
     dataset = ct_dataset()
     block = dataset.private_block(0x0019, "SIEMENS MR HEADER", create=True)
