@@ -15,15 +15,14 @@ Rules:
 """
 
 import re
-import zlib
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterator
 from typing import Any
 
 import orjson
 
 from app.dicom.dataset import Attributes
-from app.dicom.jsonmodel import absolute, unpack_short
-from app.errors import Corrupt
+from app.dicom.jsonmodel import unpack_short
+from app.dicom.packedtext import PackedText
 
 LONG = 1024 * 1024
 """Bytes of JSON up to which it is better parsed at once: objects made of it take ten times that."""
@@ -45,6 +44,7 @@ def _balanced(depth: int) -> bytes:
 
 _OBJECT = rb"\{(?:" + _balanced(_BRACKETS) + rb")*+\}"
 _ELEMENTS = re.compile(rb'(?:,?+"[0-9A-F]{8}":' + _OBJECT + rb")++", re.DOTALL)
+_WHOLE_ITEM = re.compile(rb",?+" + _OBJECT, re.DOTALL)
 _ITEMS = re.compile(rb"(?:,?+" + _OBJECT + rb")++", re.DOTALL)
 _SEQUENCE = re.compile(rb',?+"([0-9A-F]{8})":\{"vr":"SQ","Value":\[')
 _ITEM = re.compile(rb",?+\{")
@@ -56,16 +56,18 @@ def read(
     packed: bytes,
     url: str | None = None,
     fields: Container[str] | None = None,
+    frames: Container[int] | None = None,
     window: int = WINDOW,
 ) -> "DataSet":
     """The data set of the JSON that `jsonmodel.pack` made. Raises `Corrupt`, also while it is read.
 
     `url`: of the instance, below which BulkDataURIs are, None to leave them relative; `fields`: the
-    tags that are wanted, None for all.
+    tags that are wanted, None for all; `frames`: 1-based numbers of those whose functional groups
+    are wanted, None for all. Items of others are empty, if they are many.
     """
-    text = _Text(packed, url, window)
+    text = PackedText(packed, url, window)
     text.take(_ITEM)
-    return _Whole(text, fields)
+    return _Whole(text, fields, frames)
 
 
 def loads(
@@ -76,22 +78,13 @@ def loads(
 ) -> Attributes:
     """The attributes of the JSON that `jsonmodel.pack` made, in memory. Raises `Corrupt`.
 
-    `wanted`: tags, None for all; `frames`: 1-based numbers of those whose functional groups are
-    wanted, None for all. Of JSON of up to `longest` bytes there may be more.
+    `wanted`, `frames`: as of `read`. JSON of up to `longest` bytes is there as a whole.
     """
     json = unpack_short(packed, longest)
     if json is not None:
         whole: Attributes = orjson.loads(json)
         return whole
-    found = {}
-    for tag, element in read(packed, fields=wanted).items():
-        if tag == _PER_FRAME_GROUPS and frames is not None:
-            groups = enumerate(element.get("Value", ()), start=1)
-            some = [_in_memory(item) if number in frames else {} for number, item in groups]
-            found[tag] = {"vr": "SQ", "Value": some}
-        else:
-            found[tag] = _element(element)
-    return found
+    return _in_memory(read(packed, fields=wanted, frames=frames))
 
 
 def _in_memory(item: "DataSet | Attributes") -> Attributes:
@@ -135,41 +128,62 @@ def _sequence(items: "Iterator[DataSet | Attributes]") -> Iterator[bytes]:
 class DataSet:
     """A data set, or an item, of which the elements come one after the other, once."""
 
-    def __init__(self, text: "_Text", fields: Container[str] | None = None) -> None:
-        self._fields = fields
+    def __init__(self, text: PackedText) -> None:
         self._elements = self._read(text)
 
     def items(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """The elements that have not come yet, by their tags."""
         return self._elements
 
-    def _read(self, text: "_Text") -> Iterator[tuple[str, dict[str, Any]]]:
+    def _read(self, text: PackedText) -> Iterator[tuple[str, dict[str, Any]]]:
         while not text.take(_END_OF_ITEM):
             if found := text.take(_ELEMENTS):
-                yield from self._wanted(text.parsed(b"{%b}", found[0]))
+                yield from self._wanted(text.parsed(b"{%b}", found[0])).items()
             elif found := text.take(_SEQUENCE):
-                tag, items = found[1].decode(), _items(text)
-                if self._fields is None or tag in self._fields:
-                    yield tag, {"vr": "SQ", "Value": items}
-                _pass_over(items)
+                yield from self._sequence(found[1].decode(), text)
             else:
                 text.more()
 
-    def _wanted(self, elements: dict[str, Any]) -> Iterable[tuple[str, dict[str, Any]]]:
-        if self._fields is not None:
-            elements = {tag: one for tag, one in elements.items() if tag in self._fields}
-        return elements.items()
+    def _wanted(self, elements: dict[str, Any]) -> dict[str, Any]:
+        return elements
+
+    def _sequence(self, tag: str, text: PackedText) -> Iterator[tuple[str, dict[str, Any]]]:
+        items = _items(text)
+        yield tag, {"vr": "SQ", "Value": items}
+        _pass_over(items)
 
 
 class _Whole(DataSet):
-    """The data set with which the text ends."""
+    """The data set with which the text ends, or what is wanted of it."""
 
-    def _read(self, text: "_Text") -> Iterator[tuple[str, dict[str, Any]]]:
+    def __init__(
+        self, text: PackedText, fields: Container[str] | None, frames: Container[int] | None
+    ) -> None:
+        super().__init__(text)
+        self._fields = fields
+        self._frames = frames
+
+    def _read(self, text: PackedText) -> Iterator[tuple[str, dict[str, Any]]]:
         yield from super()._read(text)
         text.end()
 
+    def _wanted(self, elements: dict[str, Any]) -> dict[str, Any]:
+        if self._fields is None:
+            return elements
+        return {tag: one for tag, one in elements.items() if tag in self._fields}
 
-def _items(text: "_Text") -> Iterator[DataSet | Attributes]:
+    def _sequence(self, tag: str, text: PackedText) -> Iterator[tuple[str, dict[str, Any]]]:
+        if self._fields is not None and tag not in self._fields:
+            _pass_over(_some_items(text, ()))
+        elif tag == _PER_FRAME_GROUPS and self._frames is not None:
+            items = _some_items(text, self._frames)
+            yield tag, {"vr": "SQ", "Value": items}
+            _pass_over(items)
+        else:
+            yield from super()._sequence(tag, text)
+
+
+def _items(text: PackedText) -> Iterator[DataSet | Attributes]:
     while not text.take(_END_OF_SEQUENCE):
         if found := text.take(_ITEMS):
             yield from text.parsed(b"[%b]", found[0])
@@ -181,53 +195,22 @@ def _items(text: "_Text") -> Iterator[DataSet | Attributes]:
             text.more()
 
 
+def _some_items(text: PackedText, numbers: Container[int]) -> Iterator[DataSet | Attributes]:
+    """As many items, but those of other 1-based numbers empty, and not parsed."""
+    number = 1
+    while not text.take(_END_OF_SEQUENCE):
+        if found := text.take(_WHOLE_ITEM):
+            yield text.parsed(b"[%b]", found[0])[0] if number in numbers else {}
+            number += 1
+        elif text.take(_ITEM):
+            item = DataSet(text)
+            yield item if number in numbers else {}
+            _pass_over(item.items())
+            number += 1
+        else:
+            text.more()
+
+
 def _pass_over(rest: Iterator[Any]) -> None:
     for _ in rest:
         pass
-
-
-class _Text:
-    """What has been inflated of the text and not been taken yet."""
-
-    def __init__(self, packed: bytes, url: str | None, window: int) -> None:
-        self._url = url
-        self._window = window
-        self._inflate = zlib.decompressobj()
-        self._rest = packed
-        self._buffer = b""
-        self._at = 0
-        self.more()
-
-    def take(self, pattern: re.Pattern[bytes]) -> re.Match[bytes] | None:
-        """What comes next if it is this, and whole."""
-        found = pattern.match(self._buffer, self._at)
-        if found is not None:
-            self._at = found.end()
-        return found
-
-    def parsed(self, within: bytes, some: bytes) -> Any:
-        """The elements or items of a text that was taken, within these brackets."""
-        json = within % some.removeprefix(b",")
-        return orjson.loads(json if self._url is None else absolute(json, self._url))
-
-    def more(self) -> None:
-        """Inflate more of it. Raises `Corrupt` at the end."""
-        kept = self._buffer[self._at :]
-        # As much again as there is, so that few bytes are looked at more than twice.
-        data = self._inflated(max(self._window, len(kept)))
-        if not data:
-            raise Corrupt("The metadata that are kept of an instance are cut.")
-        self._buffer, self._at = kept + data, 0
-
-    def end(self) -> None:
-        """Raise `Corrupt` if this is not the end."""
-        if self._at < len(self._buffer) or self._inflated(1) or not self._inflate.eof:
-            raise Corrupt("The metadata that are kept of an instance do not end as they should.")
-
-    def _inflated(self, most: int) -> bytes:
-        try:
-            data = self._inflate.decompress(self._rest, most)
-        except zlib.error as error:
-            raise Corrupt(f"The metadata that are kept cannot be inflated: {error}") from error
-        self._rest = self._inflate.unconsumed_tail
-        return data
