@@ -65,7 +65,7 @@ async def _search(
     caller: Principal, archive: Archive, base: str, request: Request, query: bytes
 ) -> Response:
     note: Note = request.state.audit
-    note.told = query_told(query) or ""
+    note.told = query_told(query[:QUERY_CHARACTERS]) or ""
     asked = read(query, caller.partition_id)
     # What is understood names parameters of the audit alone, and so nobody but by an identifier.
     note.told = without_tokens(urlencode(asked.parameters, safe="*,:|"))[:QUERY_CHARACTERS]
