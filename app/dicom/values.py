@@ -25,7 +25,8 @@ LONGEST = 0xFFFE
 6.2.2), so that no text of any length has to be in memory."""
 OPAQUE = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
 """VRs whose value is sent as InlineBinary or as bulk data, never as numbers."""
-BULK_TEXTS = frozenset({"LT", "ST", "UC", "UT"})
+LIMITED_TEXTS = frozenset({"LT", "ST"})
+BULK_TEXTS = LIMITED_TEXTS | {"UC", "UT"}
 BINARY = OPAQUE | BULK_TEXTS | {"DS", "FD", "FL", "IS", "SL", "SS", "SV", "UL", "US", "UV"}
 """VRs that BulkDataURI may stand for, those of text among them."""
 DEFAULT_CHARSETS = [default_encoding]

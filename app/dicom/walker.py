@@ -186,7 +186,7 @@ class _Walk:
         if length > values.LONGEST and vr not in values.BINARY:
             self._note(head.key, f"it is too long for {vr}")
             vr = "UN"
-        if self._is_bulk(vr, at, length, level):
+        if self._is_bulk(head, vr, at, length, level):
             return self._bulk(head, vr, Span(at, length), level)
         if length == 0:
             return {"vr": vr}
@@ -208,13 +208,20 @@ class _Walk:
             self._hold((_COST_OF_NAME if vr == "PN" else _COST_OF_VALUE) * len(found), at)
         return {"vr": vr, "Value": found} if found else {"vr": vr}
 
-    def _is_bulk(self, vr: str, at: int, length: int, level: WalkLevel) -> bool:
+    def _is_bulk(self, head: Head, vr: str, at: int, length: int, level: WalkLevel) -> bool:
         """Whether a value stays out of the JSON, which says of all text that it is Unicode."""
         if length <= self._limits.held_bytes or vr not in values.BINARY:
             return False
         if vr not in values.BULK_TEXTS or length > values.LONGEST:
             return True
-        return values.is_unicode(self._window.read(at, length), level.charsets)
+        raw = self._window.read(at, length)
+        if not values.is_unicode(raw, level.charsets):
+            return False
+        if vr in values.LIMITED_TEXTS:
+            _, problem = values.convert(vr, raw, level.encoding.order, level.charsets)
+            if problem:
+                self._note(head.key, problem)
+        return True
 
     def _bulk(self, head: Head, vr: str, span: Span, level: WalkLevel) -> dict[str, Any]:
         self._hold(_COST_OF_BULK, span.offset)

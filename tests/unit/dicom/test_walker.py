@@ -289,6 +289,24 @@ def test_long_text_is_bulk_data_if_it_is_unicode_as_the_metadata_say(
         assert level["0040A160"] == {"vr": "UT"} | kept
 
 
+@pytest.mark.parametrize(
+    ("vr", "text", "why"),
+    [
+        ("ST", "ü" * 1024, []),
+        ("ST", "u" * 1026, ["longer than 1024 characters"]),
+        ("LT", "u" * 10_240, []),
+        ("LT", "ü" * 10_241, ["longer than 10240 characters"]),
+    ],
+)
+def test_text_that_is_longer_than_its_vr_allows_is_told_of_in_bulk_too(
+    vr: str, text: str, why: list[str]
+) -> None:
+    data = short(0x00080005, "CS", b"ISO_IR 192") + short(0x00104000, vr, text.encode())
+    dataset = walk(data)
+    assert dataset.attributes["00104000"] == {"vr": vr, "BulkDataURI": "bulkdata/00104000"}
+    assert [problem.why for problem in dataset.problems] == why
+
+
 @given(st.lists(st.integers(0, 3 * LONG), max_size=8), st.randoms(use_true_random=False))
 def test_text_is_what_was_written_however_it_is_settled(sizes: list[int], random: Any) -> None:
     text, expected = JsonText(), b""
