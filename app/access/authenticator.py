@@ -46,7 +46,8 @@ class Authenticator:
 
         The token tells who it is; the certificate has to be there if the token is bound to it.
         Raises `Unauthenticated`, whatever is wrong, and `ProviderUnavailable` if only an identity
-        provider could tell, and does not, or `TooBusy` if it is asked too much.
+        provider could tell, and does not, or `TooBusy` if it is asked too much;
+        `Forbidden` for a user of it with more roles than can be looked at.
         """
         presented = token_in(authorization)
         if presented is None:

@@ -16,12 +16,13 @@ from app.access.oidc.keys import FETCH_SECONDS, Keys
 from app.access.oidc.smart import Allowed, allowed_by
 from app.access.oidc.tokens import looks_signed, verified
 from app.dicom import normal
-from app.errors import Unauthenticated
+from app.errors import Forbidden, Unauthenticated
 from app.outgoing.addresses import Destinations
 from app.outgoing.client import client
 from app.settings import Oidc
 
-MOST_ROLES = 32
+MOST_ROLES = 100
+"""Who has more is not let in: what the others deny would be allowed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class Provider:
     async def known(self, token: str, address: str) -> Known:
         """Whose token it is that came from this address.
 
-        Raises `Unauthenticated`, `ProviderUnavailable` and `TooBusy`.
+        Raises `Unauthenticated`, `Forbidden`, `ProviderUnavailable` and `TooBusy`.
         """
         if looks_signed(token):
             claims = await verified(token, self._keys, self._settings)
@@ -70,12 +71,14 @@ class Provider:
             raise Unauthenticated
         allowed = allowed_by(_words(claims.get("scope")))
         roles = [role for role in _words(claims.get(self._settings.roles_claim)) if _is_name(role)]
+        if len(roles) > MOST_ROLES:
+            raise Forbidden(f"The access token has more than {MOST_ROLES} roles.")
         roles += [f"smart-{context}" for context in sorted(allowed.contexts)]
         patient = claims.get(self._settings.patient_claim)
         purpose = claims.get("purpose_of_use")
         return Known(
             claims["sub"],
-            (subject, *map(subject_of_role, dict.fromkeys(roles[-MOST_ROLES:]))),
+            (subject, *map(subject_of_role, dict.fromkeys(roles))),
             allowed,
             normal.text(patient) if isinstance(patient, str) else None,
             purpose if isinstance(purpose, str) and purpose.isprintable() else None,

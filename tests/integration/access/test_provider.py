@@ -19,6 +19,7 @@ from app.access.credentials import PREFIX, SESSION_PREFIX, new_secret
 from app.access.grants import create_grant, scope_of
 from app.access.oidc import keys as oidc_keys
 from app.access.oidc import tokens as oidc_tokens
+from app.access.oidc.provider import MOST_ROLES
 from app.errors import InvalidParameter
 from app.index.grants import NewGrant
 from app.settings import Oidc
@@ -118,6 +119,25 @@ async def test_scopes_and_grants_decide_together(
 ) -> None:
     token = await asyncio.to_thread(provider.token, scope, "user-1", **claims)
     assert await seen(archive, token) == expected
+
+
+async def test_no_role_is_passed_over_however_many_there_are(
+    archive: Server, provider: Provider
+) -> None:
+    """One that denies may be the first of them."""
+    async with index_of(archive) as index:
+        denial = NewGrant(subject="role:suspended", actions=READING, denies=True)
+        await create_grant(index, 1, denial)
+    others = [f"group-{number}" for number in range(MOST_ROLES - 2)]
+    for roles, expected in (
+        (["suspended", *others, "all"], set[str]()),
+        (["other", *others, "all"], ALL_STUDIES),
+        (["suspended", "other", *others, "all"], 403),
+    ):
+        token = await asyncio.to_thread(
+            provider.token, "user/ImagingStudy.rs", f"user-of-{len(roles)}-{roles[0]}", roles=roles
+        )
+        assert await seen(archive, token) == expected
 
 
 async def test_a_user_has_grants_of_their_own(archive: Server, provider: Provider) -> None:
