@@ -23,8 +23,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from app.access.grants import SUBJECT
 from app.errors import Unauthenticated
 
-MOST_NAMES = 32
-"""Alternative names of one certificate that are looked at."""
+MOST_NAMES = 100
+"""Alternative names of one certificate. With more it is refused: one of them may deny something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Certificate:
 
 @lru_cache(maxsize=1024)
 def certificate_of(der: bytes) -> Certificate:
-    """What the certificate says. Raises `ValueError` if it is none."""
+    """What the certificate says. Raises `ValueError` if it is none, or has too many names."""
     try:
         with catch_warnings():
             simplefilter("ignore")  # of what is odd and can be read
@@ -81,7 +81,9 @@ def _alternatives(certificate: x509.Certificate) -> Iterator[str]:
         extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     except x509.ExtensionNotFound:
         return
-    for name in list(extension.value)[:MOST_NAMES]:
+    if len(extension.value) > MOST_NAMES:
+        raise ValueError("has too many names")
+    for name in extension.value:
         match name:
             case x509.DNSName(value=value):
                 yield f"cert:dns:{value.lower()}"
