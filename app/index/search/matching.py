@@ -111,16 +111,17 @@ class LikeOne(Form):
 
 @dataclass(frozen=True, slots=True)
 class HasOne(Form):
-    """The array has one of the values given, or else all of them."""
+    """The array has one of the values given; or of several such sets, one of each."""
 
-    all: bool = False
+    sets: int = 1
     among_few: bool = False
     """Whether other keys leave so few rows that an index would be a detour."""
 
     def on(self, value: Column, bind: Bind) -> Condition:
         if self.among_few:
             value = func.array_cat(value, literal_column("'{}'"), type_=_TEXTS)
-        return value.op("@>" if self.all else "&&", is_comparison=True)(bind(_TEXTS))
+        has_one = value.op("&&", is_comparison=True)
+        return and_(*(has_one(bind(_TEXTS)) for _ in range(self.sets)))
 
 
 class IsEmptyArray(Form):
@@ -284,7 +285,7 @@ def _parts(name: str, match: Match) -> Parts:
         case InOneItem(keys):
             return _item(name, keys)
         case AllOf(matches):
-            return HasOne(name, all=True), [[value for one in matches for value in _values(one)]]
+            return HasOne(name, len(matches)), [list(_values(one)) for one in matches]
         case Empty():
             return (IsEmptyArray(name) if name in _ARRAYS else IsNull(name)), []
         case _:
