@@ -13,6 +13,7 @@ import orjson
 
 from app.dicom.attributes import Level, level_of
 from app.dicom.jsontext import LONG, PACKED, JsonText
+from app.errors import Corrupt
 
 BULK_PREFIX = "bulkdata/"
 """How a kept BulkDataURI begins; the path of the value follows."""
@@ -21,6 +22,7 @@ _AT_ONCE = 32
 """Elements whose JSON is made at once; each has at most 64 KiB."""
 
 _RELATIVE = b'"BulkDataURI":"'
+_PIECE = 1024 * 1024
 
 
 def dumps(attributes: Mapping[str, Any]) -> bytes:
@@ -74,6 +76,21 @@ def absolute(json: bytes, instance_url: str) -> bytes:
     Replaced as bytes: inside a JSON string the quotes would be escaped, so nothing else matches.
     """
     return json.replace(_RELATIVE, _RELATIVE + orjson.dumps(instance_url + "/")[1:-1])
+
+
+def absolute_pieces(packed: bytes, instance_url: str) -> Iterator[bytes]:
+    """`absolute` of what was packed, in pieces of about 1 MiB. Raises `Corrupt` if it is cut."""
+    inflate = zlib.decompressobj()
+    rest, kept = packed, b""
+    while rest:
+        text = kept + inflate.decompress(rest, _PIECE)
+        rest = inflate.unconsumed_tail
+        # There is no comma in what is replaced.
+        end = text.rfind(b",") + 1 if rest else len(text)
+        kept = text[end:]
+        yield absolute(text[:end], instance_url)
+    if not inflate.eof:
+        raise Corrupt("The metadata that are kept of an instance are cut.")
 
 
 def level_attributes(attributes: Mapping[str, Any], level: Level) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from importlib.metadata import version
 import structlog
 
 from app.archive import Archive
-from app.dicom.jsonmodel import absolute, unpack
+from app.dicom.jsonmodel import absolute, absolute_pieces, unpack
 from app.errors import ArchiveError, NotFound
 from app.index.instances import StoredMetadata, locate_metadata, metadata_of
 from app.index.series_metadata import (
@@ -119,15 +119,16 @@ def instance_validator(found: StoredMetadata, representation: str) -> str:
     return hashlib.blake2b(said + found.sha256, digest_size=16).hexdigest()
 
 
-async def instance_json(found: StoredMetadata, base: str) -> bytes:
+def is_long(found: StoredMetadata) -> bool:
+    """Whether the JSON of the instance is better inflated while it is sent."""
+    return len(found.metadata_json) > _LONG_BYTES
+
+
+def instance_json(found: StoredMetadata, base: str) -> bytes:
     """The JSON array of one instance, with URLs below `base`."""
     series = series_path(found.study_instance_uid, found.series_instance_uid)
-
-    def work() -> bytes:
-        url = f"{base}{series}/instances/{found.sop_instance_uid}"
-        return b"[%b]" % absolute(unpack(found.metadata_json), url)
-
-    return work() if len(found.metadata_json) < _LONG_BYTES else await asyncio.to_thread(work)
+    url = f"{base}{series}/instances/{found.sop_instance_uid}"
+    return b"[%b]" % absolute(unpack(found.metadata_json), url)
 
 
 async def metadata_pieces(
@@ -182,7 +183,7 @@ def _objects(page: Page, series_url: str, *, first: bool) -> Iterator[bytes]:
     for number, (sop_instance_uid, packed) in enumerate(page):
         if number or not first:
             yield b","
-        yield absolute(unpack(packed), f"{series_url}/instances/{sop_instance_uid}")
+        yield from absolute_pieces(packed, f"{series_url}/instances/{sop_instance_uid}")
 
 
 async def _keep(

@@ -4,8 +4,8 @@ Rules:
 - XML is a multipart message with a document for each instance, JSON an array with an object for
   each. `includefield` on metadata is an extension.
 - JSON is parsed here, of one instance at a time and beside the event loop; JSON of great length is
-  parsed while it is sent. Whole and as JSON the metadata is sent as it is kept: see
-  `app.retrieve.metadata`.
+  parsed while it is sent. Whole and as JSON the metadata is sent as it is kept, that of an instance
+  in pieces if it is long: see `app.retrieve.metadata`.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from app.archive import Archive
 from app.dicom import longjson, nativexml
 from app.dicom.dataset import Attributes
 from app.dicom.dictionary import is_private, private_creator_of, tag_of
-from app.dicom.jsonmodel import absolute, unpack_short
+from app.dicom.jsonmodel import absolute, absolute_pieces, unpack_short
 from app.dicom.mediatypes import DICOM_XML
 from app.index.instances import StoredMetadata
 from app.index.visibility import Visibility
@@ -74,7 +74,10 @@ class Form:
         json = unpack_short(packed, longjson.LONG)
         if json is None:
             return None
-        attributes: Attributes = orjson.loads(absolute(json, url))
+        json = absolute(json, url)
+        if not self.is_made:
+            return json
+        attributes: Attributes = orjson.loads(json)
         if self.fields is not None:
             attributes = {tag: one for tag, one in attributes.items() if tag in self.fields}
         if self.media_type == DICOM_XML:
@@ -83,6 +86,9 @@ class Form:
 
     def pieces(self, packed: bytes, url: str) -> Iterator[bytes]:
         """The same in pieces, however long it is. Raises `Corrupt`."""
+        if not self.is_made:
+            yield from absolute_pieces(packed, url)
+            return
         data_set = longjson.read(packed, url, self.fields)
         pieces: Iterator[bytes] = (
             map(str.encode, nativexml.pieces(data_set))

@@ -18,6 +18,7 @@ from app.retrieve.metadata import (
     find_metadata,
     instance_json,
     instance_validator,
+    is_long,
 )
 from app.retrieve.metadata_forms import Form, page_of_instance, pages_of_series, read_fields
 from app.retrieve.metadata_response import form_response, metadata_response
@@ -58,7 +59,7 @@ async def retrieve_instance_metadata(
         ask.archive, ask.visibility, target_of(study, series, instance)
     )
     validator = instance_validator(found, f"{form} {ask.base}")
-    if form.is_made:
+    if form.is_made or is_long(found):
         pages = page_of_instance(found)
         return await form_response(ask.request, form, pages, validator, found.created_at, ask.base)
     etag = etag_of_json(ask.request, validator)
@@ -67,7 +68,7 @@ async def retrieve_instance_metadata(
         return unchanged
     return await dicom_json(
         ask.request,
-        await instance_json(found, ask.base),
+        instance_json(found, ask.base),
         media_type=form.media_type,
         etag=etag,
         headers={"Last-Modified": format_datetime(found.created_at, usegmt=True)},

@@ -1,6 +1,7 @@
 """Metadata as XML, and with some of its attributes: the same as the whole JSON, at every level."""
 
 import gzip
+from random import Random
 from typing import Any
 from xml.etree import ElementTree
 
@@ -122,14 +123,20 @@ async def test_some_attributes_are_told_alone(
         assert document.count(b"<DicomAttribute") >= len(some)
 
 
-async def test_what_is_long_is_written_as_what_is_short(viewer: httpx.AsyncClient) -> None:
-    """The JSON of one of them has more than the mebibyte up to which it is parsed at once."""
-    short, item = ct_dataset(), ct_dataset().__class__()
-    item.TextValue = "x" * 4096
+def long_and_short() -> list[bytes]:
+    """Two instances of a series; the JSON of the first is longer than what is parsed at once."""
+    short, items = ct_dataset(), []
+    for number in range(1500):
+        item = ct_dataset().__class__()
+        item.TextValue = Random(number).randbytes(500).hex()
+        items.append(item)
     series = {"StudyInstanceUID": short.StudyInstanceUID}
     series["SeriesInstanceUID"] = short.SeriesInstanceUID
-    long = ct_dataset(**series, ContentSequence=[item] * 300)
-    (path, _) = await store(viewer, part10(long), part10(short))
+    return [part10(ct_dataset(**series, ContentSequence=items)), part10(short)]
+
+
+async def test_what_is_long_is_written_as_what_is_short(viewer: httpx.AsyncClient) -> None:
+    (path, _) = await store(viewer, *long_and_short())
     for level in levels(path):
         expected = await metadata(viewer, level)
         answer = await viewer.get(f"{level}/metadata", headers={"Accept": XML})
@@ -139,6 +146,21 @@ async def test_what_is_long_is_written_as_what_is_short(viewer: httpx.AsyncClien
             assert await metadata(viewer, level, f"?includefield={tag}") == [
                 {each: one[each] for each in one if each in IDENTIFYING | {tag}} for one in expected
             ]
+
+
+@pytest.mark.parametrize("encoding", ["identity", "gzip"])
+async def test_long_json_of_an_instance_is_sent_as_that_of_its_series(
+    viewer: httpx.AsyncClient, encoding: str
+) -> None:
+    (path, _) = await store(viewer, *long_and_short())
+    answer = await viewer.get(f"{path}/metadata", headers={"Accept-Encoding": encoding})
+    assert answer.headers.get("content-encoding", "identity") == encoding
+    assert "content-length" not in answer.headers
+    assert answer.json()[0] in await metadata(viewer, levels(path)[1])
+    known = {"If-None-Match": answer.headers["etag"], "Accept-Encoding": encoding}
+    assert (await viewer.get(f"{path}/metadata", headers=known)).status_code == 304
+    head = await viewer.head(f"{path}/metadata", headers={"Accept-Encoding": encoding})
+    assert (head.status_code, head.headers["etag"]) == (200, answer.headers["etag"])
 
 
 @pytest.mark.parametrize("query", ["?includefield=all", "?includefield=", "?includefield=Rows,ALL"])

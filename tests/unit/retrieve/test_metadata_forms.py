@@ -11,6 +11,7 @@ from app.dicom.dataset import Unreadable
 from app.dicom.instance import read_instance
 from app.dicom.mediatypes import DICOM_JSON, DICOM_XML
 from app.dicom.source import BytesSource
+from app.errors import Corrupt
 from app.retrieve.metadata_forms import Form
 from tests.unit.dicom import files
 from tests.unit.dicom.models import DATA_SETS, Attributes
@@ -37,6 +38,24 @@ def test_so_they_are_of_real_files(form: Form) -> None:
             assert b"".join(form.pieces(packed, URL)) == form.written(packed, URL), path.name
             found += 1
     assert found > 50
+
+
+@pytest.mark.parametrize("length", [1, 40, 1000])
+def test_uris_are_absolute_wherever_long_json_is_cut(length: int) -> None:
+    bulk = [
+        {"00420011": {"vr": "OB", "BulkDataURI": "bulkdata/" + "1" * (length + n % 7)}}
+        for n in range(2_000_000 // (length + 60))
+    ]
+    attributes: Attributes = {"0040A730": {"vr": "SQ", "Value": bulk}}
+    pieces = list(Form(DICOM_JSON).pieces(jsonmodel.pack(attributes), URL))
+    assert len(pieces) > 1
+    assert b"".join(pieces) == jsonmodel.absolute(jsonmodel.dumps(attributes), URL)
+
+
+def test_long_json_that_is_cut_is_not_sent_as_if_it_were_whole() -> None:
+    packed = jsonmodel.pack({"0040A160": {"vr": "UT", "Value": ["x" * 4096]}})
+    with pytest.raises(Corrupt):
+        list(Form(DICOM_JSON).pieces(packed[:-1], URL))
 
 
 def test_what_is_long_is_not_written_at_once() -> None:
