@@ -5,6 +5,7 @@ has marked as not taken apart, is looked at here, as long as it is little. Any o
 true of everything that matches and of more; somebody has to look at each of these candidates.
 """
 
+import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -44,6 +45,8 @@ MOST_IDS = 5_000
 """Found by terms, they are given to the search one by one; more are found while it goes on."""
 MOST_LOOSE = 1_000
 """Studies or series that are looked at since the index does not know them."""
+IN_THREAD_FROM = 50
+"""So many of them hold up others for long."""
 
 _IDS = ARRAY(BigInteger())
 _TERMS = {
@@ -222,4 +225,8 @@ async def _fitting(
     rows: Sequence[Mapping[str, Any]] = await _ATTRIBUTES[level].fetch(
         connection, **visibility.parameters, ids=list(ids)
     )
-    return frozenset(row["id"] for row in rows if fits(keys, orjson.loads(row["attributes"])))
+
+    def fitting() -> frozenset[int]:
+        return frozenset(row["id"] for row in rows if fits(keys, orjson.loads(row["attributes"])))
+
+    return fitting() if len(rows) < IN_THREAD_FROM else await asyncio.to_thread(fitting)

@@ -10,7 +10,7 @@ from pydicom.sequence import Sequence
 
 from app.dicom import terms
 from app.index.database import Database
-from app.index.search import looking
+from app.index.search import by_terms, looking
 from app.index.terms import follow, following
 from app.upkeep import indexing
 from tests.factories import ct_dataset, multipart, part10
@@ -233,9 +233,14 @@ async def test_when_the_index_is_far_behind_what_needs_it_is_put_off(
     assert answer.headers["retry-after"]
 
 
+@pytest.mark.parametrize("in_thread_from", [1, by_terms.IN_THREAD_FROM])
 async def test_what_is_marked_is_looked_up(
-    module_database_url: str, reader: Caller, monkeypatch: pytest.MonkeyPatch
+    module_database_url: str,
+    reader: Caller,
+    monkeypatch: pytest.MonkeyPatch,
+    in_thread_from: int,
 ) -> None:
+    monkeypatch.setattr(by_terms, "IN_THREAD_FROM", in_thread_from)
     monkeypatch.setattr(terms, "MOST_OF_PATH", 1)
     monkeypatch.setattr(terms, "MOST_TERMS", 200)
     many = [f"N{number}" for number in range(5)]
