@@ -19,9 +19,11 @@
 
 No error carries a protocol code: `app.web.errors` maps each class to its HTTP status, and a
 later DIMSE door will map the same classes to its own. `str(error)` is safe to show to the caller.
+Of any other error the log is told its `places`.
 """
 
 import secrets
+import traceback
 
 
 class ArchiveError(Exception):
@@ -108,3 +110,15 @@ class TooBusy(Unavailable):
 
 class Corrupt(ArchiveError):
     """Stored bytes are missing or differ from what was stored."""
+
+
+def places(error: BaseException) -> list[str]:
+    """Where an error came from, innermost last, without its message or any value."""
+    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    before = places(cause) if cause is not None else []
+    frames = traceback.extract_tb(error.__traceback__)
+    return [
+        *before,
+        *(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames),
+        f"{type(error).__module__}.{type(error).__qualname__}",
+    ]

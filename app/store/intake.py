@@ -4,6 +4,8 @@ Rules:
 - Whatever the size of an instance, a bounded piece of it is in memory.
 - What cannot be stored becomes a `Refusal`, a value: one bad part must not cost the others their
   place. Its bytes are still read to their end, since the next part follows them.
+- An instance on which the archive itself fails is refused like that, and its log tells where: the
+  mistake is ours, and costs no other instance its place.
 - What takes long happens in a thread. Most data sets are short beside their pixels, and are walked
   in the event loop: for a thread's turns of the interpreter it would wait as long.
 """
@@ -13,6 +15,8 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+import structlog
+
 from app.blobs.contract import BlobsFull
 from app.blobs.spool import Spool
 from app.dicom import reasons
@@ -21,6 +25,7 @@ from app.dicom.dataset import Problem, Unreadable, WalkLimits
 from app.dicom.instance import SopInstance, read_instance
 from app.dicom.part10 import read_file_meta
 from app.dicom.uids import valid_uid
+from app.errors import ArchiveError, places
 from app.faults import Point, reach
 from app.index.instances import NewInstance
 from app.index.reservations import ReservedKey
@@ -43,6 +48,9 @@ made to take long."""
 
 PIECE_BYTES = 1024 * 1024
 """Bytes of a part that are written at a time."""
+
+
+log = structlog.get_logger()
 
 
 class CutShort(Exception):
@@ -171,16 +179,26 @@ def _read(
         sop, coerced = read_instance(spool, allowed, spool.beside), None
         if coercions is not None:
             sop, coerced = coerce(spool, sop, coercions, walk_coerced)
+        instance, unmatched = new_instance(
+            sop, key=key, length=spool.size, fingerprint=spool.fingerprint
+        )
     except Unreadable as error:
         return identified(Refusal(error.reason, str(error), attributes=at_fault(error)), spool)
-    instance, unmatched = new_instance(
-        sop, key=key, length=spool.size, fingerprint=spool.fingerprint
-    )
+    except ArchiveError:
+        raise
+    except Exception as error:
+        return identified(_own_failure(error), spool)
     intake = Intake(instance, _once_an_attribute(sop.problems + unmatched), coerced)
     if study_instance_uid is not None and sop.study_instance_uid != study_instance_uid:
         other = Problem("0020000D", "is not the study of the URL")
         return intake.refused(reasons.WRONG_STUDY, "it belongs to another study", (other,))
     return intake
+
+
+def _own_failure(error: Exception) -> Refusal:
+    """The refusal of an instance on which the archive failed, which the log is told of."""
+    log.error("instance not read", places=places(error))
+    return Refusal(reasons.PROCESSING_FAILURE, "the archive failed to read it; its log tells where")
 
 
 def at_fault(error: Unreadable) -> tuple[Problem, ...]:

@@ -9,9 +9,8 @@ import asyncio
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import Unavailable
+from app.errors import Unavailable, places
 from app.web.errors import CLIENT_CLOSED_REQUEST, problem, status_of
-from app.web.log import places
 
 
 class Stopping(Unavailable):

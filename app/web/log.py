@@ -8,7 +8,6 @@ the rest, under the same request id.
 import secrets
 import sys
 import time
-import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -58,18 +57,6 @@ def _escape_control_characters(_: WrappedLogger, __: str, line: EventDict) -> Ev
         if isinstance(value, str) and not value.isprintable():
             line[key] = ascii(value)
     return line
-
-
-def places(error: BaseException) -> list[str]:
-    """Where an error came from, innermost last, without its message or any value."""
-    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    before = places(cause) if cause is not None else []
-    frames = traceback.extract_tb(error.__traceback__)
-    return [
-        *before,
-        *(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames),
-        f"{type(error).__module__}.{type(error).__qualname__}",
-    ]
 
 
 class RequestLog:

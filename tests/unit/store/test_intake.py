@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydicom import Dataset
+from structlog.testing import capture_logs
 
 from app.blobs.contract import BlobsFull
 from app.blobs.spool import Spool
@@ -194,6 +195,24 @@ async def test_of_a_file_that_breaks_off_the_identity_is_still_told(spool: Spool
     assert refusal.reason == 0xC000
     assert refusal.sop_class_uid == CT_IMAGE_STORAGE
     assert refusal.sop_instance_uid == dataset.SOPInstanceUID
+
+
+@pytest.mark.parametrize("step", ["read_instance", "new_instance"])
+async def test_an_instance_on_which_the_archive_fails_is_refused_by_itself(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    def failing(*_: Any, **__: Any) -> None:
+        raise TypeError("unhashable type: 'dict'")
+
+    monkeypatch.setattr(f"app.store.intake.{step}", failing)
+    dataset = ct_dataset()
+    with capture_logs() as logged:
+        refusal = await taken_in(spool, part10(dataset))
+    assert isinstance(refusal, Refusal)
+    assert refusal.reason == 0x0110
+    assert refusal.sop_instance_uid == dataset.SOPInstanceUID
+    assert "dict" not in refusal.comment
+    assert logged[-1]["places"][-1] == "builtins.TypeError"
 
 
 @pytest.mark.parametrize("data", [b"", b"<html>", bytes(132), bytes(128) + b"DICM"])

@@ -9,9 +9,9 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from app.errors import Corrupt, NotFound
+from app.errors import Corrupt, NotFound, places
 from app.web.last_resort import ErrorResponses
-from app.web.log import RequestLog, configure_log, places
+from app.web.log import RequestLog, configure_log
 from tests.unit.web.asgi import Call, answering, raising, scope
 
 
