@@ -1,12 +1,11 @@
 """How two instances of one SOP Instance UID differ, for whoever tries to store the second one."""
 
-from typing import Any
-
 import orjson
 
-from app.dicom.coercion import received_hashes
+from app.dicom.coercion import ORIGINAL_ATTRIBUTES, received_hashes
 from app.dicom.dataset import Problem
-from app.dicom.jsonmodel import unpack
+from app.dicom.jsonmodel import unpack_short
+from app.dicom.longjson import LONG, loads
 from app.index.instances import Differs
 from app.store.intake import Intake
 
@@ -18,10 +17,13 @@ def differences(stored: bytes, offered: bytes) -> tuple[Problem, ...]:
     """The attributes that differ at the top level of two data sets, given as packed DICOM JSON.
 
     Values that are not in the JSON (pixel data and the like) count as equal if both have them:
-    where nothing is named, it is one of theirs, or the encoding.
+    where nothing is named, it is one of theirs, or the encoding. Nothing is named of long JSON
+    either, since to compare it would hold up all other requests.
     """
-    before: dict[str, Any] = orjson.loads(unpack(stored))
-    now: dict[str, Any] = orjson.loads(unpack(offered))
+    there, here = unpack_short(stored, LONG), unpack_short(offered, LONG)
+    if there is None or here is None:
+        return ()
+    before, now = orjson.loads(there), orjson.loads(here)
     found = []
     for tag in sorted(before.keys() | now.keys()):
         if tag not in before:
@@ -39,5 +41,5 @@ def came_before(intake: Intake, answer: Differs) -> bool:
     What a coercion has made of it differs each time, at least in the moment of the change.
     """
     came_as = intake.coerced.received if intake.coerced else intake.instance.sha256
-    stored: dict[str, Any] = orjson.loads(unpack(answer.metadata_json))
+    stored = loads(answer.metadata_json, {f"{ORIGINAL_ATTRIBUTES:08X}"})
     return came_as == answer.stored.sha256 or came_as.hex() in received_hashes(stored)

@@ -26,3 +26,11 @@ def test_each_attribute_that_differs_is_named() -> None:
 def test_only_so_many_are_named() -> None:
     many = pack({f"0011{number:04X}": NAME for number in range(100)})
     assert len(differences(many, pack({}))) == MOST_NAMED
+
+
+def test_of_long_json_nothing_is_named() -> None:
+    """To compare it would hold up whoever waits for the same process."""
+    text = {"vr": "UT", "Value": ["x" * 1000]}
+    long = {"0040A730": {"vr": "SQ", "Value": [{"0040A160": text}] * 1100}, "00100010": NAME}
+    assert differences(pack(long), pack({"00100010": OTHER})) == ()
+    assert differences(pack({"00100010": OTHER}), pack(long)) == ()
