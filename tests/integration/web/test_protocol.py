@@ -90,6 +90,21 @@ def test_the_head_of_a_later_request_is_timed_as_well(
     assert connection.receive().status == 408
 
 
+@pytest.mark.parametrize(
+    ("hosts", "version", "status"),
+    [([], "1.1", 400), (["a", "b"], "1.1", 400), (["a", "a"], "1.1", 400), ([], "1.0", 200)],
+    ids=str,
+)
+def test_a_request_is_for_one_host(
+    connection: RawConnection, token: str, hosts: list[str], version: str, status: int
+) -> None:
+    """Of two, a proxy before us may have looked at the other (RFC 9112 3.2)."""
+    lines = [f"Host: {host}" for host in hosts] + [f"Authorization: Bearer {token}"]
+    head = "\r\n".join([f"GET /dicomweb/studies?limit=1 HTTP/{version}", *lines, "", ""])
+    connection.send(head.encode())
+    assert connection.receive().status == status
+
+
 def test_requests_in_a_row_are_answered_in_a_row(connection: RawConnection, token: str) -> None:
     connection.send(search(token) * 3)
     assert [connection.receive().status for _ in range(3)] == [200, 200, 200]
