@@ -255,7 +255,7 @@ class _Reader:
         self._tags.append(tag)
         self._elements.append({"vr": given.get("vr", "")})
         siblings, name = self._levels[-1], tag
-        creator = given.get("privateCreator", "").strip()
+        creator = given.get("privateCreator", "").strip(" ")
         if creator and is_private(tag):
             siblings, name = self._private[-1].setdefault((tag[:4], creator), {}), tag[6:]
         if name in siblings:

@@ -71,6 +71,6 @@ def there_twice(tag: str) -> Unreadable:
 
 
 def _named(element: Mapping[str, Any]) -> str:
-    """The creator that an element names; nothing if it names none."""
+    """The creator that an element names, without padding; nothing if it names none."""
     values = element.get("Value")
-    return values[0] if values and isinstance(values[0], str) else ""
+    return values[0].strip(" ") if values and isinstance(values[0], str) else ""

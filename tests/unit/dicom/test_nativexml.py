@@ -122,7 +122,7 @@ def test_private_attributes_are_put_into_blocks_of_their_creators() -> None:
 
 
 def test_private_attributes_are_put_where_their_creator_has_a_block_and_where_nothing_is() -> None:
-    creator = element("LO", '<Value number="1">ACME</Value>', "00090011").decode()
+    creator = element("LO", '<Value number="1">ACME </Value>', "00090011").decode()
     orphan = element("LO", "", "00091001").decode()
     inside = private("02", "ACME") + private("02", "OTHER") + creator + orphan
     xml = inside.replace("<NativeDicomModel>", "").replace("</NativeDicomModel>", "")
@@ -138,6 +138,15 @@ def test_a_private_attribute_is_there_once_and_its_group_has_a_block_for_it() ->
     assert len(loads(wrapped(many))) == 2 * 0xF0
     with pytest.raises(Unreadable, match="no block is left"):
         loads(wrapped(many + private("01", "ONE MORE")))
+
+
+@given(st.text(st.characters(codec="utf-8"), min_size=1).filter(lambda name: name.strip(" ")))
+def test_whatever_a_creator_is_called_its_attributes_have_their_block_again(name: str) -> None:
+    attributes: Attributes = {
+        "00090011": {"vr": "LO", "Value": [name.strip(" ")]},
+        "00091102": {"vr": "LO"},
+    }
+    assert list(loads(dumps(attributes))) == list(attributes)
 
 
 def test_of_two_blocks_of_one_creator_the_second_is_called_by_its_tags() -> None:
