@@ -186,7 +186,7 @@ class _Walk:
         if length > values.LONGEST and vr not in values.BINARY:
             self._note(head.key, f"it is too long for {vr}")
             vr = "UN"
-        if self._is_bulk(head, vr, at, length, level):
+        if length > self._limits.held_bytes and self._is_bulk(head, vr, at, length, level):
             return self._bulk(head, vr, Span(at, length), level)
         if length == 0:
             return {"vr": vr}
@@ -209,11 +209,9 @@ class _Walk:
         return {"vr": vr, "Value": found} if found else {"vr": vr}
 
     def _is_bulk(self, head: Head, vr: str, at: int, length: int, level: WalkLevel) -> bool:
-        """Whether a value stays out of the JSON, which says of all text that it is Unicode."""
-        if length <= self._limits.held_bytes or vr not in values.BINARY:
-            return False
+        """Whether a long value stays out of the JSON, which says of all text that it is Unicode."""
         if vr not in values.BULK_TEXTS or length > values.LONGEST:
-            return True
+            return vr in values.BINARY
         raw = self._window.read(at, length)
         if not values.is_unicode(raw, level.charsets):
             return False
