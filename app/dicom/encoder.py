@@ -24,7 +24,7 @@ from app.dicom import reasons
 from app.dicom.dataset import Unreadable
 from app.dicom.dictionary import is_private, private_creator_of
 from app.dicom.encoding import LONG_VRS
-from app.dicom.values import vr_of
+from app.dicom.values import in_plain_digits, vr_of
 from app.span import Span
 
 Piece = bytes | Span
@@ -260,6 +260,8 @@ def _decoded(name: str, value: Any) -> bytes:
 def _packed(code: str, value: Any) -> bytes:
     if isinstance(value, bool):
         raise TypeError
+    if isinstance(value, str) and not in_plain_digits(value):
+        raise ValueError
     if code in "df":
         return struct.pack(f"<{code}", float(value))
     number = int(value)

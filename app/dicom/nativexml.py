@@ -23,6 +23,7 @@ from xml.parsers import expat
 from app.dicom.dataset import Attributes, Unreadable
 from app.dicom.dictionary import is_private, is_private_creator, keyword_of
 from app.dicom.privateblocks import Creators, Private, put_into_blocks, there_twice
+from app.dicom.values import in_plain_digits
 
 NAMESPACE = "http://dicom.nema.org/PS3.19/models/NativeDICOM"
 
@@ -144,6 +145,8 @@ _ENCODINGS = {"utf-8", "utf-16", "us-ascii", "iso-8859-1"}
 """Others would be looked up among the codecs of Python."""
 _TEXTS = {"Value", "InlineBinary", *_COMPONENTS}
 _INTEGERS = {"SL", "SS", "SV", "UL", "US", "UV"}
+_FLOATS = {"FD", "FL"}
+_NO_NUMBERS_OF_JSON = {"NaN", "Infinity", "-Infinity"}
 
 
 class _Reader:
@@ -282,9 +285,9 @@ class _Reader:
     def _converted(self, text: str) -> Any:
         vr = self._element["vr"]
         try:
-            if vr in _INTEGERS:
+            if vr in _INTEGERS and in_plain_digits(text):
                 return int(text)
-            if vr in {"FD", "FL"} and text not in {"NaN", "Infinity", "-Infinity"}:
+            if vr in _FLOATS and in_plain_digits(text) and text not in _NO_NUMBERS_OF_JSON:
                 return float(text)
         except ValueError:
             pass

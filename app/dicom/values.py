@@ -108,6 +108,11 @@ _UNICODE = python_encoding["ISO_IR 192"]
 _STAND_ALONE = {python_encoding[term] for term in STAND_ALONE_ENCODINGS}
 
 
+def in_plain_digits(text: str) -> bool:
+    """Whether a number is written as DICOM has it: Python takes `1_0`, and digits of any script."""
+    return text.isascii() and "_" not in text
+
+
 def is_unicode(raw: bytes, charsets: list[str]) -> bool:
     """Whether these bytes are the same text in UTF-8."""
     if charsets != [_UNICODE]:

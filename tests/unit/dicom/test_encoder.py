@@ -189,6 +189,8 @@ def test_the_representation_of_a_known_attribute_may_be_missing() -> None:
         (one("US", Value=[True]), "00711010"),
         (one("US", Value=[None]), "00711010"),
         (one("US", Value=["many"]), "00711010"),
+        (one("US", Value=["1_0"]), "00711010"),
+        (one("FD", Value=["１"]), "00711010"),
         (one("FL", Value=[1e300]), "00711010"),
         (one("IS", Value=[1.5]), "00711010"),
         (one("IS", Value=[float("inf")]), "00711010"),

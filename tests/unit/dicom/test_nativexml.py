@@ -173,8 +173,11 @@ def test_decimal_texts_stay_as_they_are() -> None:
     assert loads(element("DS", '<Value number="1">1.50</Value>'))["00710010"]["Value"] == ["1.50"]
 
 
-def test_numbers_that_are_none_are_left_to_who_encodes_them() -> None:
-    assert loads(element("US", '<Value number="1">many</Value>'))["00710010"]["Value"] == ["many"]
+@pytest.mark.parametrize("vr", ["US", "FD"])
+@pytest.mark.parametrize("text", ["many", "1_0", "１"])
+def test_numbers_that_are_none_are_left_to_who_encodes_them(vr: str, text: str) -> None:
+    found = loads(element(vr, f'<Value number="1">{text}</Value>'))
+    assert found["00710010"]["Value"] == [text]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "iso-8859-1"])
