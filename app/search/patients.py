@@ -8,6 +8,7 @@ import orjson
 from app.archive import Archive
 from app.dicom import normal
 from app.dicom.attributes import Level, level_of
+from app.dicom.dictionary import keyword_of
 from app.dicom.query import Between, Empty, Key, OneOf, Query
 from app.errors import BadRequest, InvalidParameter, NotFound
 from app.index.search import Found, FoundPatient, Page, Wanted, body_parts, search
@@ -36,7 +37,8 @@ async def patients(
 ) -> Results:
     """The patients with studies that match the query and may be seen."""
     if query.order:
-        raise InvalidParameter("orderby", "", "patients are ordered by their IDs")
+        asked = ",".join(f"{'-' * by.descending}{keyword_of(by.tag)}" for by in query.order)
+        raise InvalidParameter("orderby", asked, "patients are ordered by their IDs")
     async with archive.snapshot() as connection:
         page = await found_patients(connection, visibility, query, archive.totals)
     made = [_patient(found, query) for found in page.found]

@@ -88,7 +88,9 @@ async def test_patients_are_paged(reader: Caller) -> None:
     assert ids(first) + ids(second) == ids(await reader.get("/patients"))
     assert "link" not in second.headers
     assert (await reader.get("/patients?after=WzAsIngiXQ")).status_code == 400
-    assert (await reader.get("/patients?orderby=StudyDate")).status_code == 400
+    refused = await reader.get("/patients?orderby=-StudyDate")
+    assert refused.status_code == 400
+    assert "orderby='-StudyDate'" in refused.text
 
 
 async def test_the_timeline_of_a_patient_is_newest_first(reader: Caller) -> None:
