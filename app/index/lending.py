@@ -9,6 +9,7 @@ or when something may be wrong with it.
 import asyncio
 import time
 from collections import deque
+from contextlib import suppress
 from typing import Any
 
 import asyncpg
@@ -54,7 +55,9 @@ class Lender:
         if well and not self._queueing and not self._closing and _is_as_lent(connection):
             self._waiting.append((time.monotonic(), connection))
             self._sort_out_later()
-        else:
+            return
+        # One that does not come to rest is closed: a cancellation may miss its statement.
+        with suppress(TimeoutError):
             await self._pool.release(connection)
 
     async def close(self) -> None:

@@ -92,15 +92,47 @@ async def test_an_open_transaction_is_undone(lender: Lender) -> None:
 
 
 async def test_after_a_cancelled_statement_it_can_be_used(lender: Lender) -> None:
-    connection = await lender.take()
+    connection, other = await lender.take(), await lender.take()
+    session = await number(connection)
     sleeping = asyncio.create_task(connection.execute("SELECT pg_sleep(60)"))
-    await asyncio.sleep(0)
+    await until_asleep(other, session)
     sleeping.cancel()
     with pytest.raises(asyncio.CancelledError):
         await sleeping
     await lender.give_back(connection, well=False)
 
-    assert await lent_once(lender)
+    assert await lent_once(lender) == session
+    await lender.give_back(other, well=True)
+
+
+async def test_one_whose_statement_goes_on_all_the_same_is_closed(pool: Any) -> None:
+    lender = Lender(pool, queue_seconds=0.2)
+    connection, other = await lender.take(), await lender.take()
+    session = await number(connection)
+    goes_on = asyncio.create_task(
+        connection.execute(
+            "DO $$ BEGIN PERFORM pg_sleep(60);"
+            " EXCEPTION WHEN query_canceled THEN PERFORM pg_sleep(60); END $$"
+        )
+    )
+    await until_asleep(other, session)
+    goes_on.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await goes_on
+    await lender.give_back(connection, well=False)
+
+    assert await lent_once(lender) != session
+    await other.execute("SELECT pg_terminate_backend($1)", session)
+    await lender.give_back(other, well=True)
+
+
+async def until_asleep(other: Connection, session: int) -> None:
+    """Wait until a session is at work on what it was asked to do."""
+    async with asyncio.timeout(10):
+        while not await other.fetchval(
+            "SELECT wait_event = 'PgSleep' FROM pg_stat_activity WHERE pid = $1", session
+        ):
+            pass
 
 
 async def test_what_nobody_wants_goes_back(
