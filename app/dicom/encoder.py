@@ -24,7 +24,7 @@ from app.dicom import reasons
 from app.dicom.dataset import Unreadable
 from app.dicom.dictionary import is_private, private_creator_of
 from app.dicom.encoding import LONG_VRS
-from app.dicom.values import in_plain_digits, vr_of
+from app.dicom.values import ROUNDED_FROM, in_plain_digits, vr_of
 from app.span import Span
 
 Piece = bytes | Span
@@ -264,10 +264,15 @@ def _packed(code: str, value: Any) -> bytes:
         raise ValueError
     if code in "df":
         return struct.pack(f"<{code}", float(value))
+    return struct.pack(f"<{code}", _whole(value))
+
+
+def _whole(value: Any) -> int:
+    """The number, which has to be whole, and small enough not to have been rounded by JSON."""
     number = int(value)
-    if number != (float(value) if isinstance(value, float) else number):
+    if isinstance(value, float) and (number != value or abs(number) >= ROUNDED_FROM):
         raise ValueError
-    return struct.pack(f"<{code}", number)
+    return number
 
 
 def _attribute_tag(value: Any) -> bytes:
@@ -301,9 +306,9 @@ def _decimal(value: Any) -> str:
 def _integer(value: Any) -> str:
     if value is None or isinstance(value, str):
         return _text(value)
-    if isinstance(value, bool) or value != int(value):
+    if isinstance(value, bool):
         raise TypeError
-    return str(int(value))
+    return str(_whole(value))
 
 
 def _person_name(value: Any) -> str:

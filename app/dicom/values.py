@@ -5,6 +5,7 @@ import re
 import struct
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
@@ -32,6 +33,8 @@ BINARY = OPAQUE | BULK_TEXTS | {"DS", "FD", "FL", "IS", "SL", "SS", "SV", "UL", 
 DEFAULT_CHARSETS = [default_encoding]
 ESCAPE = 0x1B
 """The byte that begins what changes the character set within a text (PS3.5 6.1.2.5)."""
+ROUNDED_FROM = 2**53
+"""Whole numbers from here on are rounded by who reads JSON (RFC 8259 6)."""
 NOT_IN_CHARACTER_SET = "not in its character set"
 """What is wrong with a text that cannot be decoded."""
 NO_CHARACTER_SET = "not a character set of the standard"
@@ -270,7 +273,7 @@ def _integer(text: str) -> int:
 
 
 def _parsed(raw: bytes, parse: Callable[[str], float]) -> Converted:
-    """Numbers written as text; those that are none, or none for JSON, stay text."""
+    """Numbers written as text; those that are none, or that JSON does not know, stay text."""
     found = _split(raw.decode("latin-1"), " \0")
     problem = None
     for place, part in enumerate(found):
@@ -283,7 +286,7 @@ def _parsed(raw: bytes, parse: Callable[[str], float]) -> Converted:
             continue
         if "_" in part or not math.isfinite(number):
             problem = "not a number"
-        else:
+        elif abs(number) < ROUNDED_FROM or Decimal(part) == Decimal(repr(float(number))):
             found[place] = number
     return found, problem
 

@@ -194,6 +194,8 @@ def test_the_representation_of_a_known_attribute_may_be_missing() -> None:
         (one("FL", Value=[1e300]), "00711010"),
         (one("IS", Value=[1.5]), "00711010"),
         (one("IS", Value=[float("inf")]), "00711010"),
+        (one("IS", Value=[2.0**53]), "00711010"),
+        (one("SV", Value=[2.0**53]), "00711010"),
         (one("DS", Value=[[]]), "00711010"),
         (one("AT", Value=["PatientID"]), "00711010"),
         (one("PN", Value=[7]), "00711010"),

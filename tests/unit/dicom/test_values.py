@@ -93,6 +93,21 @@ def test_a_replacement_character_that_was_written_is_text() -> None:
     assert text("a\ufffd".encode(), "ISO_IR 192") == (["a\ufffd"], None)
 
 
+@pytest.mark.parametrize("vr", ["DS", "IS"])
+def test_a_number_that_json_would_round_stays_the_text_that_it_is(vr: str) -> None:
+    def read(value: str) -> tuple[list[Any], str | None]:
+        return convert(vr, value.encode(), "little", ["UTF8"])
+
+    assert read("9007199254740992") == ([2**53], None)
+    assert read("9007199254740993") == (["9007199254740993"], None)
+    assert read(r"-9007199254740993\1") == (["-9007199254740993", 1], None)
+    assert read("123456789012345680") == ([123456789012345680], None)
+
+
+def test_a_large_number_with_an_exponent_is_a_number() -> None:
+    assert convert("DS", b"1.5e300", "little", ["UTF8"]) == ([1.5e300], None)
+
+
 def problem_of(vr: str, value: str) -> str | None:
     return convert(vr, value.encode(), "little", ["UTF8"])[1]
 
