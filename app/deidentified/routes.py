@@ -31,7 +31,7 @@ from app.dicom.mediatypes import (
     choose,
     dicom_offers,
 )
-from app.errors import NotAcceptable, NotFound, Unprocessable
+from app.errors import InvalidParameter, NotAcceptable, NotFound, Unprocessable
 from app.index.instances import StoredInstance
 from app.index.restriction import Action
 from app.retrieve import service
@@ -41,7 +41,7 @@ from app.retrieve.rendering import FRAME_OFFERS, Rendering
 from app.retrieve.response import plan_response
 from app.retrieve.service import Target, require_frames
 from app.retrieve.stream import ahead
-from app.search.paging import told_of
+from app.search.paging import AFTER, told_of
 from app.search.params import read_query_string
 from app.web.accepting import accepted_by
 from app.web.dependencies import DEIDENTIFIED, DICOMWEB, get_archive, get_principal
@@ -59,6 +59,7 @@ _FRAME = _INSTANCE + "/frames/{frame}"
 _LEVELS = {"studies": Level.STUDY, "series": Level.SERIES, "instances": Level.INSTANCE}
 _PARAMETERS = ("window", "viewport", "quality")
 _TELLING = ("etag", "last-modified")
+_UNORDERED = "The orderby parameter is not supported for de-identified shares."
 _NOT_KEPT = {"Cache-Control": "no-store"}
 
 
@@ -76,10 +77,15 @@ async def search_shared(request: Request) -> Response:
     asked = read_query_string(
         request.scope["query_string"], level, limits=view.archive.settings.limits
     )
+    if asked.query.after is not None:
+        why = "is given for no search of de-identified shares"
+        raise InvalidParameter(AFTER, request.query_params[AFTER], why)
     found, total = await search(view, asked.query, _uids(request), base)
     headers = {**_NOT_KEPT, "X-Total-Count": str(total)}
     remaining = total - asked.query.offset - len(found)
     told = [*asked.warnings, *([told_of(remaining)] if remaining > 0 else [])]
+    if asked.query.order:
+        told.append(_UNORDERED)
     warnings = [warning(base, text) for text in told]
     return await dicom_json(request, orjson.dumps(found), warnings=warnings, headers=headers)
 

@@ -17,6 +17,7 @@ from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRL
 
 from app.dicom.deidentification import Deidentifier
 from app.main import create_app
+from app.search.paging import token_of
 from app.settings import Settings
 from tests import factories
 from tests.fixtures.server import FixedSettings, Server, serving
@@ -248,6 +249,16 @@ async def test_a_page_of_a_search_says_what_is_left(guest: httpx.AsyncClient) ->
     assert len(last.json()) == 1
     (lowered,) = last.headers.get_list("warning")
     assert "limit parameter was lowered" in lowered
+
+
+async def test_an_order_is_warned_of_and_a_place_in_one_refused(guest: httpx.AsyncClient) -> None:
+    ordered = await guest.get("/instances?orderby=-InstanceNumber")
+    assert ordered.json() == (await guest.get("/instances")).json()
+    (told,) = ordered.headers.get_list("warning")
+    assert "orderby parameter is not supported" in told
+    refused = await guest.get("/instances", params={"after": token_of(("1.2.3",), 1)})
+    assert refused.status_code == 400
+    assert "no search of de-identified shares" in refused.json()["detail"]
 
 
 async def test_uids_as_they_are_stored_lead_nowhere(guest: httpx.AsyncClient) -> None:
