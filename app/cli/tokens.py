@@ -14,7 +14,7 @@ from app.audit.event import Action
 from app.cli.environment import database, read_settings
 from app.cli.recorded import recorded
 from app.errors import NotFound
-from app.index import partitions
+from app.index import migrate, partitions
 from app.index.database import Database
 from app.index.partitions import DEFAULT
 from app.index.tokens import Token
@@ -83,11 +83,12 @@ def revoke(number: Annotated[int, typer.Argument(help="As `hilum token list` sho
 
 
 def with_index(url: str, action: Callable[[Database], Awaitable[Result]]) -> Result:
-    """Do something with the index, on a connection of its own."""
+    """Do something with the index, on a connection of its own. Raises `NoArchive`."""
 
     async def act() -> Result:
         index = await Database.open(url, connections=1, statement_seconds=STATEMENT_SECONDS)
         try:
+            await migrate.expect_archive(index)
             return await action(index)
         finally:
             await index.close()

@@ -13,6 +13,7 @@ import typer
 
 from app.archive import Archive, open_archive
 from app.cli.environment import database, read_settings
+from app.index import migrate
 from app.upkeep import sweep as sweeping
 from app.upkeep.check import Check, Options
 from app.upkeep.findings import Finding
@@ -67,7 +68,10 @@ def check(
 def with_archive(
     action: Callable[[Archive], Awaitable[Result]], *, statement_seconds: float | None = None
 ) -> Result:
-    """Do something with the archive of the settings, whether or not it is being served."""
+    """Do something with the archive of the settings, whether or not it is being served.
+
+    Raises `NoArchive`.
+    """
     settings = read_settings()
     # What a command prints is for programs too.
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
@@ -78,6 +82,7 @@ def with_archive(
     async def act() -> Result:
         archive = await open_archive(settings)
         try:
+            await migrate.expect_archive(archive.database)
             return await action(archive)
         finally:
             await archive.close()

@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from app.errors import ArchiveError
-from app.index.database import CONNECT_SECONDS, asyncpg_url
+from app.index.database import CONNECT_SECONDS, Database, asyncpg_url
 from app.index.database import Connection as Lent
 from app.index.failures import ours
 
@@ -40,6 +40,10 @@ class CannotMigrate(ArchiveError):
     """The database cannot be brought to the schema of this program."""
 
 
+class NoArchive(ArchiveError):
+    """Nobody has migrated the database yet."""
+
+
 def head() -> str:
     """The revision that this program needs."""
     revision = ScriptDirectory.from_config(_config()).get_current_head()
@@ -51,6 +55,16 @@ async def current(connection: Lent) -> str | None:
     """The revision that the database is at."""
     revision: str | None = await connection.fetchval("SELECT version_num FROM alembic_version")
     return revision
+
+
+async def expect_archive(index: Database) -> None:
+    """Raise `NoArchive` where nobody has migrated the database yet."""
+    async with index.reading() as connection:
+        if await connection.fetchval("SELECT to_regclass('alembic_version')") is None:
+            raise NoArchive(
+                "The database holds no archive yet: `hilum serve` makes one. If there is one, it "
+                "is in another folder, or has other settings."
+            )
 
 
 def upgrade(url: str, revision: str = "head") -> None:

@@ -167,15 +167,16 @@ def test_a_setting_that_cannot_be_used_is_told_in_one_line(
 
 @pytest.fixture
 def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
-    """What `hilum serve` says of settings before it begins, so that it may run in this process."""
+    """What `hilum serve`, or another command, says of settings before it begins, so that it may
+    run in this process."""
 
-    def refusal_of(**settings: str) -> str:
+    def refusal_of(*command: str, **settings: str) -> str:
         for name in [name for name in os.environ if name.startswith("HILUM_")]:
             monkeypatch.delenv(name)
         for name, value in settings.items():
             monkeypatch.setenv(name, value)
         monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(sys, "argv", ["hilum", "serve"])
+        monkeypatch.setattr(sys, "argv", ["hilum", *(command or ["serve"])])
         with pytest.raises(SystemExit) as ended:
             main()
         return str(ended.value)
@@ -194,9 +195,20 @@ def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., st
 def test_a_setting_that_cannot_be_read_is_told_in_one_line(
     refused: Callable[..., str], setting: str, value: str, said: str
 ) -> None:
-    output = refused(**{setting: value})
+    output = refused(HILUM_PORT="0", **{setting: value})
     assert said in output
     assert "\n" not in output
+
+
+@pytest.mark.parametrize(
+    "command", ["check", "sweep", "token list", "grant list", "audit verify", "audit feeds"]
+)
+def test_a_command_where_no_archive_is_says_so_in_one_line(
+    refused: Callable[..., str], empty_database_url: str, command: str
+) -> None:
+    said = refused(*command.split(), HILUM_DATABASE_URL=empty_database_url)
+    assert said.startswith("hilum: The database holds no archive yet")
+    assert "\n" not in said
 
 
 def test_in_development_mode_it_needs_no_token_and_says_so(
