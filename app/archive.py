@@ -10,6 +10,7 @@ from app.blobs.contract import BlobStore
 from app.blobs.keys import fresh_stem
 from app.blobs.open import open_blobs
 from app.errors import Unavailable
+from app.gate import Gate
 from app.index.database import Connection, Database
 from app.index.embedded import running_url
 from app.index.reservations import Reservations
@@ -17,6 +18,9 @@ from app.index.totals import Totals
 from app.index.writer import Writer
 from app.sandbox.pool import Allowance, Sandbox
 from app.settings import Limits, Settings
+
+LOOKING_AT_ONCE = 2
+"""Searches that look through metadata in this process: more would only share its processor."""
 
 T = TypeVar("T")
 
@@ -40,6 +44,8 @@ class Archive:
     """Where frames are decoded."""
     cache: Cache
     """What was rendered before."""
+    looking: Gate
+    """For searches that look through metadata."""
     totals: Totals = field(default_factory=Totals)
     """How many match a search, as far as this process remembers."""
 
@@ -96,6 +102,7 @@ async def open_archive(settings: Settings) -> Archive:
         Reservations(database, fresh_stem),
         _sandbox(settings.limits),
         Cache(settings.data_dir / "cache", settings.limits.cache_bytes),
+        Gate(LOOKING_AT_ONCE, settings.limits.queue_seconds),
     )
 
 

@@ -14,12 +14,13 @@ from app.archive import Archive
 from app.dicom.mediatypes import MediaRange
 from app.dicom.uids import valid_uid
 from app.errors import InvalidParameter
+from app.gate import Gate
 from app.index.restriction import Action
 from app.index.visibility import Visibility
 from app.retrieve.service import Target
 from app.web.accepting import accepted_by
 from app.web.dependencies import Reader, base_url, get_archive
-from app.web.limits import Gate, Gates
+from app.web.limits import Gates
 
 Answers = dict[int | str, dict[str, Any]]
 

@@ -19,6 +19,7 @@ from starlette.responses import Response
 
 from app.archive import Archive
 from app.dicom.mediatypes import ZIP
+from app.gate import Gate
 from app.retrieve.contents import (
     Content,
     Fragments,
@@ -33,7 +34,6 @@ from app.retrieve.recoded import content_pieces, recoded_bytes
 from app.retrieve.stream import Reader, ahead, read_small, settled
 from app.retrieve.zipped import length_of_zip, zip_pieces
 from app.span import Span
-from app.web.limits import Gate
 from app.web.multipart import Writer
 from app.web.ranges import content_range, parse_range
 from app.web.responses import (

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from app.archive import Archive
 from app.dicom.attributes import Level
 from app.dicom.query import Query
-from app.index.database import Connection
-from app.index.search import Found, Page, PatientKey, known_patients, search
+from app.index.search import Found, HasToLook, Page, PatientKey, Wanted, known_patients, search
 from app.index.visibility import Visibility
 from app.search.patient_counts import counts_of, patient_keys, wanted_counts
 from app.search.response import Json, found_as_json, results, selection, written
@@ -53,13 +52,11 @@ async def search_for(
 
     `base` is the URL that RetrieveURLs begin with; with `xml` the body is XML, written by that.
     Raises `TooLarge` if the search takes too long or its results are, `InvalidParameter` if it
-    goes on from nowhere.
+    goes on from nowhere, `TooBusy` if too many others look through metadata.
     """
     selected = selection(query)
-    async with archive.reading() as connection:
-        page = await search(connection, visibility, query, selected.wanted, archive.totals)
-
-        counted = await _patient_counts(connection, visibility, query, page)
+    page = await _page(archive, visibility, query, selected.wanted)
+    counted = await _patient_counts(archive, visibility, query, page)
 
     def made() -> tuple[bytes, int]:
         if xml is None and query.level is not Level.INSTANCE and not counted:
@@ -94,14 +91,28 @@ def patients_of(found: Iterable[Found]) -> set[PatientKey]:
     }
 
 
+async def _page(archive: Archive, visibility: Visibility, query: Query, wanted: Wanted) -> Page:
+    """The matches. Who has to look waits for a turn, and meanwhile keeps no connection."""
+    asked = visibility, query, wanted, archive.totals
+    try:
+        async with archive.reading() as connection:
+            return await search(connection, *asked, may_look=False)
+    except HasToLook:
+        async with archive.looking.turn(), archive.reading() as connection:
+            return await search(connection, *asked)
+
+
 async def _patient_counts(
-    connection: Connection, visibility: Visibility, query: Query, page: Page
+    archive: Archive, visibility: Visibility, query: Query, page: Page
 ) -> list[Json]:
     """The counts of the patient of each match; nothing if none are to be returned."""
     wanted = wanted_counts(query)
     keys = patient_keys(page.found) if wanted else []
     ids = {key[0] for key in keys if key is not None}
-    known = await known_patients(connection, visibility, ids) if ids else {}
+    if not ids:
+        return []
+    async with archive.reading() as connection:
+        known = await known_patients(connection, visibility, ids)
     return [counts_of(known[key], wanted) if key in known else {} for key in keys]
 
 

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Response
 from app.blobs.spool import spool_directory
 from app.dicom import jsonmodel, nativexml
 from app.dicom.mediatypes import DICOM_XML, REPORT_OFFERS
+from app.gate import Gate
 from app.store import service
 from app.store.asking import DUPLICATES_PARAMETER, Ask, Asked, StudyOfUrl
 from app.store.message import DICOM, MULTIPART, parts_of
@@ -15,7 +16,6 @@ from app.store.metadata import FORMS
 from app.store.recorded import StoreRecord
 from app.store.response import report, status_of
 from app.web.dependencies import DICOMWEB
-from app.web.limits import Gate
 from app.web.plain_route import PlainRoute
 from app.web.responses import dicom_json
 

@@ -1,20 +1,19 @@
 """What one request may cost before a room looks at it, and how much may go on at once.
 
-`RequestLimits` bounds the header block, the address and the body; `Gate` bounds how many requests
+`RequestLimits` bounds the header block, the address and the body; `Gates` bound how many requests
 of a kind are at work in this process, so that a crowd waits outside, before its bodies are read.
 """
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from time import perf_counter
 from urllib.parse import unquote_to_bytes
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import BadRequest, TooBusy, TooLarge, UnsupportedMediaType
+from app.errors import BadRequest, TooLarge, UnsupportedMediaType
+from app.gate import Gate
 from app.settings import Limits
 from app.web.dependencies import DICOMWEB
 from app.web.errors import HeadersTooLarge, RequestTimedOut, UriTooLong
@@ -125,35 +124,6 @@ def _check_length(value: bytes, most: int) -> None:
 
 def _too_large(most: int) -> TooLarge:
     return TooLarge(f"The body of the request exceeds {most} bytes.")
-
-
-class Gate:
-    """Lets so many in at once; who waits too long for a turn hears `TooBusy`."""
-
-    def __init__(self, places: int, wait_seconds: float) -> None:
-        self._places = asyncio.Semaphore(places)
-        self._number = places
-        self._wait_seconds = wait_seconds
-
-    @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """Wait for a place, and hold it for as long as the context lasts."""
-        try:
-            async with asyncio.timeout(self._wait_seconds):
-                await self._places.acquire()
-        except TimeoutError:
-            raise TooBusy from None
-        try:
-            yield
-        finally:
-            self._places.release()
-
-    async def close(self, seconds: float) -> None:
-        """Let nobody in any more, and wait so long at most until all who are in have left."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                for _ in range(self._number):
-                    await self._places.acquire()
 
 
 @dataclass(frozen=True, slots=True)

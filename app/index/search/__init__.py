@@ -54,6 +54,7 @@ __all__ = [
     "FoundPatient",
     "FoundSeries",
     "FoundStudy",
+    "HasToLook",
     "Page",
     "PatientKey",
     "PatientsPage",
@@ -70,13 +71,24 @@ FEW = 5_000
 remembered."""
 
 
+class HasToLook(Exception):
+    """The database cannot decide what matches: candidates have to be looked through."""
+
+
 async def search(
-    connection: Connection, visibility: Visibility, query: Query, wanted: Wanted, totals: Totals
+    connection: Connection,
+    visibility: Visibility,
+    query: Query,
+    wanted: Wanted,
+    totals: Totals,
+    *,
+    may_look: bool = True,
 ) -> Page:
     """The matches that may be seen.
 
-    Raises `TooLarge` if it takes longer than a statement may, or if more would have to be looked
-    through than one search may; `BadRequest` if a key cannot be matched in what lies below;
+    Raises `HasToLook` if candidates would have to be looked through and may not be; `TooLarge` if
+    it takes longer than a statement may, or if more would have to be looked through than one search
+    may; `BadRequest` if a key cannot be matched in what lies below;
     `InvalidParameter` if the query goes on from what is no place in its order.
     """
     try:
@@ -84,6 +96,8 @@ async def search(
             async with connection.transaction(isolation="repeatable_read", readonly=True):
                 plan = await plan_of(connection, visibility, query)
                 if plan.looked_at:
+                    if not may_look:
+                        raise HasToLook
                     return await look_through(connection, visibility, wanted, plan)
                 return await _page(connection, visibility, wanted, plan, totals)
         return await _by_columns(connection, visibility, wanted, query, totals)

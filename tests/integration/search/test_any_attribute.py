@@ -1,7 +1,10 @@
 """What has no column is found as well: private, nested, just stored, replaced, or marked."""
 
+import asyncio
+import threading
 from collections.abc import AsyncIterator, Iterator
 from itertools import count
+from typing import Any
 
 import httpx
 import pytest
@@ -320,3 +323,34 @@ async def test_moments_that_tell_no_zone_are_in_that_of_their_data_set(
     assert not await reader.found(f"{of_month}=20200301000000%2B0000")
     await index(module_database_url)
     assert far.SOPInstanceUID in await reader.found(f"/instances?{at}=20191231230000-1200")
+
+
+async def test_few_look_at_once_and_nobody_else_waits_for_them(
+    reader: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store(reader.http, image(14, 1, next(fresh), ImageComments="looked at"))
+    inside: list[int] = []
+    most = 0
+    two_look, go_on = threading.Event(), threading.Event()
+    fitting = looking._fitting
+
+    def slowly(*arguments: Any) -> tuple[list[int], int]:
+        nonlocal most
+        inside.append(1)
+        most = max(most, len(inside))
+        if most >= 2:
+            two_look.set()
+        go_on.wait(60)
+        inside.pop()
+        return fitting(*arguments)
+
+    monkeypatch.setattr(looking, "_fitting", slowly)
+    query = "/instances?StudyInstanceUID=1.2.5.14&ImageComments=look*"
+    searches = [asyncio.create_task(reader.get(query)) for _ in range(12)]
+    await asyncio.to_thread(two_look.wait, 60)
+    ordinary = await reader.get("/studies?StudyInstanceUID=1.2.5.14")
+    go_on.set()
+    answers = await asyncio.gather(*searches)
+    assert ordinary.status_code == 200
+    assert {answer.status_code for answer in answers} == {200}
+    assert most == 2

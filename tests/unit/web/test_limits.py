@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from app.errors import ArchiveError, BadRequest, TooBusy, TooLarge, UnsupportedMediaType
+from app.errors import ArchiveError, BadRequest, TooLarge, UnsupportedMediaType
 from app.settings import Limits
 from app.web.errors import HeadersTooLarge, RequestTimedOut, UriTooLong
-from app.web.limits import Gate, RequestLimits
+from app.web.limits import RequestLimits
 from tests.unit.web.asgi import Call, Header, scope
 
 
@@ -127,29 +127,3 @@ async def test_waiting_for_the_caller_to_leave_is_no_stall() -> None:
 
     app = RequestLimits(waiting, limits(body_idle_seconds=0.01))
     await app(scope("POST", headers=CHUNKED), receive, Call().send)
-
-
-async def test_a_gate_lets_only_so_many_in() -> None:
-    gate, inside, most = Gate(2, wait_seconds=5), 0, 0
-
-    async def work() -> None:
-        nonlocal inside, most
-        async with gate.turn():
-            inside += 1
-            most = max(most, inside)
-            await asyncio.sleep(0.001)
-            inside -= 1
-
-    await asyncio.gather(*(work() for _ in range(10)))
-    assert most == 2
-
-
-async def test_who_waits_too_long_at_a_gate_is_sent_away() -> None:
-    gate = Gate(1, wait_seconds=0.01)
-    async with gate.turn():
-        with pytest.raises(TooBusy) as refusal:
-            async with gate.turn():
-                raise AssertionError("two inside")
-    assert 1 <= refusal.value.retry_after <= 10
-    async with gate.turn():
-        pass
