@@ -205,7 +205,7 @@ async def revoke_share(
     *,
     told: Told = untold,
 ) -> None:
-    """End a share (made by somebody) and its sessions, from the next request on, on all processes.
+    """End a share (made by somebody): its link at once, what its sessions see within seconds.
 
     Raises `NotFound` if there is none with this id that has not been ended before.
     """
