@@ -79,7 +79,7 @@ def revoke(
     number: Annotated[int, typer.Argument(help="As `hilum share list` shows it.")],
     partition: _Partition = DEFAULT,
 ) -> None:
-    """End a share and all that was opened with it, from the next request on."""
+    """End a share and, within seconds, all that was opened with it."""
 
     async def do(index: Database) -> None:
         told = recorded("share revoke", "/shares", Action.DELETE)

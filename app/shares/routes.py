@@ -85,7 +85,7 @@ async def describe_share(caller: Sharer, archive: ArchiveOf, share: RowId) -> Re
 async def revoke_share(
     caller: Sharer, archive: ArchiveOf, request: Request, share: RowId
 ) -> Response:
-    """End a share, and all that was opened with it, from the next request on."""
+    """End a share and, within seconds, all that was opened with it."""
     async with recording(request, 204, _told) as told:
         await shares.revoke_share(
             archive.database, caller.partition_id, share, caller.whose, told=told
