@@ -73,9 +73,8 @@ class Recognition:
             token = await self._valid_token(sha256)
         except Unauthenticated:
             # One of ours that has ended, or is good elsewhere, is nobody else's business.
-            if provider is None or presented.startswith(PREFIX):
-                raise
-            if not provider.could_know(presented):
+            ours = presented.startswith(PREFIX)
+            if provider is None or ours or not provider.could_know(presented):
                 raise
             return await self._user(provider, presented, address)
         principal = Principal(
