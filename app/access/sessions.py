@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 from app.access.credentials import SESSION_PREFIX, hash_of, new_secret
 from app.access.grants import READING
 from app.access.principal import Holder, Principal, Scope
-from app.errors import Forbidden
+from app.errors import Forbidden, TooOften
 from app.index import sessions
 from app.index.database import Database
 from app.index.grants import Held
@@ -28,6 +28,8 @@ from app.index.sessions import Session
 
 STUDY_SECONDS = 300
 """For which a token in an address is good."""
+MOST_RUNNING = 10_000
+"""Sessions of one caller, which can be a portal with many browsers behind its one token."""
 LONGEST_SECRET = 128
 """Characters that are looked up at all."""
 
@@ -42,7 +44,7 @@ class Opened:
     @property
     def seconds(self) -> int:
         """For how long it can be used from now on."""
-        return max(math.ceil((self.expires_at - datetime.now(UTC)).total_seconds()), 0)
+        return _seconds_until(self.expires_at)
 
 
 async def open_session(
@@ -51,7 +53,7 @@ async def open_session(
     """Make a session for a caller, for so long or until what the caller came with ends.
 
     `study_instance_uid`: the one study that it opens. Raises `Forbidden` for who may not read, or
-    has to show a certificate with every request.
+    has to show a certificate with every request, and `TooOften` for who has `MOST_RUNNING`.
     """
     principal.demand(Scope.READ)
     if principal.bound_to is not None:
@@ -77,6 +79,9 @@ async def open_session(
     )
     secret = new_secret(SESSION_PREFIX)
     async with index.transaction() as connection:
+        number, first_end = await sessions.running(connection, session)
+        if number >= MOST_RUNNING and first_end is not None:
+            raise TooOften(_seconds_until(first_end))
         await sessions.create(connection, hash_of(secret), session)
     return Opened(secret, expires_at)
 
@@ -126,3 +131,7 @@ def principal_of(session: Session, held: Held | None) -> Principal:
 
 def _reading(actions: Iterable[Action]) -> list[str]:
     return [action.value for action in READING if action in actions]
+
+
+def _seconds_until(moment: datetime) -> int:
+    return max(math.ceil((moment - datetime.now(UTC)).total_seconds()), 0)

@@ -132,7 +132,10 @@ class Token(SQLModel, table=True):
 class Session(SQLModel, table=True):
     """What a caller who is known was given to come again with; removed when it is ended."""
 
-    __table_args__ = (Index("session_expires", "expires_at"),)
+    __table_args__ = (
+        Index("session_expires", "expires_at"),
+        Index("session_of_caller", "partition_id", "name", "expires_at"),
+    )
 
     id: int | None = identity()
     partition_id: int = Field(foreign_key="partition.id")

@@ -50,6 +50,19 @@ WHERE sha256 = $1 AND expires_at > now() AND (
 """
 
 
+_RUNNING = """
+SELECT count(*), min(expires_at) FROM session
+WHERE partition_id = $1 AND name = $2 AND token_id IS NOT DISTINCT FROM $3 AND expires_at > now()
+"""
+
+
+async def running(connection: Connection, session: Session) -> tuple[int, datetime | None]:
+    """How many sessions its caller has that have not ended, and when the first of them will."""
+    whose = session.partition_id, session.name, session.token_id
+    number, first_end = await connection.fetchrow(_RUNNING, *whose)
+    return number, first_end
+
+
 async def create(connection: Connection, sha256: bytes, session: Session) -> None:
     """Keep a session by the hash of its secret, and remove some that are over."""
     await connection.execute(_INSERT, sha256, *(getattr(session, name) for name in _NAMES))

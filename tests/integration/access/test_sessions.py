@@ -9,6 +9,7 @@ from http.cookies import SimpleCookie
 import httpx
 import pytest
 
+from app.access import sessions
 from app.access.tokens import list_tokens, revoke_token
 from app.settings import Settings
 from tests.fixtures.server import Server, serving
@@ -157,6 +158,22 @@ async def test_an_expired_cookie_is_refused_and_forgotten(settings: Settings) ->
             assert (await http.get("/studies")).status_code == 401
         await cookie_for(server, token)
         await execute(server, "DO $$ BEGIN ASSERT (SELECT count(*) FROM session) = 1; END $$")
+
+
+async def test_nobody_has_any_number_of_sessions(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "MOST_RUNNING", 2)
+    token = await server.token("read")
+    cookies = [await cookie_for(server, token) for _ in range(2)]
+    async with client_of(server, token) as http:
+        refused = await http.post("/session")
+    assert refused.status_code == 429
+    assert 0 < int(refused.headers["retry-after"]) <= 1800
+    await cookie_for(server, await server.token("read"))
+    async with browser(server, cookies[0]) as http:
+        assert (await http.delete("/session")).status_code == 204
+    await cookie_for(server, token)
 
 
 async def test_use_and_refusal_are_audited(server: Server) -> None:
