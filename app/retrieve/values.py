@@ -4,9 +4,12 @@ import asyncio
 from collections.abc import Container, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 
+import orjson
+
 from app.archive import Archive
 from app.dicom import longjson
 from app.dicom.dataset import Attributes
+from app.dicom.jsonmodel import unpack_short
 from app.dicom.uids import transfer_syntax
 from app.index.instances import StoredInstance, bulk_value
 from app.index.visibility import Visibility
@@ -16,15 +19,16 @@ from app.retrieve.stream import Reader, reworked
 from app.retrieve.value_plans import WORD_BYTES
 
 _LARGEST_VALUE = 16 * 1024 * 1024  # an overlay over as many pixels as are rendered has half of that
-_LONG_BYTES = 64 * 1024  # of compressed JSON: reading it would hold up the event loop
+_SHORT_BYTES = 256 * 1024  # of JSON: reading more would hold up the event loop
 
 
 async def read_attributes(
     packed: bytes, wanted: Container[str] | None = None, frames: Container[int] | None = None
 ) -> Attributes:
     """The DICOM JSON that is kept compressed, as `app.dicom.longjson.loads` reads it."""
-    if len(packed) < _LONG_BYTES:
-        return longjson.loads(packed, wanted, frames)
+    if (json := unpack_short(packed, _SHORT_BYTES)) is not None:
+        whole: Attributes = orjson.loads(json)
+        return whole
     return await asyncio.to_thread(longjson.loads, packed, wanted, frames)
 
 
