@@ -6,6 +6,8 @@ Rules:
   and of bytes in memory when they are asked for; not of what is made for a moment.
 - The file has a name, so that a store of blobs on the same file system can link it instead of
   copying it. Closing takes the name away; what was linked stays.
+- A thread may still be writing when the request that it works for is given up. Closing waits for
+  that one write, and the next one is refused, so that nothing is left behind.
 - Files that a crash left behind are removed when the program starts, once they are old.
 """
 
@@ -13,6 +15,7 @@ import errno
 import hashlib
 import os
 import tempfile
+import threading
 import time
 from pathlib import Path
 from types import TracebackType
@@ -64,18 +67,26 @@ class Spool:
         self._hash = hashlib.sha256() if hashed else None
         self._crc32 = 0
         self._hashed = 0
+        self._writing = threading.Lock()
+        self._closed = False
 
     def write(self, data: bytes | bytearray | memoryview) -> int:
-        """Append `data` and return its length. Raises `BlobsFull` when the disk has no space."""
+        """Append `data` and return its length.
+
+        Raises `BlobsFull` when the disk has no space, and `ValueError` when the spool is closed.
+        """
         length = len(data)
-        if self._file is None and not self.has_memory_for(length):
-            self._move_to_disk()
-        if self._file is None:
-            self._pieces.append(bytes(data))
-        else:
-            self._take_hashes(data)
-            _write_all(self._file, data)
-        self._size += length
+        with self._writing:
+            if self._closed:
+                raise ValueError("the spool is closed")
+            if self._file is None and not self.has_memory_for(length):
+                self._move_to_disk()
+            if self._file is None:
+                self._pieces.append(bytes(data))
+            else:
+                self._take_hashes(data)
+                _write_all(self._file, data)
+            self._size += length
         return length
 
     def has_memory_for(self, length: int) -> bool:
@@ -119,14 +130,19 @@ class Spool:
 
     def take_over(self, other: "Spool") -> None:
         """Hold the bytes of another spool instead of one's own; the other one then has none."""
-        self.close()
+        self._let_go()
         self._pieces, self._size = other._pieces, other._size
         self._hash, self._crc32, self._hashed = other._hash, other._crc32, other._hashed
         self._file, self._path = other._file, other._path
         other._pieces, other._size, other._file, other._path = [], 0, None, None
 
     def close(self) -> None:
-        """Let go of the bytes. A second call does nothing."""
+        """Let go of the bytes, and take no more. A second call does nothing."""
+        with self._writing:
+            self._closed = True
+            self._let_go()
+
+    def _let_go(self) -> None:
         self._pieces = []
         self._size = 0
         if self._file is not None:

@@ -37,6 +37,16 @@ def test_more_go_to_a_file_that_is_gone_after_closing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_is_written_behind_the_end_is_refused_and_leaves_no_file(tmp_path: Path) -> None:
+    """As by a thread that outlives the request which it worked for."""
+    spool = Spool(10, tmp_path)
+    spool.close()
+    for piece in (b"short", b"more than stays in memory"):
+        with pytest.raises(ValueError, match="closed"):
+            spool.write(piece)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_file_is_removed_when_receiving_fails(tmp_path: Path) -> None:
     def receive() -> None:
         with Spool(0, tmp_path) as spool:
