@@ -7,6 +7,7 @@ Rules:
   more often than every `PATIENCE_SECONDS`, so that nobody makes us ask by inventing names.
 - If the provider does not answer, the keys are good for `STALE_SECONDS` after they were fetched,
   and then nobody is let in.
+- A key that cannot be used, or is of a kind that is not known, is passed over.
 """
 
 import asyncio
@@ -103,8 +104,8 @@ class Keys:
             if urlsplit(issuer).scheme == "https" != urlsplit(address).scheme:
                 raise ValueError("the provider publishes its keys without TLS")
         fetched = await get_json(self._http, address)
-        keys = [key for key in fetched["keys"] if _is_public(key)][:MOST_KEYS]
-        return tuple(KeySet.import_key_set({"keys": keys}).keys)
+        published = [key for key in fetched["keys"] if _is_public(key)][:MOST_KEYS]
+        return tuple(key for one in published for key in _imported(one))
 
 
 async def get_json(http: httpx.AsyncClient, address: str) -> Mapping[str, Any]:
@@ -139,6 +140,14 @@ def signs(key: Key, algorithm: str) -> bool:
             return False
 
 
-def _is_public(key: Mapping[str, Any]) -> bool:
+def _is_public(key: Any) -> bool:
     """No provider publishes a shared secret; whatever says that it is one, is not used."""
-    return key.get("kty") in {"RSA", "EC", "OKP"} and "d" not in key
+    return isinstance(key, dict) and key.get("kty") in ("RSA", "EC", "OKP") and "d" not in key
+
+
+def _imported(key: dict[str, Any]) -> list[Key]:
+    """The key; nothing of one that is broken, or of a curve that is not known (RFC 7517, 5)."""
+    try:
+        return list(KeySet.import_key_set({"keys": [key]}).keys)
+    except (JoseError, LookupError, ValueError, TypeError):
+        return []

@@ -485,6 +485,31 @@ async def test_keys_are_not_fetched_without_tls_where_the_provider_has_it(publis
     assert asked == [described]
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"kty": "OKP", "crv": "X9", "x": "AA"},
+        {"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA"},
+        {"kty": "RSA", "n": "AQAB"},
+        {"kty": ["RSA"]},
+        "no key",
+        None,
+    ],
+)
+async def test_a_key_that_cannot_be_used_costs_no_other_its_place(odd: object) -> None:
+    """RFC 7517, 5: what is not understood in a set is passed over."""
+    good = RSAKey.generate_key(2048, {"use": "sig", "alg": "RS256", "kid": "good"})
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json={"keys": [odd, good.as_dict(private=False)]})
+
+    address = "https://login.example/keys"
+    settings = Oidc(issuer="https://login.example", audience=AUDIENCE, jwks_url=address)
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
+        (found,) = await oidc_keys.Keys(settings, http).find("good", "RS256")
+    assert found.thumbprint() == good.thumbprint()
+
+
 async def test_tokens_that_say_nothing_are_asked_about(
     module_database_url: str, archive: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
