@@ -8,8 +8,9 @@
     action, outcome, type, subtype       what, as codes or SYSTEM|CODE
     _id, _count, _after, _format, _sort  the last as they are sorted anyway: `-date`
 
-Values that are separated by commas are alternatives, parameters that are repeated narrow. Whatever
-else is asked is refused: who looks into an audit must not take more for what was asked for.
+Values that are separated by commas are alternatives, parameters that are repeated narrow. A comma,
+a bar or a backslash within a value has a backslash before it. Whatever else is asked is refused:
+who looks into an audit must not take more for what was asked for.
 """
 
 import re
@@ -37,6 +38,8 @@ _JSON = {"json", "application/json", "application/fhir+json"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST = 2**53
 _ID = re.compile(r"([0-9]{1,10})-([0-9]{1,18})", re.ASCII)
+_SIGN = re.compile(r"\\[\\,|$]|.", re.DOTALL)
+"""A character of a value, or one that is escaped (FHIR R4, Escaping Search Parameters)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +53,8 @@ class Asked:
     @property
     def parameters(self) -> list[tuple[str, str]]:
         """All of them."""
-        after_ = self.wanted.after
-        return [*self.kept, *([(AFTER, after(*after_))] if after_ else [])]
+        place = self.wanted.after
+        return [*self.kept, *([(AFTER, after(*place))] if place else [])]
 
 
 def read(query_string: bytes, partition_id: int) -> Asked:
@@ -63,7 +66,7 @@ def read(query_string: bytes, partition_id: int) -> Asked:
         raise BadRequest(f"The query is none, or has more than {KEYS} parameters.") from None
     now = datetime.now(UTC)
     bounds, conditions = Bounds(), list[Condition]()
-    count, after = COUNT, None
+    count, place = COUNT, None
     for name, value in pairs:
         if "\0" in value:
             raise InvalidParameter(name, value, "contains a NUL character")
@@ -73,7 +76,7 @@ def read(query_string: bytes, partition_id: int) -> Asked:
             case "_count":
                 count = _count(value)
             case "_after":
-                after = _place(value)
+                place = _place(value)
             case "_format":
                 if value not in _JSON:
                     raise InvalidParameter(name, value, "is not a format that there is")
@@ -89,7 +92,7 @@ def read(query_string: bytes, partition_id: int) -> Asked:
         conditions=[*conditions, *bounds.outside],
         since=bounds.since,
         until=bounds.until,
-        after=after,
+        after=place,
         limit=count,
     )
     return Asked(wanted, tuple(pair for pair in pairs if pair[0] != AFTER))
@@ -115,10 +118,21 @@ def _condition(name: str, value: str) -> Condition:
 
 
 def _alternatives(name: str, value: str) -> list[str]:
-    alternatives = re.split(r"(?<!\\),", value)
+    alternatives = _split(value, ",")
     if len(alternatives) > ALTERNATIVES:
         raise InvalidParameter(name, value, f"has more than {ALTERNATIVES} alternatives")
     return alternatives
+
+
+def _split(text: str, separator: str) -> list[str]:
+    """What stands between separators that are not escaped; what is escaped stays so."""
+    parts = [""]
+    for sign in _SIGN.findall(text):
+        if sign == separator:
+            parts.append("")
+        else:
+            parts[-1] += sign
+    return parts
 
 
 _Token = tuple[str | None, str]
@@ -126,8 +140,13 @@ _Token = tuple[str | None, str]
 
 
 def _token(text: str) -> _Token:
-    system, bar, value = text.rpartition("|")
-    return (system if bar else None), value.replace("\\,", ",").replace("\\|", "|")
+    *system, value = _split(text, "|")
+    return _plain("|".join(system)) if system else None, _plain(value)
+
+
+def _plain(text: str) -> str:
+    """The text without the backslashes by which something in it is escaped."""
+    return "".join(sign[-1] for sign in _SIGN.findall(text))
 
 
 def _agents(_: str, tokens: Sequence[_Token]) -> Condition:
