@@ -19,7 +19,7 @@
 
 No error carries a protocol code: `app.web.errors` maps each class to its HTTP status, and a
 later DIMSE door will map the same classes to its own. `str(error)` is safe to show to the caller.
-Of any other error the log is told its `places`.
+Of any other error the log is told its `places` alone: what it says may quote a patient.
 """
 
 import secrets
@@ -110,6 +110,11 @@ class TooBusy(Unavailable):
 
 class Corrupt(ArchiveError):
     """Stored bytes are missing or differ from what was stored."""
+
+
+def for_log(error: BaseException) -> str:
+    """What a log may hold of an error: what one of ours says, of any other only its `places`."""
+    return str(error) if isinstance(error, ArchiveError) else " > ".join(places(error))
 
 
 def places(error: BaseException) -> list[str]:

@@ -17,6 +17,7 @@ from app.archive import Archive
 from app.audit.alerts import ALERTS, alert_receiver
 from app.audit.receivers import Receiver, fhir_receiver
 from app.audit.syslog import SyslogReceiver
+from app.errors import for_log
 from app.index import audit_feeds
 from app.index.audits import StoredRecord
 from app.outgoing.addresses import Destinations
@@ -57,7 +58,7 @@ class Feed:
             async with self._archive.writing() as connection:
                 await audit_feeds.release(connection, self._name, self._holder)
         except Exception as error:
-            log.warning("audit_feed_not_released", feed=self._name, error=repr(error))
+            log.warning("audit_feed_not_released", feed=self._name, error=for_log(error))
 
     async def _run(self) -> None:
         while True:
@@ -65,7 +66,7 @@ class Feed:
                 seconds = await self._turn()
             # The database, most often; what was not noted is sent again.
             except Exception as error:
-                seconds = self._failed(repr(error))
+                seconds = self._failed(for_log(error))
             await asyncio.sleep(seconds)
 
     async def _turn(self) -> float:

@@ -6,6 +6,8 @@ from random import SystemRandom
 
 import structlog
 
+from app.errors import for_log
+
 log = structlog.get_logger()
 
 
@@ -32,4 +34,4 @@ class Repeating:
             try:
                 await self._work()
             except Exception as error:
-                log.warning(f"{self._name}_failed", error=repr(error))
+                log.warning(f"{self._name}_failed", error=for_log(error))
