@@ -18,7 +18,7 @@ from datetime import timedelta
 
 import structlog
 
-from app.errors import Unavailable
+from app.errors import Unavailable, for_log
 from app.index import uploads
 from app.index.database import Database
 
@@ -127,8 +127,9 @@ class Reservations:
             await asyncio.sleep(self._lease.total_seconds() / EXTENSIONS_IN_LEASE)
             try:
                 await self.care()
-            except Unavailable as error:
-                log.warning("leases_not_extended", error=repr(error))
+            # Whatever it was: what is not extended in time is taken from those who are storing.
+            except Exception as error:
+                log.warning("leases_not_extended", error=for_log(error))
 
 
 class Loan:

@@ -7,7 +7,9 @@ from itertools import count
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
+from app.errors import Unavailable
 from app.index import uploads
 from app.index.database import Database
 from app.index.reservations import KEYS, Reservations
@@ -111,6 +113,26 @@ async def test_no_more_keys_are_given_out_of_what_a_sweeper_has_taken(
         assert first.blob_key in taken.all_keys()
         await reservations.care()
         assert (await loan.take()).upload_id != first.upload_id
+
+
+async def test_leases_are_extended_again_after_whatever_went_wrong(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errors, again = [RuntimeError("Doe^Jane"), Unavailable()], asyncio.Event()
+
+    async def care(_: Reservations) -> None:
+        if errors:
+            raise errors.pop()
+        again.set()
+
+    monkeypatch.setattr(Reservations, "care", care)
+    reservations = Reservations(database, lambda _: "p1/stem", lease=timedelta(milliseconds=5))
+    with capture_logs() as lines, reservations.lend(PARTITION) as loan:
+        await loan.take()
+        await asyncio.wait_for(again.wait(), 20)
+        await reservations.close()
+    assert [line["event"] for line in lines] == ["leases_not_extended"] * 2
+    assert "Doe" not in str(lines)
 
 
 async def test_a_lost_upload_is_told_by_who_noticed(reservations: Reservations) -> None:
