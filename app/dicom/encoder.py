@@ -50,6 +50,8 @@ _VRS = _TEXTS | _PLAIN_TEXTS | _SINGLE_TEXTS | _BINARY | _NUMBERS.keys() | {"AT"
 _DECIMAL_CHARACTERS = 16
 _GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
 _FORMS = ("Value", "BulkDataURI", "InlineBinary")
+_DESCRIBING = {"vr", "keyword", "name", "tag"}
+"""Members of an element that say nothing of its value; some copy the dictionary."""
 
 
 def encode(
@@ -109,7 +111,7 @@ class _Encoder:
         self._borrow = borrow
         self._nesting = nesting
         self.beyond_ascii = False
-        """Whether a text had other characters than those of ASCII."""
+        """Whether a text had other characters than those of ASCII, or may have: it is borrowed."""
 
     def level(self, attributes: Mapping[str, Any], *, depth: int) -> dict[int, list[Piece]]:
         """The pieces of each element of a data set or item, by tag."""
@@ -134,6 +136,8 @@ class _Encoder:
     ) -> Iterator[Piece]:
         name = f"{tag:08X}"
         match [form for form in _FORMS if form in element]:
+            case [] if foreign := sorted(element.keys() - _DESCRIBING):
+                raise _refused(f"{foreign[0][:20]!r} is no form of a value", name)
             case []:
                 yield from header(tag, vr, 0)
             case ["Value"] if vr == "SQ":
@@ -149,6 +153,7 @@ class _Encoder:
                 yield value
             case ["BulkDataURI"] if vr != "SQ":
                 span = self._borrowed(name, element["BulkDataURI"])
+                self.beyond_ascii = self.beyond_ascii or vr in _TEXTS | _SINGLE_TEXTS
                 padding = padded(b"\0" * (span.length % 2), vr)[span.length % 2 :]
                 yield from header(tag, vr, span.length + len(padding))
                 yield span
@@ -317,7 +322,7 @@ def _person_name(value: Any) -> str:
     if not isinstance(value, dict):
         raise TypeError
     groups = [_text(value.get(group)) for group in _GROUPS]
-    if any("=" in group for group in groups):
+    if value.keys() - set(_GROUPS) or any("=" in group for group in groups):
         raise ValueError
     return "=".join(groups).rstrip("=")
 

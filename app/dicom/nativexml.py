@@ -217,7 +217,7 @@ class _Reader:
                 uri = given.get("uri") or given.get("uuid")
                 if not uri:
                     raise self._broken("bulk data have no URI")
-                self._element["BulkDataURI"] = uri
+                self._put(self._element, "BulkDataURI", uri)
             case "Alphabetic" | "Ideographic" | "Phonetic":
                 self._components = {}
 
@@ -231,15 +231,20 @@ class _Reader:
             case "Item":
                 self._end_level()
             case "InlineBinary":
-                self._element["InlineBinary"] = "".join(text.split())
+                self._put(self._element, "InlineBinary", "".join(text.split()))
             case "Value":
                 self._element["Value"][-1] = self._converted(text)
             case "PersonName":
                 self._element["Value"][-1] = self._person_name or None
             case "Alphabetic" | "Ideographic" | "Phonetic":
-                self._person_name[local] = self._name()
+                self._put(self._person_name, local, self._name())
             case component if component in _COMPONENTS:
-                self._components[component] = text
+                self._put(self._components, component, text)
+
+    def _put(self, into: dict[str, Any], name: str, value: str) -> None:
+        if name in into:
+            raise self._broken(f"{name} is there twice")
+        into[name] = value
 
     def _characters(self, text: str) -> None:
         if self._open[-1] in _TEXTS:

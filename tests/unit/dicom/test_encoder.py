@@ -120,6 +120,18 @@ def test_an_empty_specific_character_set_in_an_item_does_not_hide_that_of_unicod
     assert found["00711010"]["Value"] == ["Müller"]
 
 
+def test_what_some_say_of_an_element_beside_its_value_is_passed_over() -> None:
+    described = one("LO", keyword="SeriesDescription", name="Series Description")
+    assert encoded(described) == encoded(one("LO"))
+    assert encoded(one("LO", Value=["a"], note="b")) == encoded(one("LO", Value=["a"]))
+
+
+def test_text_that_is_borrowed_is_that_of_unicode() -> None:
+    assert b"ISO_IR 192" in encoded(one("UT", BulkDataURI="1"))
+    assert b"ISO_IR 192" in encoded(one("SQ", Value=[one("LT", BulkDataURI="1")]))
+    assert b"ISO_IR 192" not in encoded(one("OB", BulkDataURI="1"))
+
+
 def test_group_lengths_and_file_meta_are_passed_over() -> None:
     attributes = {
         "00020010": {"vr": "UI", "Value": ["1.2"]},
@@ -201,6 +213,10 @@ def test_the_representation_of_a_known_attribute_may_be_missing() -> None:
         (one("PN", Value=[7]), "00711010"),
         (one("PN", Value=[{"Alphabetic": 7}]), "00711010"),
         (one("PN", Value=[{"Alphabetic": "a=b"}]), "00711010"),
+        (one("PN", Value=[{"alphabetic": "a"}]), "00711010"),
+        (one("LO", value=["a"]), "00711010"),
+        (one("OB", BulkDataUri="1"), "00711010"),
+        (one("OB", DataFragment=[]), "00711010"),
         (one("SQ", Value=[7]), "00711010"),
         (one("SQ", InlineBinary=""), "00711010"),
         (one("SQ", BulkDataURI="1"), "00711010"),

@@ -187,6 +187,7 @@ def test_the_encodings_of_xml_are_read(encoding: str) -> None:
     assert loads(xml)["00710010"]["Value"] == ["é"]
 
 
+FAMILY = "<FamilyName>a</FamilyName>"
 LAUGHS = """<!DOCTYPE a [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;&a;">]>"""
 
 
@@ -217,6 +218,10 @@ LAUGHS = """<!DOCTYPE a [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;&a;">]>"""
         element("CS", '<Value number="2">a</Value><Value number="2">b</Value>'),
         element("CS", '<Value number="999999999">a</Value>'),
         element("CS", "<BulkData/>"),
+        element("OB", '<BulkData uri="a"/><BulkData uri="b"/>'),
+        element("OB", "<InlineBinary>AAA=</InlineBinary><InlineBinary>AQI=</InlineBinary>"),
+        element("PN", "<PersonName><Alphabetic/><Alphabetic/></PersonName>"),
+        element("PN", f"<PersonName><Alphabetic>{2 * FAMILY}</Alphabetic></PersonName>"),
         element("CS", '<Value number="1"><Item number="1"/></Value>'),
         element("PN", "<Alphabetic/>"),
         element("SQ", '<Item number="1">text</Item>'),
