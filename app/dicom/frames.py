@@ -30,6 +30,8 @@ from app.span import Span
 _ITEM_HEAD = struct.Struct("<HHI")
 _FLOAT_BITS = {"7FE00008": 32, "7FE00009": 64}
 _MOST_FRAMES = 2**31 - 1
+_MOST_BITS = 2**63 - 1
+"""Of a native frame, as the index can hold them; no instance is so long."""
 _BEGINNINGS = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51", b"\x00\x00\x00\x0cjP  ", b"\xff\x0a")
 """Of a JPEG or JPEG-LS image, a JPEG 2000 codestream, a JP2 file, a JPEG XL codestream."""
 
@@ -72,6 +74,8 @@ def map_frames(source: Source, dataset: DataSet, syntax: TransferSyntax) -> Fram
     )
     if _value(dataset.attributes, "00280004") == "YBR_FULL_422":
         bits = bits * 2 // 3
+    if abs(bits) > _MOST_BITS:
+        bits = 0
     there = min(wanted, pixels.span.length * 8 // bits, _MOST_FRAMES) if bits > 0 else 0
     return FrameMap(there, pixels.span.offset, pixels.span.length, bits, None)
 

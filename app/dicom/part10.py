@@ -45,6 +45,13 @@ def read_file_meta(source: Source) -> FileMeta:
             raise unreadable(
                 reasons.CANNOT_UNDERSTAND, "File Meta ends too early", tag=0x20000 | element, at=at
             )
+        if element in found:
+            raise unreadable(
+                reasons.DOES_NOT_MATCH_SOP_CLASS,
+                "the element is there twice",
+                tag=0x20000 | element,
+                at=at,
+            )
         found[element] = head[value_at : value_at + length].decode("latin-1").strip(" \0")
         at = value_at + length
     if not found:

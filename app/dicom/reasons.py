@@ -17,9 +17,6 @@ DUPLICATE_INSTANCE = 0x0111
 INVALID_VALUE = 0x0106
 """An attribute that is needed has a value that it must not have."""
 
-INVALID_INSTANCE = 0x0117
-"""The SOP Instance UID is not a UID."""
-
 MISSING_ATTRIBUTE = 0x0120
 """An attribute that is needed is not there."""
 

@@ -58,6 +58,10 @@ def numbers() -> Iterator[Row]:
     bad: dict[str, tuple[dict[int, bytes], int | None]] = {
         "Rows as UL": ({ROWS: element(ROWS, "UL", struct.pack("<I", 4))}, None),
         "Rows of 2^32-1": ({ROWS: element(ROWS, "UL", b"\xff" * 4)}, 404),
+        "Rows and Columns of 2^32-1": (
+            {tag: element(tag, "UL", b"\xff" * 4) for tag in (ROWS, COLUMNS)}, 404,
+        ),
+        "Columns of -2^63": ({COLUMNS: element(COLUMNS, "SV", struct.pack("<q", -(2**63)))}, 404),
         "Rows of -4": ({ROWS: element(ROWS, "SS", struct.pack("<h", -4))}, 404),
         "Rows as text": ({ROWS: element(ROWS, "LO", "many")}, 404),
         "Rows of 0": ({ROWS: us(ROWS, 0)}, 404),

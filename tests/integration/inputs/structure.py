@@ -180,6 +180,8 @@ def order() -> Iterator[Row]:
     yield Row(
         17, "an element twice in an item", lambda: without_pixels(in_item), Refused(CONTRADICTS)
     )
+    again = file_meta(without_length=True) + element(0x00020010, "UI", uid(IMPLICIT))
+    yield Row(17, "a transfer syntax again", lambda: instance(meta=again), Refused(CONTRADICTS))
     moved = element(0x00081030, "LO", "late")
     yield Row(18, "an element out of order", lambda: tail_of(moved), Kept(warned=True))
     meta = element(0x00020010, "UI", uid(EXPLICIT))
@@ -257,14 +259,15 @@ def identity() -> Iterator[Row]:
                 partial(instance, {tag: bad}),
                 Refused(INVALID),
             )
-    for tag in (STUDY, SERIES, SOP_INSTANCE):
-        lenient = element(tag, "UI", uid(f"01.02.{fresh_uid()}"))
-        yield Row(
-            23,
-            f"{IDENTITY[tag]} UID: leading zeros",
-            partial(instance, {tag: lenient}),
-            Kept(),
-        )
+    for what, begin in (("leading zeros", "01.02."), ("blanks around it", " ")):
+        for tag in (STUDY, SERIES, SOP_INSTANCE):
+            lenient = element(tag, "UI", uid(begin + fresh_uid()))
+            yield Row(
+                23,
+                f"{IDENTITY[tag]} UID: {what}",
+                partial(instance, {tag: lenient}),
+                Kept(),
+            )
 
 
 def syntaxes() -> Iterator[Row]:
