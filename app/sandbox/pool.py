@@ -20,6 +20,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -129,7 +130,11 @@ class Sandbox:
             task.add_done_callback(self._starts.discard)
 
     async def _start(self) -> None:
-        child = await asyncio.to_thread(_Child, self._allowance, self._modules)
+        try:
+            child = await asyncio.to_thread(_Child, self._allowance, self._modules)
+        except OSError as error:
+            self._log.error("sandbox.start", why=error.strerror)
+            return
         try:
             await child.ready()
         except _Ended as ended:
@@ -158,12 +163,14 @@ class _Child:
     """One child process and the socket to it."""
 
     def __init__(self, allowance: Allowance, modules: Sequence[str]) -> None:
+        """Start it. Raises `OSError` where the system does not let us."""
         self._channel, theirs = socket.socketpair()
         for end in (self._channel, theirs):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER_BYTES)
         self._channel.setblocking(False)
         limits = str(allowance.seconds), str(allowance.memory_bytes)
-        with theirs:
+        with theirs, ExitStack() as on_failure:
+            on_failure.callback(self._channel.close)
             self._process = subprocess.Popen(  # noqa: S603  nothing in it is a caller's
                 [sys.executable, "-P", "-m", "app.sandbox.child", *limits, *modules],
                 stdin=theirs.fileno(),
@@ -172,6 +179,7 @@ class _Child:
                 env=_environment(),
                 process_group=0,  # the terminal's Ctrl-C is not for it
             )
+            on_failure.pop_all()
 
     @property
     def has_ended(self) -> bool:

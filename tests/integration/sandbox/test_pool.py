@@ -1,6 +1,7 @@
 """Child processes: what becomes of jobs that are too long, too large, or break their child."""
 
 import asyncio
+import errno
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from app.errors import ArchiveError, BadRequest, TooBusy, TooLarge, Unprocessable
 from app.sandbox.child import DONE, REFUSED, REPLY
@@ -31,15 +33,19 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 @pytest.fixture
 async def one_child() -> AsyncIterator[Sandbox]:
     sandbox = Sandbox(1, ALLOWANCE, queue_seconds=0.3)
+    await until_it_serves(sandbox)
+    yield sandbox
+    await sandbox.close()
+
+
+async def until_it_serves(sandbox: Sandbox) -> None:
     async with asyncio.timeout(30):
         while True:
             try:
                 await sandbox.run(jobs.pid)
-                break
             except TooBusy:
                 continue
-    yield sandbox
-    await sandbox.close()
+            return
 
 
 def is_alive(pid: int) -> bool:
@@ -177,6 +183,24 @@ async def test_nothing_is_started_before_it_is_needed_and_nothing_stays(
         await endless
     assert started
     assert not any(map(is_alive, started))
+
+
+async def test_where_no_child_can_be_started_it_is_told_and_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    sandbox = Sandbox(1, ALLOWANCE, queue_seconds=0.3)
+    with monkeypatch.context() as patched, capture_logs() as lines:
+        patched.setattr(subprocess, "Popen", refused)
+        with pytest.raises(TooBusy):
+            await sandbox.run(jobs.pid)
+    assert [(line["event"], line["why"]) for line in lines] == [
+        ("sandbox.start", "Resource temporarily unavailable")
+    ]
+    await until_it_serves(sandbox)
+    await sandbox.close()
 
 
 async def test_children_know_no_secret_and_leave_nothing_behind(
