@@ -2,22 +2,25 @@
 
 import sys
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
+from joserfc.jwk import OKPKey
 
-from app.audit.checkpoint import checkpoints_of_now, moment, read_checkpoints, read_key
+from app.audit.checkpoint import Checkpoint, checkpoints_of_now, moment, read_checkpoints, read_key
 from app.audit.retention import Removed
 from app.audit.retention import retain as retain_audit
 from app.audit.verify import Report
 from app.audit.verify import verify as verify_audit
+from app.cli.arguments import MOST_DAYS
 from app.cli.disclosures import report as report_disclosures
 from app.cli.environment import database, read_settings
 from app.cli.recorded import record_look, run_by
 from app.cli.tokens import with_index
-from app.errors import ArchiveError
+from app.errors import ArchiveError, InvalidParameter
 from app.index import audit_feeds
 from app.index.audit_feeds import Lag
 from app.index.database import Database
@@ -49,13 +52,16 @@ def checkpoint(
         async with index.reading() as connection:
             return [one.signed(private) for one in await checkpoints_of_now(connection)]
 
-    with database(read_settings()) as url:
-        lines = with_index(url, read)
-    if into is None:
-        print(*lines, sep="\n")
-        return
-    with into.open("a", encoding="utf-8") as file:
-        print(*lines, sep="\n", file=file)
+    with _opened(into) as file, database(read_settings()) as url:
+        print(*with_index(url, read), sep="\n", file=file)
+
+
+def _opened(into: Path | None) -> AbstractContextManager[TextIO]:
+    """Where lines are written: behind those of a file, or to whoever runs the command."""
+    try:
+        return nullcontext(sys.stdout) if into is None else into.open("a", encoding="utf-8")
+    except OSError as error:
+        raise InvalidParameter("--into", str(into), "cannot be written") from error
 
 
 @commands.command("verify")
@@ -69,8 +75,7 @@ def verify(
     if checkpoints is not None:
         if public is None:
             raise typer.BadParameter("--checkpoints needs --key.")
-        with checkpoints.open(encoding="utf-8") as lines:
-            kept = list(read_checkpoints(lines, public))
+        kept = _kept(checkpoints, public)
 
     async def read(index: Database) -> tuple[Report, list[str]]:
         async with index.reading() as connection:
@@ -93,6 +98,14 @@ def verify(
         raise NotRecorded
 
 
+def _kept(file: Path, key: OKPKey) -> list[Checkpoint]:
+    try:
+        with file.open(encoding="utf-8") as lines:
+            return list(read_checkpoints(lines, key))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidParameter("--checkpoints", str(file), "cannot be read") from error
+
+
 async def _not_recorded(index: Database, chains: Iterable[int]) -> list[str]:
     """Record that each was read; those of which it cannot be, since damage is told in any case."""
     failures = []
@@ -108,7 +121,7 @@ async def _not_recorded(index: Database, chains: Iterable[int]) -> list[str]:
 
 @commands.command("retain")
 def retain(
-    days: Annotated[int, typer.Option(min=1, help="How long records are kept.")],
+    days: Annotated[int, typer.Option(min=1, max=MOST_DAYS, help="How long records are kept.")],
     key: Annotated[Path, typer.Option(help="Ed25519 private key, a PEM file.")],
 ) -> None:
     """Remove older records, and print the checkpoints that stay in their place, to be kept too."""

@@ -13,6 +13,7 @@ from app.access import grants
 from app.access.certificates import certificate_of
 from app.audit.changes import grant_described
 from app.audit.event import Action as AuditAction
+from app.cli.arguments import LARGEST_ID, MOST_DAYS, Partition
 from app.cli.environment import database, read_settings
 from app.cli.listing import print_all
 from app.cli.recorded import recorded
@@ -46,8 +47,10 @@ def add(
     last_date: _Text = None,
     label: _Text = None,
     purpose: _Text = None,
-    days: Annotated[int | None, typer.Option(min=1, help="How long it holds.")] = None,
-    partition: Annotated[str, typer.Option(help="The tenant that it is of.")] = DEFAULT,
+    days: Annotated[
+        int | None, typer.Option(min=1, max=MOST_DAYS, help="How long it holds.")
+    ] = None,
+    partition: Partition = DEFAULT,
 ) -> None:
     """Let a subject see what has all the given values; print the number of the grant."""
     scope = {
@@ -85,7 +88,7 @@ def add(
 @commands.command("list")
 def list_all(
     subject: Annotated[str | None, typer.Argument(help=f"{grants.SUBJECTS}.")] = None,
-    partition: Annotated[str, typer.Option(help="The tenant that they are of.")] = DEFAULT,
+    partition: Partition = DEFAULT,
 ) -> None:
     """Show the grants of everybody, or of one subject."""
     print_all(
@@ -97,8 +100,10 @@ def list_all(
 
 @commands.command("end")
 def end(
-    number: Annotated[int, typer.Argument(help="As `hilum grant list` shows it.")],
-    partition: Annotated[str, typer.Option(help="The tenant that it is of.")] = DEFAULT,
+    number: Annotated[
+        int, typer.Argument(min=1, max=LARGEST_ID, help="As `hilum grant list` shows it.")
+    ],
+    partition: Partition = DEFAULT,
 ) -> None:
     """End a grant, from the next request on."""
 

@@ -8,6 +8,7 @@ import typer
 from app.access import overrides
 from app.audit.overrides import ENDED, end_of
 from app.audit.trail import append
+from app.cli.arguments import LARGEST_ID, Partition
 from app.cli.environment import database, read_settings
 from app.cli.listing import print_all
 from app.cli.tokens import partition_named, with_index
@@ -17,11 +18,9 @@ from app.index.partitions import DEFAULT
 
 commands = typer.Typer(help="Show and end emergency overrides.", no_args_is_help=True)
 
-_Partition = Annotated[str, typer.Option(help="The tenant that it is of.")]
-
 
 @commands.command("list")
-def list_all(partition: _Partition = DEFAULT) -> None:
+def list_all(partition: Partition = DEFAULT) -> None:
     """Show what is open, to whom, until when and why."""
     print_all(
         partition,
@@ -32,8 +31,10 @@ def list_all(partition: _Partition = DEFAULT) -> None:
 
 @commands.command("end")
 def end(
-    number: Annotated[int, typer.Argument(help="As `hilum override list` shows it.")],
-    partition: _Partition = DEFAULT,
+    number: Annotated[
+        int, typer.Argument(min=1, max=LARGEST_ID, help="As `hilum override list` shows it.")
+    ],
+    partition: Partition = DEFAULT,
 ) -> None:
     """Close what is open, from the next request on; the audit tells of it."""
     by = f"hilum override, run by user {os.getuid()}"

@@ -10,6 +10,7 @@ from app.access.principal import Principal, Scope
 from app.access.shares import Asked, Made
 from app.audit.changes import described
 from app.audit.event import Action
+from app.cli.arguments import LARGEST_ID, MOST_DAYS, Partition
 from app.cli.environment import database, dicomweb_base, read_settings
 from app.cli.listing import print_all
 from app.cli.recorded import recorded
@@ -20,7 +21,6 @@ from app.index.shares import StoredShare
 
 commands = typer.Typer(help="Make, show and revoke links to studies.", no_args_is_help=True)
 
-_Partition = Annotated[str, typer.Option(help="The tenant that it is of.")]
 NAME = "hilum share"
 
 
@@ -28,7 +28,9 @@ NAME = "hilum share"
 def add(
     studies: Annotated[list[str], typer.Argument(help="Study Instance UIDs.")],
     name: Annotated[str, typer.Option(help="Whom it is for.")],
-    days: Annotated[int | None, typer.Option(min=1, help="How long it holds.")] = None,
+    days: Annotated[
+        int | None, typer.Option(min=1, max=MOST_DAYS, help="How long it holds.")
+    ] = None,
     uses: Annotated[int | None, typer.Option(min=1, help="How often it may be opened.")] = None,
     password: Annotated[
         bool, typer.Option("--password", help="Ask for a password that opens it.")
@@ -36,7 +38,7 @@ def add(
     deidentify: Annotated[
         bool, typer.Option("--deidentify", help="Show images without who they are of.")
     ] = False,
-    partition: _Partition = DEFAULT,
+    partition: Partition = DEFAULT,
 ) -> None:
     """Make a link and print it, this once."""
     settings = read_settings()
@@ -65,7 +67,7 @@ def add(
 
 
 @commands.command("list")
-def list_all(partition: _Partition = DEFAULT) -> None:
+def list_all(partition: Partition = DEFAULT) -> None:
     """Show every share, ended ones too."""
     print_all(
         partition,
@@ -76,8 +78,10 @@ def list_all(partition: _Partition = DEFAULT) -> None:
 
 @commands.command("revoke")
 def revoke(
-    number: Annotated[int, typer.Argument(help="As `hilum share list` shows it.")],
-    partition: _Partition = DEFAULT,
+    number: Annotated[
+        int, typer.Argument(min=1, max=LARGEST_ID, help="As `hilum share list` shows it.")
+    ],
+    partition: Partition = DEFAULT,
 ) -> None:
     """End a share and, within seconds, all that was opened with it."""
 

@@ -11,6 +11,7 @@ from app.access import tokens
 from app.access.principal import Scope
 from app.audit.changes import described
 from app.audit.event import Action
+from app.cli.arguments import LARGEST_ID, MOST_DAYS
 from app.cli.environment import database, read_settings
 from app.cli.recorded import recorded
 from app.errors import NotFound
@@ -31,7 +32,9 @@ def create(
     name: Annotated[str, typer.Option(help="Who or what will hold it.")],
     scope: Annotated[list[Scope] | None, typer.Option(help="Default read; repeatable.")] = None,
     partition: Annotated[str, typer.Option(help="The tenant it works in.")] = DEFAULT,
-    days: Annotated[int | None, typer.Option(min=1, help="How long it is valid.")] = None,
+    days: Annotated[
+        int | None, typer.Option(min=1, max=MOST_DAYS, help="How long it is valid.")
+    ] = None,
     restricted: Annotated[
         bool, typer.Option("--restricted", help="It sees only what grants let it see.")
     ] = False,
@@ -75,7 +78,11 @@ def list_all() -> None:
 
 
 @commands.command("revoke")
-def revoke(number: Annotated[int, typer.Argument(help="As `hilum token list` shows it.")]) -> None:
+def revoke(
+    number: Annotated[
+        int, typer.Argument(min=1, max=LARGEST_ID, help="As `hilum token list` shows it.")
+    ],
+) -> None:
     """End a token. Processes that serve notice within half a minute."""
     with database(read_settings()) as url:
         told = recorded("token revoke", "/admin/tokens", Action.DELETE)
