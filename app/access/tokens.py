@@ -76,8 +76,9 @@ async def issue_token(
         raise InvalidParameter("name", name, f"is not 1 to {NAME_CHARACTERS} printable characters")
     for scope in {Scope.ADMIN, Scope.AUDIT} & set(scopes) if restricted else ():
         raise InvalidParameter("scopes", scope, "cannot be had by a restricted token")
-    if not restricted and (roles or purpose):
-        raise InvalidParameter("roles", ",".join(roles), "are those of restricted tokens")
+    for given, value in (("roles", ",".join(roles)), ("purpose", purpose or "")):
+        if value and not restricted:
+            raise InvalidParameter(given, value, "is for restricted tokens alone")
     for role in roles:
         subject_of_role(role)
     token = new_token()

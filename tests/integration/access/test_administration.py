@@ -174,6 +174,15 @@ async def test_a_token_that_makes_no_sense_is_refused(populated: Server) -> None
             assert answer.status_code == 400, wrong
 
 
+@pytest.mark.parametrize("asked", [{"roles": ["x"]}, {"purpose": "care"}])
+async def test_what_only_restricted_tokens_have_is_refused_by_its_name(
+    populated: Server, asked: dict[str, object]
+) -> None:
+    async with admin_of(populated, await populated.token("admin")) as http:
+        answer = await http.post("/admin/tokens", json={"name": "x"} | asked)
+    assert (answer.status_code, answer.json()["parameter"]) == (400, *asked)
+
+
 async def test_what_no_id_or_subject_can_be_is_refused(populated: Server) -> None:
     async with admin_of(populated, await populated.token("admin")) as http:
         for kind in ("tokens", "grants"):
