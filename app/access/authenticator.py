@@ -109,8 +109,11 @@ class Authenticator:
     async def principal_of_session(
         self, secret: str, study_instance_uid: str | None = None
     ) -> Principal:
-        """Whose session this is the secret of, the one that opens that study alone or, without it,
-        that of a cookie. Raises `Unauthenticated` if there is none or it has ended."""
+        """The caller whose session has this secret.
+
+        With a study it must be a session for that study alone, without one that of a cookie. Raises
+        `Unauthenticated` if there is no such session, or it has ended.
+        """
         session = await find_session(self._archive.database, secret)
         if session is None or session.study_instance_uid != study_instance_uid:
             raise Unauthenticated

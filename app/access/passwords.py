@@ -1,6 +1,6 @@
-"""Passwords, kept as what scrypt (RFC 7914) derives from them. Both functions take 0.1 s and more.
+"""Passwords, kept as what scrypt (RFC 7914) derives from them: 16 bytes of salt, then 32 of key.
 
-salt (16 bytes), key (32 bytes)
+Both functions take a tenth of a second or more: call them in a thread.
 """
 
 import hashlib

@@ -110,7 +110,7 @@ async def list_tokens(index: Database, partition_id: int | None = None) -> list[
 async def revoke_token(
     index: Database, token_id: int, partition_id: int | None = None, *, told: Told = untold
 ) -> None:
-    """End a token (of a partition); every process refuses it within a minute.
+    """End a token (of a partition); every process refuses it within half a minute.
 
     Raises `NotFound` if there is none with this id that has not been ended before.
     """

@@ -109,7 +109,7 @@ async def list_tokens(caller: Administrator, archive: ArchiveOf) -> Response:
 async def revoke_token(
     caller: Administrator, archive: ArchiveOf, request: Request, token: RowId
 ) -> Response:
-    """End a token; every process refuses it within a minute."""
+    """End a token; every process refuses it within half a minute."""
     async with recording(request, 204) as told:
         await tokens.revoke_token(archive.database, token, caller.partition_id, told=told)
     return Response(status_code=204)

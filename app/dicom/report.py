@@ -74,6 +74,7 @@ class Line:
 
     @property
     def text(self) -> str:
+        """Both, as a line of text has them."""
         return ": ".join(part for part in (self.name, self.value) if part)
 
 

@@ -114,7 +114,7 @@ class Token(SQLModel, table=True):
     name: str = Field(sa_type=Text)
     sha256: bytes = Field(sa_type=LargeBinary, unique=True)
     scopes: list[str] = texts()
-    """Some of `read`, `store`, `delete`, `audit`, `admin`."""
+    """Some of those of `app.access.principal.Scope`."""
     restricted: bool = Field(
         default=False, sa_column_kwargs={"server_default": text("false"), "nullable": False}
     )

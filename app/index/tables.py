@@ -5,19 +5,23 @@
                ├─ upload                     keys of blobs that may not be in the index yet
                ├─ change                           what happened, in commit order
                ├─ audit, audit_chain, audit_retention   who asked for what, refusals included
-               ├─ token                            who may ask
+               ├─ audit_feed, audit_feed_place     how far the audit has been sent
+               ├─ token, session                   who may ask
                ├─ access_grant                     and what for, if not for everything
+               ├─ emergency_override               what is open although it is closed to somebody
                ├─ share, share_session             links for who has no token
                └─ *_terms, indexed                 what is found without a column
 
-Every table but `partition` carries `partition_id`: partitions (tenants) never share a row, and
-every unique key begins with it. Columns that Search matches hold normalised values (see
-`app.dicom.attributes`); what is returned is the finished DICOM JSON beside them, as bytes, since
-JSONB of whole instances costs ten times as much to write.
+Every table but `partition` and `audit_feed` carries `partition_id`: partitions (tenants) never
+share a row. What is unique is so within its partition, or below a row that belongs to one; but for
+hashes of secrets and stems of keys, which are random. Columns that Search matches hold normalised
+values (see `app.dicom.attributes`); what is returned is the finished DICOM JSON beside them, as
+bytes, since JSONB of whole instances costs ten times as much to write.
 
-Foreign keys follow the lines of the picture down from `study`, and no others: each is a lock on
-the row that is referred to, and if every store locked the one row of its partition, all would wait
-for one another. `change` and `audit` outlive what they speak of.
+A foreign key locks the row that it refers to. What each store writes refers to its study and series
+alone: if every store locked the one row of its partition, all would wait for one another. What is
+made seldom (a study, a token, a grant) refers to its partition. `change` and `audit` outlive what
+they speak of, and refer to nothing.
 """
 
 from datetime import datetime

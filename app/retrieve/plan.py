@@ -232,6 +232,7 @@ def plan_recoded_frames(
 
 
 def recoding_of(source: Recodable | None, offer: Offer) -> Recoding:
+    """How frames are recoded to what was chosen of the offers for `source`."""
     assert source is not None, "nothing else is offered of what is not recodable"
     assert offer.transfer_syntax_uid is not None
     return Recoding(source.description, offer.transfer_syntax_uid)
@@ -277,6 +278,7 @@ def chosen(
 
 
 def fragments_of(instance: StoredInstance, entries: Iterable[Span]) -> Iterator[Fragments]:
+    """The contents of compressed frames. `entries`: where the items of each lie in the instance."""
     for entry in entries:
         yield Fragments(instance.blob_key, entry.shifted(instance.blob_offset))
 

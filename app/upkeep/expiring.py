@@ -18,7 +18,10 @@ SECONDS_BETWEEN_LOOKS = 10
 
 
 async def end_expired(archive: Archive) -> int:
-    """End what has expired; how many that were, if less than `AT_ONCE` all there are."""
+    """End up to `AT_ONCE` overrides that have expired, and return how many that were.
+
+    If they are fewer than `AT_ONCE`, no others are left.
+    """
     return await archive.transact(_end)
 
 

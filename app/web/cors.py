@@ -1,6 +1,6 @@
 """`Cors`: lets viewers in browsers use the archive from other origins (Fetch standard, 3.2).
 
-- Outermost of all, so that a refusal can be read by the viewer too.
+- Outside of all that refuses, so that a refusal can be read by the viewer too.
 - A preflight is answered here, with no caller known and nothing else done: browsers send one for
   every URL of a frame.
 - The headers are listed one by one, since `*` does not cover Authorization.

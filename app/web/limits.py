@@ -137,6 +137,7 @@ class Gates:
 
     @classmethod
     def of(cls, limits: Limits) -> "Gates":
+        """Those that the limits ask for."""
         return cls(
             Gate(limits.concurrent_stores, limits.queue_seconds),
             Gate(limits.concurrent_reads, limits.queue_seconds),
