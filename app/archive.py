@@ -85,15 +85,17 @@ async def open_archive(settings: Settings) -> Archive:
     """Open the index and the blobs that the settings name.
 
     Without a database in the settings it is the embedded one of the data folder, if that runs.
-    Raises `Unavailable` if it does not, or if the database does not answer.
+    Raises `ValueError` if the settings name no store of blobs, and `Unavailable` if a folder cannot
+    be used or a database does not answer.
     """
+    # Before the database, whose connections nobody would close if this fails.
+    blobs = open_blobs(settings.blobs_url, settings.data_dir)
     database = await Database.open(
         _database_url(settings),
         connections=settings.database_connections,
         statement_seconds=settings.limits.statement_seconds,
         queue_seconds=settings.limits.queue_seconds,
     )
-    blobs = open_blobs(settings.blobs_url, settings.data_dir)
     return Archive(
         settings,
         blobs,

@@ -22,7 +22,7 @@ from urllib.parse import unquote, urlsplit
 from obstore.exceptions import BaseError
 from obstore.store import AzureStore, GCSStore, S3Store
 
-from app.blobs.contract import BlobStore
+from app.blobs.contract import BlobStore, BlobsUnavailable
 from app.blobs.local import LocalBlobs
 from app.blobs.memory import MemoryBlobs
 from app.blobs.objectstore import ObjectStoreBlobs
@@ -43,8 +43,11 @@ def open_blobs(url: str | None, data_dir: Path) -> BlobStore:
     an object store answers is for `check` to tell.
     """
     spools = spool_directory(data_dir)
-    spools.mkdir(parents=True, exist_ok=True)
-    remove_old_files(spools)
+    try:
+        spools.mkdir(parents=True, exist_ok=True)
+        remove_old_files(spools)
+    except OSError as error:
+        raise BlobsUnavailable(f"{spools} cannot be used: {error.strerror}.") from error
     if url is None:
         return LocalBlobs(data_dir / "blobs")
     parts = urlsplit(url)

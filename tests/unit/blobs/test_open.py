@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from app.blobs.contract import BlobsUnavailable
 from app.blobs.local import LocalBlobs
 from app.blobs.memory import MemoryBlobs
 from app.blobs.objectstore import ObjectStoreBlobs
@@ -43,3 +44,9 @@ async def test_object_stores_are_opened_without_asking_them(
 def test_anything_else_is_refused_and_named(url: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="names no store of blobs"):
         open_blobs(url, tmp_path)
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(BlobsUnavailable, match="file/spool cannot be used: Not a directory"):
+        open_blobs(None, tmp_path / "file")
