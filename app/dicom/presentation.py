@@ -14,6 +14,7 @@ from enum import StrEnum
 from math import isfinite
 from typing import Any
 
+from app.dicom import normal
 from app.dicom.lookup import LookupTable, Palette, bulk_path, read_table
 from app.dicom.overlays import Overlay, overlay_paths, overlays_of
 from app.errors import InvalidParameter, Unprocessable
@@ -50,18 +51,17 @@ class Window:
 
         Raises `InvalidParameter`.
         """
-        center, width, function = [*text.split(","), "", "", ""][:3]
         if text.count(",") != 2:
             raise InvalidParameter("window", text, "must be center,width,function")
-        try:
-            window = cls(float(center), float(width), WindowFunction(function.strip().lower()))
-        except ValueError as error:
+        first, second, named = text.split(",")
+        center, width = normal.decimal(first), normal.decimal(second)
+        function = named.strip().lower()
+        if center is None or width is None or function not in set(WindowFunction):
             functions = ", ".join(WindowFunction)
-            raise InvalidParameter(
-                "window", text, f"must be two numbers and one of {functions}"
-            ) from error
+            raise InvalidParameter("window", text, f"must be two numbers and one of {functions}")
+        window = cls(center, width, WindowFunction(function))
         if not window.usable:
-            raise InvalidParameter("window", text, "the width is too small or not a number")
+            raise InvalidParameter("window", text, "the width is too small")
         return window
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
+from app.dicom import normal
 from app.errors import InvalidParameter
 
 Image = NDArray[np.uint8]
@@ -46,24 +47,23 @@ class Viewport:
         fields = [field.strip() for field in text.split(",")]
         if len(fields) not in (2, 6):
             raise InvalidParameter("viewport", text, "must be vw,vh or vw,vh,sx,sy,sw,sh")
-        try:
-            width, height = int(fields[0]), int(fields[1])
-            left, top, region_width, region_height = (
-                float(field) if field else None for field in [*fields[2:], "", "", "", ""][:4]
-            )
-        except ValueError as error:
-            raise InvalidParameter("viewport", text, "has a value that is no number") from error
+        width, height = map(normal.integer, fields[:2])
+        region = [normal.decimal(field) for field in fields[2:]] or [None] * 4
+        misread = any(
+            field and each is None for field, each in zip(fields[2:], region, strict=False)
+        )
+        if width is None or height is None or misread:
+            raise InvalidParameter("viewport", text, "has a value that is no number")
+        left, top, region_width, region_height = region
         if not 1 <= width <= LONGEST_SIDE or not 1 <= height <= LONGEST_SIDE:
             raise InvalidParameter("viewport", text, f"width and height are 1 to {LONGEST_SIDE}")
         if width * height > largest:
             raise InvalidParameter("viewport", text, f"has more than {largest} pixels")
-        viewport = cls(width, height, left or 0.0, top or 0.0, region_width, region_height)
-        numbers = (viewport.left, viewport.top, region_width or 1.0, region_height or 1.0)
-        if not all(map(math.isfinite, numbers)) or min(numbers[:2]) < 0:
+        if min(left or 0, top or 0) < 0:
             raise InvalidParameter("viewport", text, "the region must begin inside the image")
         if 0 in (region_width, region_height):
             raise InvalidParameter("viewport", text, "the region has no area")
-        return viewport
+        return cls(width, height, left or 0.0, top or 0.0, region_width, region_height)
 
     def apply(self, image: Image) -> Image:
         """The image as seen through the viewport. Raises `InvalidParameter` if it sees nothing."""

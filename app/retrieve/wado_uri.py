@@ -9,8 +9,8 @@ Rules:
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite
 
+from app.dicom import normal
 from app.dicom.annotation import Topic
 from app.dicom.mediatypes import ANY, DICOM, MediaRange, Offer, choose, parse_accept
 from app.dicom.presentation import Window
@@ -177,6 +177,13 @@ def _number(parameters: Mapping[str, str], name: str, most: int) -> int | None:
     return int(text)
 
 
+def _decimal(name: str, text: str) -> float:
+    number = normal.decimal(text)
+    if number is None:
+        raise InvalidParameter(name, text, "must be a number")
+    return number
+
+
 def _window(parameters: Mapping[str, str]) -> Window | None:
     names = "windowCenter", "windowWidth"
     given = [parameters[name] for name in names if name in parameters]
@@ -185,24 +192,20 @@ def _window(parameters: Mapping[str, str]) -> Window | None:
     if len(given) == 1:
         missing = next(name for name in names if name not in parameters)
         raise InvalidParameter(missing, "", "is missing: center and width are a pair")
-    try:
-        window = Window(float(given[0]), float(given[1]))
-    except ValueError as error:
-        raise InvalidParameter("windowCenter", ",".join(given), "must be numbers") from error
+    center, width = map(_decimal, names, given)
+    window = Window(center, width)
     if not window.usable:
-        raise InvalidParameter("windowWidth", given[1], "is too small or not a number")
+        raise InvalidParameter("windowWidth", given[1], "is too small")
     return window
 
 
 def _region(text: str | None) -> tuple[float, float, float, float] | None:
     if text is None:
         return None
-    try:
-        left, top, right, bottom = map(float, text.split(","))
-    except ValueError as error:
-        raise InvalidParameter("region", text, "must be xmin,ymin,xmax,ymax") from error
-    if not all(map(isfinite, (left, top, right, bottom))) or not (
-        0 <= left < right <= 1 and 0 <= top < bottom <= 1
-    ):
+    edges = [edge for edge in map(normal.decimal, text.split(",")) if edge is not None]
+    if len(edges) != 4 or text.count(",") != 3:
+        raise InvalidParameter("region", text, "must be xmin,ymin,xmax,ymax")
+    left, top, right, bottom = edges
+    if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
         raise InvalidParameter("region", text, "must lie between 0 and 1 and have an area")
     return left, top, right, bottom

@@ -238,7 +238,8 @@ def test_a_window_is_three_values(text: str, expected: Window) -> None:
     "text",
     ["", "40", "40,400", "40,400,", "40,400,cubic", "40,400,linear,1", "a,400,linear",
      "40,0,linear", "40,0.9,linear", "40,0,linear-exact", "40,-1,sigmoid", "nan,1,linear",
-     "40,nan,linear", "40,inf,linear", "inf,1,sigmoid", "40;400;linear"],
+     "40,nan,linear", "40,inf,linear", "inf,1,sigmoid", "40;400;linear",
+     "4_0,400,linear", "40,4_0,linear"],
 )  # fmt: skip
 def test_a_window_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(InvalidParameter, match="window"):

@@ -30,7 +30,7 @@ def test_a_viewport_is_a_size_and_perhaps_a_region(text: str, expected: Viewport
     "text",
     ["", "8", "8,", "8,8,1", "8,8,1,2,3", "8,8,1,2,3,4,5", "a,8", "8.5,8", "0,8", "-8,8",
      "70000,1", "1000000,1000000", "9000,9000", "8,8,-1,0,1,1", "8,8,0,nan,1,1",
-     "8,8,0,0,inf,1", "8,8,0,0,0,1", "8,8,x,0,1,1"],
+     "8,8,0,0,inf,1", "8,8,0,0,0,1", "8,8,x,0,1,1", "1_0,8", "\u0661,8", "8,8,0,0,1_0,1"],
 )  # fmt: skip
 def test_a_viewport_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(InvalidParameter, match="viewport"):

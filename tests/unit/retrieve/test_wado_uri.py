@@ -56,6 +56,8 @@ def test_what_is_required_is_missed_by_its_name(name: str) -> None:
         ("region", "0.5,0,0.2,1"),
         ("region", "0,0,1,1.1"),
         ("region", "0,0,nan,1"),
+        ("region", "0,0,0_1,1"),
+        ("region", "0,0,,1,1"),
         ("region", "a,b,c,d"),
         ("imageQuality", "0"),
         ("imageQuality", "101"),
@@ -77,6 +79,7 @@ def test_what_cannot_be_used_is_refused_by_its_name(name: str, value: str) -> No
         ({"windowWidth": "40"}, "windowCenter"),
         ({"windowCenter": "40", "windowWidth": "0"}, "windowWidth"),
         ({"windowCenter": "40", "windowWidth": "nan"}, "windowWidth"),
+        ({"windowCenter": "4_0", "windowWidth": "80"}, "windowCenter"),
         ({"windowCenter": "x", "windowWidth": "1"}, "windowCenter"),
     ],
 )
