@@ -92,7 +92,8 @@ class LocalBlobs:
         waiting = [self._root / folder]
         while waiting:
             for path, about in await asyncio.to_thread(_scan, waiting.pop()):
-                key = path.relative_to(self._root).as_posix()
+                # What somebody else has put there may be called anything.
+                key = os.fsencode(path.relative_to(self._root)).decode(errors="backslashreplace")
                 if stat.S_ISDIR(about.st_mode):
                     if path != self._incoming and (key + "/").startswith(prefix[: len(key) + 1]):
                         waiting.append(path)

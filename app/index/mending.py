@@ -10,24 +10,32 @@ from app.index.statements import Connection
 from app.index.tables import Instance, Series, Study
 from app.index.uploads import QUARANTINE, KeyParts
 
-_DESCRIBED = {"study": Study, "series": Series, "instance": Instance}
+_DESCRIBED = {
+    "study": (Study, "attributes"),
+    "series": (Series, "attributes"),
+    "instance": (Instance, "metadata_json"),
+}
+"""Where each kind lies, and which column says what the others have to."""
 
 
 async def set_columns(
-    connection: Connection, kind: str, row_id: int, columns: Mapping[str, Any]
+    connection: Connection, kind: str, row_id: int, columns: Mapping[str, Any], source: bytes
 ) -> None:
     """Set columns of a study, a series or an instance (`kind`) to what its attributes say.
 
-    A study or a series gets a new revision with that, since what search returns has changed.
+    `source`: the attributes as they were read; if they are others by now, nothing is set. A study
+    or a series gets a new revision with that, since what search returns has changed.
     """
-    known = _DESCRIBED[kind].model_fields
+    described, told_by = _DESCRIBED[kind]
+    known = described.model_fields
     names = [name for name in columns if name in known]
-    sets = [f"{name} = ${number}" for number, name in enumerate(names, 2)]
+    sets = [f"{name} = ${number}" for number, name in enumerate(names, 3)]
     if kind != "instance":
         sets += ["revision = revision + 1", "updated_at = greatest(updated_at, clock_timestamp())"]
     await connection.execute(
-        f"UPDATE {kind} SET {', '.join(sets)} WHERE id = $1",
+        f"UPDATE {kind} SET {', '.join(sets)} WHERE id = $1 AND {told_by} = $2",
         row_id,
+        source,
         *(columns[name] for name in names),
     )
 
@@ -54,7 +62,10 @@ WHERE instance.id = $1 AND NOT EXISTS (
 
 
 async def tell_of(connection: Connection, instance_id: int) -> None:
-    """Tell of an instance in the log of changes, late, if that does not tell of it."""
+    """Tell of an instance in the log of changes, late, if that does not tell of it; in a
+    transaction."""
+    # Of two checks at once, the second one waits here and sees then what the first one has told.
+    await connection.execute("SELECT id FROM instance WHERE id = $1 FOR NO KEY UPDATE", instance_id)
     await connection.execute(_TELL, instance_id)
 
 

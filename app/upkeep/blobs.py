@@ -29,8 +29,10 @@ async def check_blob(blobs: BlobStore, instance: CheckedInstance, *, read: bool)
         if not read:
             return None
         sha256 = await sha256_of(blobs, instance.blob_key, span)
-    except BlobMissing:
+    except (BlobMissing, ValueError):  # there is none under what is no key
         return Finding.of(Fault.BLOB_MISSING, instance, "its blob is not there")
+    if sha256 is None:
+        return Finding.of(Fault.BLOB_CONTENT, instance, "its bytes cannot be read")
     if sha256 != instance.sha256:
         return Finding.of(Fault.BLOB_CONTENT, instance, "its bytes are not those that were stored")
     return None

@@ -37,22 +37,23 @@ def check_instance(
         yield Finding.of(Fault.BLOB_SHARED, instance, what), None
     for what in _contradictions(instance, details):
         yield Finding.of(Fault.ROW, instance, what), None
-    attributes = _attributes(details)
-    if attributes is None:
+    try:
+        attributes = orjson.loads(unpack(details.metadata_json))
+        columns, _ = level_columns(attributes, Level.INSTANCE)
+        identity = {c: attributes.get(tag, {}).get("Value") for tag, c in _IDENTITY.items()}
+    # However it is broken (compression, JSON, no text, no elements), it is broken.
+    except Exception:
         yield Finding.of(Fault.ROW, instance, "its metadata cannot be read"), None
         return
-    for tag, column in _IDENTITY.items():
-        if attributes.get(tag, {}).get("Value") != [getattr(instance, column)]:
+    for column, values in identity.items():
+        if values != [getattr(instance, column)]:
             what = f"{column} is not the one in its metadata"
             yield Finding.of(Fault.ROW, instance, what), None
-    wrong = {
-        name: value
-        for name, value in level_columns(attributes, Level.INSTANCE)[0].items()
-        if getattr(instance, name) != value
-    }
+    wrong = {n: value for n, value in columns.items() if getattr(instance, n) != value}
     if wrong:
         finding = Finding.of(Fault.COLUMNS, instance, _named(wrong))
-        yield finding, _setting(archive, "instance", instance.id, wrong)
+        source = details.metadata_json
+        yield finding, _setting(archive, "instance", instance.id, wrong, source)
 
 
 def check_parent(archive: Archive, parent: CheckedParent) -> Iterator[Found]:
@@ -60,28 +61,16 @@ def check_parent(archive: Archive, parent: CheckedParent) -> Iterator[Found]:
     level = Level.STUDY if parent.series_instance_uid is None else Level.SERIES
     place = (parent.study_instance_uid, parent.series_instance_uid)
     try:
-        attributes = orjson.loads(parent.attributes)
-    except orjson.JSONDecodeError:
+        columns, _ = level_columns(orjson.loads(parent.attributes), level)
+    # However they are broken (JSON, no elements), they are broken.
+    except Exception:
         what = f"the attributes of the {level} cannot be read"
         yield Finding(Fault.ROW, parent.partition_id, what, *place), None
         return
-    wrong = {
-        name: value
-        for name, value in level_columns(attributes, level)[0].items()
-        if parent.columns[name] != value
-    }
+    wrong = {name: value for name, value in columns.items() if parent.columns[name] != value}
     if wrong:
         finding = Finding(Fault.COLUMNS, parent.partition_id, _named(wrong), *place)
-        yield finding, _setting(archive, level.value, parent.id, wrong)
-
-
-def _attributes(details: Details) -> dict[str, Any] | None:
-    try:
-        attributes = orjson.loads(unpack(details.metadata_json))
-    # However it is broken (compression, JSON, no text), it is broken.
-    except Exception:
-        return None
-    return attributes if isinstance(attributes, dict) else None
+        yield finding, _setting(archive, level.value, parent.id, wrong, parent.attributes)
 
 
 def _contradictions(instance: CheckedInstance, details: Details) -> Iterator[str]:
@@ -93,7 +82,11 @@ def _contradictions(instance: CheckedInstance, details: Details) -> Iterator[str
     syntax = TRANSFER_SYNTAXES.get(instance.transfer_syntax_uid)
     if syntax is not None and syntax.deflated:
         return
-    ends = [offset + length for _, _, offset, length in details.bulk]
+    try:
+        ends = [offset + length for _, _, offset, length in details.bulk]
+    except (TypeError, ValueError):
+        yield "where its values lie cannot be read"
+        return
     if instance.pixel_offset is not None:
         ends.append(instance.pixel_offset + (instance.pixel_length or 0))
     if table:
@@ -108,9 +101,11 @@ def _named(wrong: Mapping[str, Any]) -> str:
     return f"not as in the attributes: {', '.join(sorted(wrong))}"
 
 
-def _setting(archive: Archive, kind: str, row_id: int, columns: Mapping[str, Any]) -> Mend:
+def _setting(
+    archive: Archive, kind: str, row_id: int, columns: Mapping[str, Any], source: bytes
+) -> Mend:
     async def mend() -> None:
         async with archive.writing() as connection:
-            await mending.set_columns(connection, kind, row_id, columns)
+            await mending.set_columns(connection, kind, row_id, columns, source)
 
     return mend

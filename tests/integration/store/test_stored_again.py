@@ -30,7 +30,13 @@ def cut_short(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-2])
 
 
-DAMAGES: list[Damage] = [Path.unlink, flip_a_bit, cut_short]
+def make_unreadable(path: Path) -> None:
+    """What a folder answers to who reads it is an error of the disk, as of a bad sector."""
+    path.unlink()
+    path.mkdir()
+
+
+DAMAGES: list[Damage] = [Path.unlink, flip_a_bit, cut_short, make_unreadable]
 
 
 async def damage(archive: Archive, how: Damage) -> None:

@@ -1,6 +1,7 @@
 """A check names what is wrong, mends what follows from what is there, and disturbs nobody."""
 
 import asyncio
+import errno
 import json
 import os
 import subprocess
@@ -8,19 +9,25 @@ import sys
 import zlib
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
 from app.archive import Archive
+from app.blobs.local import OpenFile
 from app.blobs.spool import Spool, spool_directory
+from app.index import checking, mending
+from app.span import Span
 from app.upkeep.check import Check, Options
 from app.upkeep.findings import Fault, Finding
+from app.upkeep.rows import check_parent
 from app.upkeep.sweep import sweep
 from tests.archive_process import ROOT
 from tests.factories import ct_dataset, ct_series, part10
 from tests.fixtures.server import Server
+from tests.integration.index.test_replacing import somebody_waits
 from tests.integration.store.conftest import Modality, blobs_of, count
 
 Tear = Callable[[Archive], Awaitable[None]]
@@ -78,6 +85,11 @@ async def a_blob_that_is_not_ours(archive: Archive) -> None:
     (archive.settings.data_dir / "blobs" / "notes.txt").write_text("remember the milk")
 
 
+async def a_file_of_which_even_the_name_is_no_text(archive: Archive) -> None:
+    folder = os.fsencode(archive.settings.data_dir / "blobs")
+    Path(os.fsdecode(folder + b"/\xff\xfe")).write_text("remember the milk")
+
+
 async def an_upload_that_nobody_swept(archive: Archive) -> None:
     with archive.reservations.lend(1) as loan:
         await put(archive, (await loan.take()).blob_key)
@@ -122,6 +134,16 @@ TORN: dict[str, tuple[Tear, set[Fault], bool]] = {
     ),
     "blob of nobody": (a_blob_of_nobody, {Fault.BLOB_UNKNOWN}, False),
     "a file of somebody else": (a_blob_that_is_not_ours, {Fault.BLOB_UNKNOWN}, False),
+    "a file of a strange name": (
+        a_file_of_which_even_the_name_is_no_text,
+        {Fault.BLOB_UNKNOWN},
+        False,
+    ),
+    "no key": (
+        sql("UPDATE instance SET blob_key = '../x' WHERE id = 1"),
+        {Fault.BLOB_MISSING},
+        False,
+    ),
     "one blob for two": (
         sql(SECOND_ROW),
         {Fault.BLOB_SHARED, Fault.CHANGE_MISSING},
@@ -140,12 +162,23 @@ TORN: dict[str, tuple[Tear, set[Fault], bool]] = {
     "series number": (sql("UPDATE series SET series_number = 9"), {Fault.COLUMNS}, True),
     "rows": (sql("UPDATE instance SET rows = 9 WHERE id = 1"), {Fault.COLUMNS}, True),
     "attributes": (sql("UPDATE study SET attributes = 'x'"), {Fault.ROW}, False),
+    "no attributes": (sql("UPDATE study SET attributes = '[]'"), {Fault.ROW}, False),
+    "no elements": (
+        sql("""UPDATE series SET attributes = '{"00080060":5}'"""),
+        {Fault.ROW},
+        False,
+    ),
     "metadata": (
         sql("UPDATE instance SET metadata_json = 'x' WHERE id = 1", "DELETE FROM series_metadata"),
         {Fault.ROW},
         False,
     ),
     "other metadata": (metadata_of_another_instance, {Fault.ROW, Fault.COLUMNS}, False),
+    "places of values": (
+        sql("""UPDATE instance SET bulk = '[["7FE00010"]]' WHERE id = 1"""),
+        {Fault.ROW},
+        False,
+    ),
     "frames outside": (
         sql("UPDATE instance SET pixel_offset = 100000 WHERE id = 1"),
         {Fault.ROW},
@@ -230,6 +263,63 @@ async def test_what_is_torn_is_named_and_mended_only_if_that_is_certain(
     assert check.whole is can_be_mended
     assert await faults(filled) == {finding.fault for finding in found if not finding.mended}
     assert (await blobs_of(filled)).keys() >= untouched
+
+
+@pytest.fixture
+def bad_sector(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """A disk that cannot read a file any more; the others it can."""
+
+    def damage(path: Path) -> None:
+        number = path.stat().st_ino
+        read = OpenFile.read_fully
+
+        def read_fully(file: OpenFile, span: Span) -> bytes:
+            if os.fstat(file.number).st_ino == number:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return read(file, span)
+
+        monkeypatch.setattr(OpenFile, "read_cached", lambda *_: b"")
+        monkeypatch.setattr(OpenFile, "read_fully", read_fully)
+
+    return damage
+
+
+async def test_what_a_disk_cannot_read_is_named_and_costs_no_other_its_check(
+    filled: Archive, bad_sector: Callable[[Path], None]
+) -> None:
+    key = min(await blobs_of(filled))
+    bad_sector(filled.settings.data_dir / "blobs" / key)
+    found, check = await run(filled)
+    assert [(one.fault, one.blob_key, one.what) for one in found] == [
+        (Fault.BLOB_CONTENT, key, "its bytes cannot be read")
+    ]
+    assert check.instances == 3
+    assert check.audit_records
+
+
+async def test_two_repairs_at_once_tell_of_an_instance_once(filled: Archive) -> None:
+    await sql("DELETE FROM change")(filled)
+    async with filled.transaction() as first:
+        await mending.tell_of(first, 1)
+        second = asyncio.create_task(filled.transact(lambda c: mending.tell_of(c, 1)))
+        await somebody_waits(filled.database)
+    await second
+    assert Fault.CHANGE_TWICE not in await faults(filled)
+
+
+async def test_what_has_changed_since_it_was_found_is_not_mended(filled: Archive) -> None:
+    await sql("UPDATE study SET patient_id = 'other'")(filled)
+    async with filled.reading() as connection:
+        (study,) = await checking.studies(connection, 0)
+    ((_, mend),) = check_parent(filled, study)
+    assert mend is not None
+    await sql(
+        "UPDATE study SET patient_id = 'A', attributes ="
+        """ convert_to('{"00100020":{"vr":"LO","Value":["A"]}}', 'UTF8')"""
+    )(filled)
+    await mend()
+    async with filled.reading() as connection:
+        assert await connection.fetchval("SELECT patient_id FROM study") == "A"
 
 
 async def test_each_repair_is_in_the_audit(filled: Archive) -> None:
