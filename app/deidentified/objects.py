@@ -5,7 +5,8 @@ from collections.abc import AsyncGenerator
 from app.archive import Archive
 from app.deidentified.finding import Shown
 from app.dicom.deidentification import PIXEL_DATA
-from app.dicom.encoder import SEQUENCE_END, UNDEFINED, Piece, encode, header, marker
+from app.dicom.encoder import Piece, encode, header, marker
+from app.dicom.encoding import SEQUENCE_END, UNDEFINED
 from app.dicom.part10 import file_head
 from app.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN, TransferSyntax, transfer_syntax
 from app.index.instances import StoredInstance

@@ -19,15 +19,13 @@ from app.dicom import reasons
 from app.dicom.codestreams import START_OF_CODESTREAM
 from app.dicom.dataset import Attributes, Unreadable
 from app.dicom.encoder import (
-    ITEM,
-    SEQUENCE_END,
-    UNDEFINED,
     Piece,
     encode,
     header,
     marker,
     missing_bulk_data,
 )
+from app.dicom.encoding import ITEM, SEQUENCE_END, UNDEFINED
 from app.dicom.imagepixel import HEAD, NEEDED, image_pixel, transfer_syntax_of
 from app.dicom.part10 import file_head
 from app.dicom.source import Source

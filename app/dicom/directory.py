@@ -17,7 +17,8 @@ from collections.abc import Mapping
 from typing import IO, Any
 
 from app.dicom.dataset import Attributes, Unreadable
-from app.dicom.encoder import ITEM, SEQUENCE_END, UNDEFINED, encode, header, marker
+from app.dicom.encoder import encode, header, marker
+from app.dicom.encoding import ITEM, SEQUENCE_END, UNDEFINED
 from app.dicom.part10 import file_head
 from app.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN
 from app.dicom.values import vr_of

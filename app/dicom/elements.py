@@ -19,25 +19,28 @@ from typing import Literal
 import numpy as np
 
 from app.dicom import values
-from app.dicom.encoding import LEAST, LONG_VRS, SHORT_VRS, states_vr
+from app.dicom.encoding import (
+    ITEM,
+    ITEM_END,
+    LEAST,
+    LONG_VRS,
+    SEQUENCE_END,
+    SHORT_VRS,
+    UNDEFINED,
+    WORD_BYTES,
+    states_vr,
+)
 from app.dicom.uids import TransferSyntax
 from app.errors import Unprocessable
 
 Changes = Mapping[int, bytes | None]
 """Elements by their tags, in ascending order, as they are to be written; None leaves one out."""
 
-_UNDEFINED = 0xFFFFFFFF
 _BEYOND = 1 << 32
 _ITEM_TAG = b"\xfe\xff\x00\xe0"
 _PIXELS = {0x7FE00008, 0x7FE00009, 0x7FE00010}
 _IN_FRAGMENTS = values.OPAQUE - {"UN"}
-_ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _BITS_ALLOCATED, _PIXEL_REPRESENTATION, PIXEL_DATA = 0x00280100, 0x00280103, 0x7FE00010
-_WORDS = {
-    **dict.fromkeys(("AT", "OW", "SS", "US"), 2),
-    **dict.fromkeys(("FL", "OF", "OL", "SL", "UL"), 4),
-    **dict.fromkeys(("FD", "OD", "OV", "SV", "UV"), 8),
-}
 
 
 @dataclass(slots=True)
@@ -63,7 +66,7 @@ class Level:
 
     def vr_of(self, tag: int, length: int, begin: bytes) -> str:
         """The VR of an element that does not state it and whose value begins so."""
-        if length == _UNDEFINED:
+        if length == UNDEFINED:
             return "OB" if tag in _PIXELS else "SQ"
         vr = values.vr_of(tag, signed=self.signed)
         return "UN" if vr == "SQ" and length and begin[:4] != _ITEM_TAG else vr
@@ -74,7 +77,7 @@ class Level:
             return 1
         if tag == PIXEL_DATA and vr == "OW" and self.bits_allocated in (32, 64):
             return self.bits_allocated // 8
-        return _WORDS.get(vr, 1)
+        return WORD_BYTES.get(vr, 1)
 
 
 class Elements:
@@ -169,7 +172,7 @@ class Elements:
         length = int.from_bytes(raw[length_at:size], order)
         decides = tag in (_BITS_ALLOCATED, _PIXEL_REPRESENTATION) and length == 2
         begin = 2 if decides else 0
-        if not vr and length != _UNDEFINED:
+        if not vr and length != UNDEFINED:
             begin = min(length, 4)
         if len(raw) < size + begin:
             return False
@@ -188,10 +191,10 @@ class Elements:
             if tag in self._changes:
                 replaced = True
                 self._out += self._changes.pop(tag) or b""
-        if (vr == "SQ" or length == _UNDEFINED) and not replaced:
+        if (vr == "SQ" or length == UNDEFINED) and not replaced:
             self._sequence(level, tag, vr, length)
             return
-        if length == _UNDEFINED:
+        if length == UNDEFINED:
             raise _broken("a value of a number has no length", self._at)
         self._left = length
         self._word = level.word(tag, vr)
@@ -208,14 +211,14 @@ class Elements:
     def _sequence(self, level: Level, tag: int, vr: str, length: int) -> None:
         """One of VR UN and undefined length is in Implicit VR Little Endian (PS3.5 6.2.2)."""
         if vr in _IN_FRAGMENTS:
-            self._out += _head(tag, vr, _UNDEFINED)
+            self._out += _head(tag, vr, UNDEFINED)
             self._levels.append(
                 replace(level, end=None, is_item=False, is_fragments=True, big_endian=False)
             )
             return
         if vr not in ("SQ", "UN"):
             raise _broken(f"an undefined length needs a sequence, not {vr}", self._at)
-        self._out += _head(tag, "SQ", _UNDEFINED if length else 0)
+        self._out += _head(tag, "SQ", UNDEFINED if length else 0)
         if length:
             implicit = level.implicit or vr == "UN"
             big_endian = level.big_endian and vr != "UN"
@@ -230,15 +233,15 @@ class Elements:
             )
 
     def _delimiter(self, level: Level, tag: int, length: int) -> None:
-        if tag == _ITEM and level.is_fragments:
-            self._out += _mark(_ITEM, length)
+        if tag == ITEM and level.is_fragments:
+            self._out += _mark(ITEM, length)
             self._left, self._word = length, 1
-        elif tag == _ITEM and not level.is_item:
-            self._out += _mark(_ITEM, _UNDEFINED if length else 0)
+        elif tag == ITEM and not level.is_item:
+            self._out += _mark(ITEM, UNDEFINED if length else 0)
             if length:
                 self._levels.append(replace(level, end=self._end(length), is_item=True))
         elif (
-            tag == (_ITEM_END if level.is_item else _SEQUENCE_END)
+            tag == (ITEM_END if level.is_item else SEQUENCE_END)
             and level.end is None
             and len(self._levels) > 1
         ):
@@ -248,7 +251,7 @@ class Elements:
             raise _broken("a delimiter has no place here", self._at)
 
     def _end(self, length: int) -> int | None:
-        return None if length == _UNDEFINED else self._at + length
+        return None if length == UNDEFINED else self._at + length
 
     def _close_levels(self) -> None:
         """End the sequences and items of defined length that end here."""
@@ -256,7 +259,7 @@ class Elements:
             if self._at > end:
                 raise _broken("an element reaches beyond its item", self._at)
             level = self._levels.pop()
-            self._out += _mark(_ITEM_END if level.is_item else _SEQUENCE_END, 0)
+            self._out += _mark(ITEM_END if level.is_item else SEQUENCE_END, 0)
 
 
 def _stated(raw: bytes) -> tuple[str, int, int]:

@@ -23,7 +23,7 @@ from typing import Any
 from app.dicom import reasons
 from app.dicom.dataset import Unreadable
 from app.dicom.dictionary import is_private, private_creator_of
-from app.dicom.encoding import LONG_VRS
+from app.dicom.encoding import ITEM, ITEM_END, LONG_VRS, SEQUENCE_END, UNDEFINED
 from app.dicom.values import ROUNDED_FROM, in_plain_digits, vr_of
 from app.span import Span
 
@@ -33,9 +33,6 @@ Piece = bytes | Span
 Borrow = Callable[[str], Span | None]
 """Where the value with this BulkDataURI lies; None if it is nowhere."""
 
-UNDEFINED = 0xFFFFFFFF
-ITEM, SEQUENCE_END = 0xFFFEE000, 0xFFFEE0DD
-_ITEM_END = 0xFFFEE00D
 _SPECIFIC_CHARACTER_SET = 0x00080005
 _PIXEL_REPRESENTATION = "00280103"
 
@@ -183,7 +180,7 @@ class _Encoder:
             elements = self.level(item or {}, depth=depth)
             for tag in sorted(elements):
                 yield from elements[tag]
-            yield marker(_ITEM_END, 0)
+            yield marker(ITEM_END, 0)
         yield marker(SEQUENCE_END, 0)
 
     def _value(self, name: str, vr: str, values: Any) -> bytes:

@@ -17,6 +17,17 @@ SHORT_VRS = frozenset(
     {"AE", "AS", "AT", "CS", "DA", "DS", "DT", "FD", "FL", "IS", "LO", "LT", "PN"}
     | {"SH", "SL", "SS", "ST", "TM", "UI", "UL", "US"}
 )
+WORD_BYTES = {
+    **dict.fromkeys(("AT", "OW", "SS", "US"), 2),
+    **dict.fromkeys(("FL", "OF", "OL", "SL", "UL"), 4),
+    **dict.fromkeys(("FD", "OD", "OV", "SV", "UV"), 8),
+}
+"""Bytes of one word of a VR, which lie in reverse in big endian (PS3.5 7.3); 1 of others."""
+
+UNDEFINED = 0xFFFFFFFF
+"""The length of what ends with a delimiter (PS3.5 7.1.3)."""
+ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+"""Tags of an item and of the delimiters of items and sequences (PS3.5 7.5)."""
 LEAST = 8
 """Bytes of the shortest head."""
 

@@ -3,10 +3,9 @@
 from array import array
 
 from app.dicom.dataset import Unreadable
-from app.dicom.encoding import EXPLICIT_LITTLE, LEAST
+from app.dicom.encoding import EXPLICIT_LITTLE, ITEM, LEAST, SEQUENCE_END
 from app.dicom.window import GLANCE, SIZE, Window
 
-_ITEM, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE0DD
 _SHORT = SIZE // 16
 
 
@@ -21,10 +20,10 @@ def walk_fragments(window: Window, at: int, end: int, most: int) -> tuple["array
         raw = window.glance(at, ahead)
         marker, length = EXPLICIT_LITTLE.tag(raw), int.from_bytes(raw[4:LEAST], "little")
         items.append(at)
-        if marker == _SEQUENCE_END:
+        if marker == SEQUENCE_END:
             return items, at + LEAST
-        if marker != _ITEM or len(items) > most + 1:  # the first is the offset table
-            why = "there are too many fragments" if marker == _ITEM else "no fragment here"
+        if marker != ITEM or len(items) > most + 1:  # the first is the offset table
+            why = "there are too many fragments" if marker == ITEM else "no fragment here"
             raise Unreadable(why, offset=at)
         at += LEAST + length
         ahead = SIZE if length < _SHORT else GLANCE

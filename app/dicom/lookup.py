@@ -15,10 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from app.dicom.jsonmodel import BULK_PREFIX
 from app.errors import Unprocessable
-
-BULK_PREFIX = "bulkdata/"
-"""How a BulkDataURI of the kept DICOM JSON begins; the path of the value follows."""
 
 
 @dataclass(frozen=True, slots=True)

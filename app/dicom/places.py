@@ -5,12 +5,17 @@ The file has been walked before (`app.dicom.walker`): that it is whole is not as
 
 from dataclasses import dataclass
 
-from app.dicom.encoding import IMPLICIT_LITTLE, LEAST, Encoding
+from app.dicom.encoding import (
+    IMPLICIT_LITTLE,
+    ITEM,
+    ITEM_END,
+    LEAST,
+    SEQUENCE_END,
+    UNDEFINED,
+    Encoding,
+)
 from app.dicom.source import Source
 from app.dicom.window import Window
-
-_UNDEFINED = 0xFFFFFFFF
-_ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +48,10 @@ def places_up_to(
         length = int.from_bytes(raw[head.length_at : head.size], encoding.order)
         value_at = at + head.size
         end = value_at + length
-        if length == _UNDEFINED:
+        if length == UNDEFINED:
             within = IMPLICIT_LITTLE if head.vr == "UN" else encoding
             end = _end_of_sequence(window, value_at, within)
-        found[head.tag] = Place(head.tag, at, value_at, end, length == _UNDEFINED)
+        found[head.tag] = Place(head.tag, at, value_at, end, length == UNDEFINED)
         at = end
     return found, at
 
@@ -58,17 +63,17 @@ def _end_of_sequence(window: Window, at: int, encoding: Encoding) -> int:
         encoding = open_ends[-1]
         raw = window.glance(at)
         tag = encoding.tag(raw)
-        if tag in {_ITEM_END, _SEQUENCE_END}:
+        if tag in {ITEM_END, SEQUENCE_END}:
             open_ends.pop()
             at += LEAST
             continue
         size, length_at, vr = LEAST, 4, None
-        if tag != _ITEM:
+        if tag != ITEM:
             head = encoding.head(raw, at)
             size, length_at, vr = head.size, head.length_at, head.vr
         length = int.from_bytes(raw[length_at:size], encoding.order)
         at += size
-        if length == _UNDEFINED:
+        if length == UNDEFINED:
             open_ends.append(IMPLICIT_LITTLE if vr == "UN" else encoding)
         else:
             at += length

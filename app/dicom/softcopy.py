@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from app.dicom.graphics import Graphic, graphics_of
-from app.dicom.lookup import BULK_PREFIX, LookupTable
+from app.dicom.jsonmodel import BULK_PREFIX
+from app.dicom.lookup import LookupTable
 from app.dicom.overlays import GROUPS, overlays_of
 from app.dicom.presentation import Presentation, Rescale, Window, presentation_of
 from app.dicom.shutters import Shutter, shutters_of

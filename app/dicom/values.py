@@ -18,7 +18,7 @@ from pydicom.charset import (
 from pydicom.datadict import DicomDictionary, get_entry, private_dictionary_VR
 
 from app.dicom import moments, normal
-from app.dicom.encoding import Order
+from app.dicom.encoding import WORD_BYTES, Order
 from app.dicom.uids import valid_uid
 
 LONGEST = 0xFFFE
@@ -40,7 +40,6 @@ NOT_IN_CHARACTER_SET = "not in its character set"
 NO_CHARACTER_SET = "not a character set of the standard"
 """What is wrong with a Specific Character Set that names none, or one by another name."""
 
-_WORDS = {"OD": 8, "OF": 4, "OL": 4, "OV": 8, "OW": 2}
 _REPLACED = frozenset("\x1b\ufffd")
 """What is left in text of which an escape sequence, or what it announced, was not understood."""
 _DELIMITERS = {0x0A, 0x0C, 0x0D}
@@ -129,7 +128,7 @@ def is_unicode(raw: bytes, charsets: list[str]) -> bool:
 
 def little_endian(raw: bytes, vr: str) -> bytes:
     """The bytes of a big-endian value with each word turned around."""
-    size = _WORDS.get(vr, 1)
+    size = WORD_BYTES.get(vr, 1)
     if size == 1 or len(raw) % size:
         return raw
     return b"".join(raw[i : i + size][::-1] for i in range(0, len(raw), size))

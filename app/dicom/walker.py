@@ -29,7 +29,11 @@ from app.dicom.dataset import (
 from app.dicom.encoding import (
     EXPLICIT_LITTLE,
     IMPLICIT_LITTLE,
+    ITEM,
+    ITEM_END,
     LEAST,
+    SEQUENCE_END,
+    UNDEFINED,
     Encoding,
     Head,
     Order,
@@ -37,6 +41,7 @@ from app.dicom.encoding import (
     states_vr,
 )
 from app.dicom.fragments import walk_fragments
+from app.dicom.jsonmodel import BULK_PREFIX
 from app.dicom.jsontext import LONG, PACKED, JsonText
 from app.dicom.source import Source
 from app.dicom.uids import TransferSyntax
@@ -44,8 +49,6 @@ from app.dicom.walklevel import WalkLevel
 from app.dicom.window import Window
 from app.span import Span
 
-_UNDEFINED = 0xFFFFFFFF
-_ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _PIXEL_DATA = {0x7FE00008, 0x7FE00009, 0x7FE00010}
 _IN_FRAGMENTS = values.OPAQUE - {"UN"}
 _SPECIFIC_CHARACTER_SET, _PIXEL_REPRESENTATION = 0x00080005, 0x00280103
@@ -110,7 +113,7 @@ class _Walk:
                 return end
             head = encoding.head(raw, at)
             if head.strange or head.tag <= level.highest:
-                if head.tag == _ITEM_END and open_end:
+                if head.tag == ITEM_END and open_end:
                     return at + head.size
                 if not head.tag:
                     self._check_padding(at, end, level)
@@ -122,7 +125,7 @@ class _Walk:
             self._count(level, at)
             value_at = at + head.size
             length = int.from_bytes(raw[head.length_at : head.size], encoding.order)
-            if value_at + (0 if length == _UNDEFINED else length) > end:
+            if value_at + (0 if length == UNDEFINED else length) > end:
                 why = f"{length} bytes do not fit"
                 raise unreadable(reasons.CANNOT_UNDERSTAND, why, tag=head.tag, at=at)
             at = self._element(head, value_at, length, end, level)
@@ -138,7 +141,7 @@ class _Walk:
             encoding = IMPLICIT_LITTLE
         if vr is None or vr == "UN":
             vr = self._vr_of(tag, at, length, level)
-        if length == _UNDEFINED:
+        if length == UNDEFINED:
             if vr in _IN_FRAGMENTS:
                 return self._in_fragments(head, vr, at, end, level)
             if vr != "SQ":
@@ -163,12 +166,12 @@ class _Walk:
     def _vr_of(self, tag: int, at: int, length: int, level: WalkLevel) -> str:
         """The VR of an element that does not state it."""
         vr = values.vr_of(tag, signed=level.signed, creator=level.creator(tag))
-        if length == _UNDEFINED:
+        if length == UNDEFINED:
             return "OB" if tag in _PIXEL_DATA else "SQ"
         if (
             vr == "SQ"
             and length
-            and EXPLICIT_LITTLE.tag(self._window.read(at, min(length, 4))) != _ITEM
+            and EXPLICIT_LITTLE.tag(self._window.read(at, min(length, 4))) != ITEM
         ):
             self._note(f"{tag:08X}", "it should be a sequence")
             return "UN"
@@ -182,7 +185,7 @@ class _Walk:
             self._note(head.key, "its length is odd")
         if head.tag in _PIXEL_DATA and not level.depth:
             self.pixel_data = PixelData(head.key, vr, Span(at, length), encapsulated=False)
-            return {"vr": vr, "BulkDataURI": f"bulkdata/{head.key}"}
+            return {"vr": vr, "BulkDataURI": BULK_PREFIX + head.key}
         if length > values.LONGEST and vr not in values.BINARY:
             self._note(head.key, f"it is too long for {vr}")
             vr = "UN"
@@ -225,7 +228,7 @@ class _Walk:
         self._hold(_COST_OF_BULK, span.offset)
         path = level.path + head.key
         self.bulk.append(BulkValue(path, vr, span))
-        return {"vr": vr, "BulkDataURI": f"bulkdata/{path}"}
+        return {"vr": vr, "BulkDataURI": BULK_PREFIX + path}
 
     def _write(self, head: Head, at: int, element: dict[str, Any], level: WalkLevel) -> None:
         """Take what was read there to where it belongs."""
@@ -293,10 +296,10 @@ class _Walk:
             raw = self._window.glance(at)
             marker, length = encoding.tag(raw), int.from_bytes(raw[4:LEAST], encoding.order)
             item_at = at + LEAST
-            if marker == _SEQUENCE_END and open_end and item_at <= end:
+            if marker == SEQUENCE_END and open_end and item_at <= end:
                 return item_at
-            stop = end if length == _UNDEFINED else item_at + length
-            if marker != _ITEM or stop > end or item_at > end:
+            stop = end if length == UNDEFINED else item_at + length
+            if marker != ITEM or stop > end or item_at > end:
                 raise unreadable(
                     reasons.CANNOT_UNDERSTAND, "no whole item here", tag=head.tag, at=at
                 )
@@ -306,7 +309,7 @@ class _Walk:
                 self._text.tail += b","
             self._hold(_COST_OF_ITEM, at)
             item = level.item(head.key, number, encoding)
-            at = self._level(item_at, stop, item, open_end=length == _UNDEFINED)
+            at = self._level(item_at, stop, item, open_end=length == UNDEFINED)
             self._close(item)
             self._settle(at)
             number += 1
@@ -331,7 +334,7 @@ class _Walk:
             element = self._bulk(head, vr, span, level)
         else:
             self.pixel_data = PixelData(head.key, vr, span, encapsulated=True, items=items)
-            element = {"vr": vr, "BulkDataURI": f"bulkdata/{head.key}"}
+            element = {"vr": vr, "BulkDataURI": BULK_PREFIX + head.key}
         self._write(head, at, element, level)
         return after
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from app.dicom import mediatypes
+from app.dicom import encoding, mediatypes
 from app.dicom.mediatypes import MediaRange, Offer
 from app.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN, transfer_syntax
 from app.index.instances import BulkValue, FrameTable, StoredInstance
@@ -18,12 +18,7 @@ from app.retrieve.plan import (
     recoding_of,
 )
 
-WORD_BYTES = {
-    **dict.fromkeys(("AT", "OW", "SS", "US"), 2),
-    **dict.fromkeys(("FL", "OF", "OL", "SL", "UL"), 4),
-    **dict.fromkeys(("FD", "OD", "OV", "SV", "UV"), 8),
-}
-"""Bytes of one word of a VR, which lie in reverse in big endian (PS3.5 7.3); 1 of others."""
+WORD_BYTES = encoding.WORD_BYTES
 
 
 def plan_bulk_value(
