@@ -35,16 +35,11 @@ _HEAD = 132 + 64 * 1024
 """Bytes in which preamble and File Meta end."""
 
 
-def explicit_little_endian(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """The instance whose Part 10 file comes in `pieces`, in Explicit VR Little Endian.
+def rewritten(pieces: Iterable[bytes], target: str) -> Iterator[bytes]:
+    """The instance whose Part 10 file comes in `pieces`, in Explicit VR Little Endian or deflated.
 
     Raises `Unprocessable` if it is compressed, ends too early or cannot be read.
     """
-    return rewritten(pieces, EXPLICIT_VR_LITTLE_ENDIAN)
-
-
-def rewritten(pieces: Iterable[bytes], target: str) -> Iterator[bytes]:
-    """The same in `target`, Explicit VR Little Endian or the deflated one."""
     transcoder = Transcoder(target)
     for piece in pieces:
         yield from transcoder.feed(piece)

@@ -32,8 +32,8 @@ from app.dicom.mediatypes import METADATA_OFFERS, acceptable, choose, frame_offe
 from app.dicom.presentation import lookup_paths, presentation_of
 from app.dicom.recoding import targets as recoding_targets
 from app.dicom.source import BytesSource
-from app.dicom.transcode import explicit_little_endian
-from app.dicom.uids import TRANSFER_SYNTAXES
+from app.dicom.transcode import rewritten
+from app.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN, TRANSFER_SYNTAXES
 from app.dicom.walker import read_dataset
 from app.errors import ArchiveError, BadRequest, Corrupt, TooLarge, Unprocessable
 from app.retrieve.asking import frame_numbers
@@ -123,7 +123,7 @@ def instance(data: bytes) -> None:
     attributes = _json(sop.dataset)
     if not (sop.transfer_syntax.deflated or sop.transfer_syntax.encapsulated):
         try:
-            b"".join(explicit_little_endian([data]))
+            b"".join(rewritten([data], EXPLICIT_VR_LITTLE_ENDIAN))
         except Corrupt as error:
             raise AssertionError("what was accepted cannot be sent") from error
     _shown(sop, attributes)

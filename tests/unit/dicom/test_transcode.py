@@ -23,7 +23,7 @@ from pydicom.uid import (
 )
 
 from app.dicom.elements import Changes, Elements
-from app.dicom.transcode import PIECE, Transcoder, explicit_little_endian, rewritten
+from app.dicom.transcode import PIECE, Transcoder, rewritten
 from app.dicom.uids import transfer_syntax
 from app.errors import Unprocessable
 from tests import elements
@@ -40,7 +40,7 @@ NATIVE = [
 
 def transcoded(file: bytes, piece: int = 1 << 20) -> bytes:
     pieces = (file[at : at + piece] for at in range(0, len(file), piece))
-    return b"".join(explicit_little_endian(pieces))
+    return b"".join(rewritten(pieces, ExplicitVRLittleEndian))
 
 
 def parsed(file: bytes) -> Dataset:
@@ -364,7 +364,7 @@ def long_instance(length: int, syntax: str, piece: int) -> Iterator[bytes]:
 def test_memory_does_not_grow_with_the_instance(syntax: str) -> None:
     tracemalloc.start()
 
-    sent = sum(map(len, explicit_little_endian(long_instance(2**28, syntax, 2**20))))
+    sent = sum(map(len, rewritten(long_instance(2**28, syntax, 2**20), ExplicitVRLittleEndian)))
     most = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
 
