@@ -30,12 +30,13 @@ from app.index.visibility import Visibility, visible
 from app.span import Span
 
 _STUDY, _SERIES, _INSTANCE = table(Study).c, table(Series).c, table(Instance).c
-_UIDS = (_STUDY.study_instance_uid, _SERIES.series_instance_uid, _INSTANCE.sop_instance_uid)
+UIDS = (_STUDY.study_instance_uid, _SERIES.series_instance_uid, _INSTANCE.sop_instance_uid)
+"""By which an instance is found, from the outside in."""
 
 
 def columns_of(kind: type[StoredInstance | StoredMetadata]) -> list[ColumnElement[Any]]:
     """The columns that fill the fields of a value, in their order."""
-    uids = {uid.name: uid for uid in _UIDS}
+    uids = {uid.name: uid for uid in UIDS}
     return [uids[f.name] if f.name in uids else _INSTANCE[f.name] for f in fields(kind)]
 
 
@@ -48,7 +49,7 @@ def located(columns: Sequence[ColumnElement[Any]], levels: int) -> Select[Any]:
         .join(table(Study), _STUDY.id == _INSTANCE.study_id)
         .where(
             *(visible(model) for model in (Study, Series, Instance)),
-            *(uid == bindparam(uid.name) for uid in _UIDS[:levels]),
+            *(uid == bindparam(uid.name) for uid in UIDS[:levels]),
         )
         .order_by(
             _SERIES.series_number,
@@ -121,7 +122,7 @@ async def metadata_of(
 def _given(*uids: str | None) -> dict[str, str]:
     """The UIDs from the study down to the first that is missing, by the names of their columns."""
     given = {}
-    for of_level, uid in zip(_UIDS, uids, strict=True):
+    for of_level, uid in zip(UIDS, uids, strict=True):
         if uid is None:
             break
         given[of_level.name] = uid

@@ -1,23 +1,16 @@
 """The versions of an instance: the live one, and those whose place it has taken."""
 
-from dataclasses import fields
-
 from sqlalchemy import bindparam, select
 
+from app.index.instances.locating import UIDS, columns_of
 from app.index.instances.values import StoredInstance
 from app.index.statements import Connection, prepare, table
 from app.index.tables import Instance, Series, Study
 from app.index.visibility import Visibility, visible, visible_version
 
 _STUDY, _SERIES, _INSTANCE = table(Study).c, table(Series).c, table(Instance).c
-_UIDS = {
-    uid.name: uid
-    for uid in (_STUDY.study_instance_uid, _SERIES.series_instance_uid, _INSTANCE.sop_instance_uid)
-}
 _VERSIONS = prepare(
-    select(
-        *(_UIDS[f.name] if f.name in _UIDS else _INSTANCE[f.name] for f in fields(StoredInstance))
-    )
+    select(*columns_of(StoredInstance))
     .select_from(table(Instance))
     .join(table(Series), _SERIES.id == _INSTANCE.series_id)
     .join(table(Study), _STUDY.id == _INSTANCE.study_id)
@@ -25,7 +18,7 @@ _VERSIONS = prepare(
         visible(Study),
         visible(Series),
         visible_version(),
-        *(uid == bindparam(name) for name, uid in _UIDS.items()),
+        *(uid == bindparam(uid.name) for uid in UIDS),
     )
     .order_by(_INSTANCE.version.desc()),
     joined=True,
