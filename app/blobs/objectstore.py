@@ -12,7 +12,7 @@ Rules:
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -56,7 +56,10 @@ class ObjectStoreBlobs:
 
     async def put(self, key: str, upload: Upload) -> None:
         put = self._put_single if upload.size <= SINGLE_BYTES else self._put_in_parts
-        await self._run(put, checked(key), upload)
+        try:
+            await self._run(put, checked(key), upload)
+        except BlobMissing as error:
+            raise BlobsUnavailable("There is no bucket for the blob.") from error
 
     async def read(self, key: str, span: Span) -> bytes:
         return await self._run(self._read, checked(key), span)
@@ -98,8 +101,17 @@ class ObjectStoreBlobs:
         await asyncio.to_thread(self._threads.shutdown)
 
     async def _run(self, work: Callable[..., _T], *arguments: object) -> _T:
-        call = partial(_translated, work, *arguments)
+        call = partial(self._translated, work, *arguments)
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+
+    def _translated(self, work: Callable[..., _T], *arguments: object) -> _T:
+        try:
+            with _errors_translated():
+                return work(*arguments)
+        except BlobMissing:
+            with _errors_translated():
+                self._check()  # where there is no bucket, every blob is said not to be there
+            raise
 
     def _put_single(self, key: str, upload: Upload) -> None:
         self._create(key, upload.read_at(0, upload.size))
@@ -168,8 +180,10 @@ class ObjectStoreBlobs:
 
     def _delete(self, key: str) -> None:
         for path in (key, key + _CLAIM):
-            with suppress(FileNotFoundError):
+            try:
                 obstore.delete(self._store, path)
+            except FileNotFoundError:
+                self._check()
 
     def _check(self) -> None:
         next(iter(obstore.list(self._store, chunk_size=1)), None)
@@ -186,11 +200,6 @@ def _next(pieces: Iterator[bytes]) -> bytes:
 
 def _too_short(key: str, size: int, span: Span) -> BlobMissing:
     return BlobMissing(f"Blob {key} has {size} bytes, {span.end} were expected.")
-
-
-def _translated(work: Callable[..., _T], *arguments: object) -> _T:
-    with _errors_translated():
-        return work(*arguments)
 
 
 @contextmanager

@@ -119,6 +119,37 @@ class TestAnObjectStoreThatFails:
             await store.check()
         await store.close()
 
+    async def test_without_its_bucket_it_does_not_answer_and_no_blob_is_missing(
+        self, environment: pytest.MonkeyPatch, tmp_path: Path, spooled: Spooled
+    ) -> None:
+        told = b"<Error><Code>NoSuchBucket</Code></Error>"
+
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            head = await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 404 Not Found\r\nConnection: close\r\n")
+            writer.write(b"Content-Length: %d\r\n\r\n" % len(told))
+            writer.write(b"" if head.startswith(b"HEAD") else told)
+            writer.close()
+
+        server = await asyncio.start_server(answer, "127.0.0.1")
+        port = server.sockets[0].getsockname()[1]
+        environment.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+        store = open_blobs("s3://bucket", tmp_path)
+        for upload in spooled(b"bytes"), spooled(bytes(SINGLE_BYTES + 1)):
+            with pytest.raises(BlobsUnavailable):
+                await store.put("key", upload)
+        with pytest.raises(BlobsUnavailable):
+            await store.read("key", Span(0, 1))
+        with pytest.raises(BlobsUnavailable):
+            await joined(store.stream("key", Span(0, 1)))
+        with pytest.raises(BlobsUnavailable):
+            await store.size("key")
+        with pytest.raises(BlobsUnavailable):
+            await store.delete("key")
+        await store.close()
+        server.close()
+        await server.wait_closed()
+
     @pytest.mark.parametrize("sent", [0, 400])
     async def test_an_answer_that_is_cut_never_looks_whole(
         self, environment: pytest.MonkeyPatch, tmp_path: Path, sent: int
