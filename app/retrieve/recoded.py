@@ -21,11 +21,12 @@ from app.dicom.native import BitJoiner
 from app.dicom.recoding import recode
 from app.dicom.transcode import Transcoder
 from app.dicom.uids import transfer_syntax
-from app.errors import TooBusy, TooLarge, Unprocessable
+from app.errors import TooLarge, Unprocessable
 from app.index.instances import StoredInstance
 from app.retrieve.compared import compared
 from app.retrieve.contents import Content, Inflated, RecodedFrame, RecodedInstance, origin_of
 from app.retrieve.inflated import inflated
+from app.retrieve.patience import patiently
 from app.retrieve.stream import Reader, read_pieces
 from app.span import Span
 
@@ -133,17 +134,18 @@ async def _frames(
     )
     coming: deque[asyncio.Task[bytes]] = deque()
     numbers = iter(range(1, count + 1))
+
+    def begun(number: int) -> asyncio.Task[bytes]:
+        frame = content.frame(number)
+        return asyncio.create_task(patiently(lambda: recoded_bytes(archive, frame, reader)))
+
     try:
         first = await recoded_bytes(archive, content.frame(next(numbers)), reader)
-        for number in islice(numbers, at_once):
-            coming.append(asyncio.create_task(_patiently(archive, content.frame(number), reader)))
+        coming.extend(begun(number) for number in islice(numbers, at_once))
         yield first
         while coming:
             made = await coming.popleft()
-            for number in islice(numbers, 1):
-                coming.append(
-                    asyncio.create_task(_patiently(archive, content.frame(number), reader))
-                )
+            coming.extend(begun(number) for number in islice(numbers, 1))
             yield made
     finally:
         for task in coming:
@@ -167,15 +169,6 @@ async def _value(content: RecodedInstance, frames: AsyncIterator[bytes]) -> Asyn
         async for frame in frames:
             yield frame
     yield b"\0" * (_native_length(content) % 2)
-
-
-async def _patiently(archive: Archive, frame: RecodedFrame, reader: Reader) -> bytes:
-    """As `recoded_bytes`, however long the sandbox is busy."""
-    while True:
-        try:
-            return await recoded_bytes(archive, frame, reader)
-        except TooBusy:
-            continue
 
 
 def _element_of_pixels(instance: StoredInstance) -> Span:

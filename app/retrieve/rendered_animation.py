@@ -13,9 +13,10 @@ from starlette.responses import Response
 
 from app.dicom import animation
 from app.dicom.mediatypes import GIF
-from app.errors import TooBusy, TooLarge
+from app.errors import TooLarge
 from app.index.instances import StoredInstance
 from app.retrieve.asking import Ask
+from app.retrieve.patience import patiently
 from app.retrieve.rendered import Film, Frame, opened
 from app.retrieve.rendered_response import headers_of, with_warnings
 from app.retrieve.rendering import Rendering
@@ -58,9 +59,6 @@ async def _image(film: Film, number: int, rendering: Rendering) -> bytes:
     kept = await film.archive.cache.get(key)
     if kept is not None:
         return kept
-    while True:
-        try:
-            return await film.render(number, rendering)
-        except TooBusy:
-            if number == 1:
-                raise
+    if number == 1:
+        return await film.render(number, rendering)
+    return await patiently(lambda: film.render(number, rendering))

@@ -9,11 +9,13 @@ Rules:
 import hashlib
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from app.archive import Archive
 from app.dicom.pixels import DECODED
-from app.errors import NotFound, TooBusy, TooLarge, Unprocessable
+from app.errors import NotFound, TooLarge, Unprocessable
 from app.index.visibility import Visibility
+from app.retrieve.patience import patiently
 from app.retrieve.plan import instance_path
 from app.retrieve.rendered import Frame, render_frame
 from app.retrieve.rendering import Rendering
@@ -66,7 +68,8 @@ async def album_message(
     begun = False
     for frame in album.frames:
         try:
-            image = await _image(archive, visibility, frame, rendering, patient=begun)
+            render = partial(render_frame, archive, visibility, frame, rendering)
+            image = await (patiently(render) if begun else render())
         except (NotFound, TooLarge, Unprocessable):
             continue
         begun = True
@@ -78,14 +81,3 @@ async def album_message(
     if not begun:
         raise Unprocessable("None of the images can be decoded.")
     yield writer.end()
-
-
-async def _image(
-    archive: Archive, visibility: Visibility, frame: Frame, rendering: Rendering, *, patient: bool
-) -> bytes:
-    while True:
-        try:
-            return await render_frame(archive, visibility, frame, rendering)
-        except TooBusy:
-            if not patient:
-                raise
