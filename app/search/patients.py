@@ -48,7 +48,12 @@ async def patients(
         total = before_end + page.remaining
     shown = {(found.patient_id, found.issuer_of_patient_id) for found in page.found}
     return Results(
-        written(made, xml), page.remaining, True, page.end, before_end, total, 0, 0, shown
+        body=written(made, xml),
+        remaining=page.remaining,
+        end=page.end,
+        before_end=before_end,
+        total=total,
+        patients=shown,
     )
 
 
@@ -112,16 +117,12 @@ async def priors(
     found = _most_alike_first(study, found, parts)
     shown = found[query.offset :][: query.limit]
     made, left_out = results(shown, wanted, base)
-    remaining = max(0, len(found) - query.offset - len(shown))
     return Results(
-        written(made, xml),
-        remaining,
-        True,
-        None,
-        query.offset + len(shown),
-        len(found),
-        left_out,
-        0,
+        body=written(made, xml),
+        remaining=max(0, len(found) - query.offset - len(shown)),
+        before_end=query.offset + len(shown),
+        total=len(found),
+        left_out=left_out,
     )
 
 

@@ -19,23 +19,23 @@ WHOLE_IN_THREAD_FROM = 20
 """Those of which much is read."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Results:
     """A page of results, and where it stands among all of them."""
 
     body: bytes
     remaining: int
     """How many more can be had after it, or at least so many if not `counted`."""
-    counted: bool
-    end: tuple[str | int, ...] | None
-    """The place after which they begin."""
     before_end: int
-    """How many are before that place."""
+    """How many there are up to the end of this page, with those of the pages before."""
     total: int | None
     """How many match, if that is known."""
-    left_out: int
+    counted: bool = True
+    end: tuple[str | int, ...] | None = None
+    """The place after which the next page begins, if there is one to go on from."""
+    left_out: int = 0
     """Of how many only the usual attributes are returned, since they have too many."""
-    passed_over: int
+    passed_over: int = 0
     """How many were not looked at, since their metadata is too long."""
     patients: Collection[PatientKey] = ()
     """Whose they are, if nothing in the URL says whose."""
@@ -70,15 +70,15 @@ async def search_for(
     most = WHOLE_IN_THREAD_FROM if whole else IN_THREAD_FROM
     body, left_out = made() if len(page.found) < most else await asyncio.to_thread(made)
     return Results(
-        body,
-        page.remaining,
-        page.counted,
-        page.end,
-        query.before + query.offset + len(page.found),
-        _total(query, page),
-        left_out,
-        page.passed_over,
-        patients_of(page.found),
+        body=body,
+        remaining=page.remaining,
+        counted=page.counted,
+        end=page.end,
+        before_end=query.before + query.offset + len(page.found),
+        total=_total(query, page),
+        left_out=left_out,
+        passed_over=page.passed_over,
+        patients=patients_of(page.found),
     )
 
 
