@@ -74,64 +74,81 @@ class Wanted:
 
 async def search(connection: Connection, wanted: Wanted) -> list[StoredRecord]:
     """The records of a page, latest first."""
-    parameters: list[Any] = []
+    where = _Where(wanted)
+    page = f"ORDER BY at DESC, sequence DESC LIMIT {where.bound(wanted.limit)}"
+    terms = " AND ".join(where.terms)
+    found = f"SELECT {STORED} FROM audit WHERE {' AND '.join([terms, *where.of_one])} {page}"
+    if where.of_several:
+        # Found first, and by its index, however few of the latest records it has.
+        listing = f"SELECT * FROM audit WHERE {' AND '.join(where.of_several)}"
+        found = (
+            f"WITH listing AS MATERIALIZED ({listing})"
+            f" SELECT * FROM (({found}) UNION ALL"
+            f" (SELECT {STORED} FROM listing WHERE {terms} {page})) AS found {page}"
+        )
+    rows = await connection.fetch(found, *where.parameters)
+    return [StoredRecord(*row) for row in rows]
 
-    def bound(value: Any) -> str:
-        parameters.append(value)
-        return f"${len(parameters)}"
 
-    of_one: list[str] = []
-    of_several: list[str] = []
-    terms = [f"partition_id = {bound(wanted.partition_id)}"]
-    if wanted.since is not None:
-        terms.append(f"at >= {bound(wanted.since)}")
-    if wanted.until is not None:
-        terms.append(f"at < {bound(wanted.until)}")
-    if wanted.after is not None:
-        at, sequence = bound(wanted.after[0]), bound(wanted.after[1])
-        terms.append(f"at <= {at} AND (at, sequence) < ({at}, {sequence})")
-    for condition in wanted.conditions:
+class _Where:
+    """What is wanted, as the terms of a statement and their parameters."""
+
+    def __init__(self, wanted: Wanted) -> None:
+        self.parameters: list[Any] = []
+        self.terms = [f"partition_id = {self.bound(wanted.partition_id)}"]
+        """What holds of every record."""
+        self.of_one: list[str] = []
+        """What also holds of a record that is of one patient."""
+        self.of_several: list[str] = []
+        """What holds instead of a record that lists its patients."""
+        if wanted.since is not None:
+            self.terms.append(f"at >= {self.bound(wanted.since)}")
+        if wanted.until is not None:
+            self.terms.append(f"at < {self.bound(wanted.until)}")
+        if wanted.after is not None:
+            at, sequence = map(self.bound, wanted.after)
+            self.terms.append(f"at <= {at} AND (at, sequence) < ({at}, {sequence})")
+        for condition in wanted.conditions:
+            if isinstance(condition, OfPatient):
+                self._add_patients(condition)
+            else:
+                self.terms.append(self._term(condition))
+
+    def bound(self, value: Any) -> str:
+        """The placeholder of a value."""
+        self.parameters.append(value)
+        return f"${len(self.parameters)}"
+
+    def _term(self, condition: OneOf | Begins | Outside | OfKind) -> str:
         match condition:
             case OneOf(column, values):
-                terms.append(f"{column} = ANY ({bound(list(values))}::{_KINDS[column]}[])")
+                return f"{column} = ANY ({self.bound(list(values))}::{_KINDS[column]}[])"
             case Begins(column, values):
-                beginnings = f"unnest({bound(list(values))}::text[]) AS beginning"
-                terms.append(
-                    f"EXISTS (SELECT FROM {beginnings} WHERE starts_with({column}, beginning))"
-                )
+                beginnings = f"unnest({self.bound(list(values))}::text[]) AS beginning"
+                return f"EXISTS (SELECT FROM {beginnings} WHERE starts_with({column}, beginning))"
             case Outside(since, until):
-                terms.append(f"NOT (at >= {bound(since)} AND at < {bound(until)})")
+                return f"NOT (at >= {self.bound(since)} AND at < {self.bound(until)})"
             case OfKind(pairs, subtypes):
-                events = bound([event for event, _ in pairs])
-                actions = bound([action for _, action in pairs])
-                terms.append(
+                events = self.bound([event for event, _ in pairs])
+                actions = self.bound([action for _, action in pairs])
+                return (
                     "((event, action) IN"
                     f" (SELECT * FROM unnest({events}::text[], {actions}::text[]))"
-                    f" OR subtype = ANY ({bound(list(subtypes))}::text[]))"
+                    f" OR subtype = ANY ({self.bound(list(subtypes))}::text[]))"
                 )
-            case OfPatient(patients):
-                # The IDs by themselves first: they are what the index knows.
-                ids = bound([patient for patient, _ in patients])
-                issuers = bound([issuer for _, issuer in patients])
-                listed = [f"patients @> {bound([_listed(*one)])}::jsonb" for one in patients]
-                of_several.append(f"({' OR '.join(listed)})")
-                of_one.append(
-                    f"patient_id = ANY ({ids}::text[]) AND EXISTS ("
-                    f"SELECT FROM unnest({ids}::text[], {issuers}::text[]) AS of (patient, issuer)"
-                    " WHERE of.patient = patient_id AND (of.issuer IS NULL"
-                    " OR of.issuer = coalesce(issuer_of_patient_id, '')))"
-                )
-    page = f"ORDER BY at DESC, sequence DESC LIMIT {bound(wanted.limit)}"
-    found = f"SELECT {STORED} FROM audit WHERE {' AND '.join([*terms, *of_one])} {page}"
-    if of_several:
-        # Found first, and by its index, however few of the latest records it has.
-        found = (
-            f"WITH listing AS MATERIALIZED (SELECT * FROM audit WHERE {' AND '.join(of_several)})"
-            f" SELECT * FROM (({found}) UNION ALL"
-            f" (SELECT {STORED} FROM listing WHERE {' AND '.join(terms)} {page})) AS found {page}"
+
+    def _add_patients(self, wanted: OfPatient) -> None:
+        # The IDs by themselves first: they are what the index knows.
+        ids = self.bound([patient for patient, _ in wanted.patients])
+        issuers = self.bound([issuer for _, issuer in wanted.patients])
+        self.of_one.append(
+            f"patient_id = ANY ({ids}::text[]) AND EXISTS ("
+            f"SELECT FROM unnest({ids}::text[], {issuers}::text[]) AS of (patient, issuer)"
+            " WHERE of.patient = patient_id AND (of.issuer IS NULL"
+            " OR of.issuer = coalesce(issuer_of_patient_id, '')))"
         )
-    rows = await connection.fetch(found, *parameters)
-    return [StoredRecord(*row) for row in rows]
+        listed = (f"patients @> {self.bound([_listed(*one)])}::jsonb" for one in wanted.patients)
+        self.of_several.append(f"({' OR '.join(listed)})")
 
 
 def _listed(patient: str, issuer: str | None) -> dict[str, str]:
