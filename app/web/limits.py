@@ -75,6 +75,8 @@ class RequestLimits:
                 case b"content-length":
                     _check_length(value, most)
                     has_body = has_body or value != b"0"
+                case b"transfer-encoding" if value.strip().lower() != b"chunked":
+                    raise UnsupportedMediaType("A body is taken whole or in chunks, no other way.")
                 case b"transfer-encoding":
                     has_body = True
                 case b"content-encoding" if value.strip().lower() != b"identity":

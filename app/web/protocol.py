@@ -106,9 +106,12 @@ class GuardedProtocol(HttpToolsProtocol):
         self._fruitful = True
         self._wait(None)
         hosts = sum(name == b"host" for name, _ in self.headers)
-        if hosts != 1 and self.parser.get_http_version() == "1.1":
-            # The parser takes it for what is no HTTP (RFC 9112 3.2).
-            raise ValueError("a request has one Host")
+        if self.parser.get_http_version() == "1.1":
+            if hosts != 1:
+                # The parser takes it for what is no HTTP (RFC 9112 3.2).
+                raise ValueError("a request has one Host")
+        else:
+            self.expect_100_continue = False  # who speaks less takes 100 for the answer
         if len(self.url) > _LONGEST_URL:
             # The application refuses one that is too long in its own words, whatever it says.
             self.url = b"/" * (self._limits.uri_bytes + 1)

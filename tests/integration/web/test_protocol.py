@@ -105,6 +105,25 @@ def test_a_request_is_for_one_host(
     assert connection.receive().status == status
 
 
+@pytest.mark.parametrize(("version", "first"), [("1.1", b" 100 "), ("1.0", b" 200 ")])
+def test_who_speaks_an_older_http_is_not_told_to_go_on(
+    connection: RawConnection, server: Server, token: str, version: str, first: bytes
+) -> None:
+    """It would take that for the answer (RFC 9110 10.1.1)."""
+    body = instance()
+    lines = [
+        f"POST /dicomweb/studies HTTP/{version}",
+        f"Host: {server.url.removeprefix('http://')}",
+        f"Authorization: Bearer {token}",
+        "Content-Type: application/dicom",
+        f"Content-Length: {len(body)}",
+        "Expect: 100-continue",
+        "\r\n",
+    ]
+    connection.send("\r\n".join(lines).encode(), body)
+    assert first in connection.socket.recv(100)
+
+
 def test_requests_in_a_row_are_answered_in_a_row(connection: RawConnection, token: str) -> None:
     connection.send(search(token) * 3)
     assert [connection.receive().status for _ in range(3)] == [200, 200, 200]

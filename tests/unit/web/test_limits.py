@@ -57,6 +57,11 @@ async def call(
             UnsupportedMediaType,
         ),
         (
+            {"headers": [(b"transfer-encoding", b"Chunked")]},
+            {"headers": [(b"transfer-encoding", b"gzip, chunked")]},
+            UnsupportedMediaType,
+        ),
+        (
             {"headers": [(b"content-length", b"0")]},
             {"headers": [(b"content-length", b"-1")]},
             BadRequest,
