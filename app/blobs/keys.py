@@ -11,9 +11,10 @@ common, which is their stem.
 
 import re
 import secrets
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 _KEY = re.compile(r"[A-Za-z0-9_-]+(?:/[A-Za-z0-9_-]+)*")
+_DAY = re.compile(r"p[0-9]+/([0-9]{8})/.+")
 _LONGEST = 200
 
 
@@ -21,6 +22,15 @@ def fresh_stem(partition_id: int) -> str:
     """What keys of a partition's blobs begin with that no others have begun with, or ever will."""
     name = secrets.token_hex(24)
     return f"p{partition_id}/{datetime.now(UTC):%Y%m%d}/{name[0]}/{name}"
+
+
+def made_on(key: str) -> date | None:
+    """The day on which a key was made; None if it is not one of a partition's blob."""
+    found = _DAY.fullmatch(key)
+    try:
+        return datetime.strptime(found[1], "%Y%m%d").replace(tzinfo=UTC).date() if found else None
+    except ValueError:
+        return None
 
 
 def checked(key: str) -> str:

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from app.cli import audit, demo, grants, overrides, schema, serve, shares, tokens, upkeep
+from app.cli import audit, demo, grants, overrides, recover, schema, serve, shares, tokens, upkeep
 from app.errors import ArchiveError
 
 commands = typer.Typer(
@@ -19,6 +19,7 @@ commands.command("migrate")(schema.migrate)
 commands.command("openapi")(schema.openapi)
 commands.command("sweep")(upkeep.sweep)
 commands.command("check")(upkeep.check)
+commands.command("recover")(recover.recover)
 commands.add_typer(tokens.commands, name="token")
 commands.add_typer(grants.commands, name="grant")
 commands.add_typer(shares.commands, name="share")

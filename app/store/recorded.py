@@ -9,9 +9,10 @@ from collections.abc import Sequence
 
 from fastapi import Request
 
-from app.audit.event import Action, AuditEvent, Note, Objects, of_each_study
+from app.audit.event import Action, AuditEvent, Note, of_each_study
 from app.audit.trail import append
 from app.index.database import Connection
+from app.store.objects import objects_of
 from app.store.outcomes import Outcome, Stored
 from app.store.response import status_of
 from app.web.audit import event_of
@@ -30,15 +31,11 @@ class StoreRecord:
 
     def note(self, outcomes: Sequence[Outcome]) -> None:
         """Note what was stored: of each study, the series and the instance if it is one."""
-        of_studies: dict[str, list[Stored]] = {}
-        for outcome in outcomes:
-            if isinstance(outcome, Stored):
-                of_studies.setdefault(outcome.study_instance_uid, []).append(outcome)
-                if outcome.replaced is not None:
-                    self._note.action = Action.UPDATE
-        self._note.is_about(
-            [Objects(study, *_one_of(stored)) for study, stored in of_studies.items()]
-        )
+        if any(
+            isinstance(outcome, Stored) and outcome.replaced is not None for outcome in outcomes
+        ):
+            self._note.action = Action.UPDATE
+        self._note.is_about(objects_of(outcomes))
 
     def tells(self, outcomes: Sequence[Outcome], *, whole: bool) -> Sequence[AuditEvent]:
         """A record for each study; of a request in part, only the first time."""
@@ -57,13 +54,3 @@ class StoreRecord:
         self._has_begun = True
         if whole:
             self._note.recorded_as = status_of(outcomes)
-
-
-def _one_of(stored: Sequence[Stored]) -> tuple[str | None, str | None]:
-    """The series and the instance of a study that were stored, each if it is only one."""
-    series = {outcome.series_instance_uid for outcome in stored}
-    instances = {outcome.sop_instance_uid for outcome in stored}
-    return (
-        series.pop() if len(series) == 1 else None,
-        instances.pop() if len(instances) == 1 else None,
-    )

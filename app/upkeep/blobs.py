@@ -7,6 +7,7 @@ been deleted, so it is looked for once more. Of what was given up nothing more i
 """
 
 from collections.abc import AsyncIterator
+from functools import partial
 
 from app.archive import Archive
 from app.blobs.contract import BlobInfo, BlobMissing, BlobStore
@@ -15,7 +16,7 @@ from app.index import checking, mending
 from app.index.checking import PAGE, CheckedInstance
 from app.index.uploads import KeyParts, parts_of
 from app.span import Span
-from app.upkeep.findings import Fault, Finding, Found, Mend
+from app.upkeep.findings import Fault, Finding, Found
 
 
 async def check_blob(blobs: BlobStore, instance: CheckedInstance, *, read: bool) -> Finding | None:
@@ -40,30 +41,38 @@ async def check_blob(blobs: BlobStore, instance: CheckedInstance, *, read: bool)
 
 async def unknown_blobs(archive: Archive, *, give_up: bool) -> AsyncIterator[Found]:
     """Blobs of which nobody knows; `give_up`: they can be left to the sweepers."""
+    async for page in pages_of_unknown(archive):
+        for blob in page:
+            ours = parts_of(blob.key)
+            partition = ours.partition_id if ours else 0
+            what = f"{blob.length} bytes of {blob.written_at:%Y-%m-%d %H:%M} UTC that nobody knows"
+            finding = Finding(Fault.BLOB_UNKNOWN, partition, what, blob_key=blob.key)
+            yield finding, partial(give_up_blob, archive, ours) if ours and give_up else None
+
+
+async def pages_of_unknown(archive: Archive, prefix: str = "") -> AsyncIterator[list[BlobInfo]]:
+    """The same, of keys that begin with `prefix`, some at a time."""
     page: list[BlobInfo] = []
-    async for blob in archive.blobs.list():
+    async for blob in archive.blobs.list(prefix):
         page.append(blob)
         if len(page) == PAGE:
-            async for found in _unknown(archive, page, give_up=give_up):
-                yield found
+            yield await _unknown(archive, page)
             page = []
-    async for found in _unknown(archive, page, give_up=give_up):
-        yield found
+    yield await _unknown(archive, page)
 
 
-async def _unknown(
-    archive: Archive, page: list[BlobInfo], *, give_up: bool
-) -> AsyncIterator[Found]:
+async def give_up_blob(archive: Archive, blob: KeyParts) -> None:
+    """Leave a blob to the sweepers, if nobody is storing with its key."""
+    async with archive.writing() as connection:
+        await mending.give_up(connection, blob)
+
+
+async def _unknown(archive: Archive, page: list[BlobInfo]) -> list[BlobInfo]:
     async with archive.reading() as connection:
         owned = await checking.owned(connection, [blob.key for blob in page])
-    for blob in page:
-        if blob.key in owned or not await _is_there(archive.blobs, blob.key):
-            continue
-        ours = parts_of(blob.key)
-        partition = ours.partition_id if ours else 0
-        what = f"{blob.length} bytes of {blob.written_at:%Y-%m-%d %H:%M} UTC that nobody knows"
-        finding = Finding(Fault.BLOB_UNKNOWN, partition, what, blob_key=blob.key)
-        yield finding, _giving_up(archive, ours) if ours and give_up else None
+    return [
+        blob for blob in page if blob.key not in owned and await _is_there(archive.blobs, blob.key)
+    ]
 
 
 async def _is_there(blobs: BlobStore, key: str) -> bool:
@@ -74,11 +83,3 @@ async def _is_there(blobs: BlobStore, key: str) -> bool:
     except ValueError:  # no key of ours: somebody has put something there
         return True
     return True
-
-
-def _giving_up(archive: Archive, blob: KeyParts) -> Mend:
-    async def mend() -> None:
-        async with archive.writing() as connection:
-            await mending.give_up(connection, blob)
-
-    return mend

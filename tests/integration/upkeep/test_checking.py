@@ -4,8 +4,6 @@ import asyncio
 import errno
 import json
 import os
-import subprocess
-import sys
 import zlib
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -24,11 +22,11 @@ from app.upkeep.check import Check, Options
 from app.upkeep.findings import Fault, Finding
 from app.upkeep.rows import check_parent
 from app.upkeep.sweep import sweep
-from tests.archive_process import ROOT
 from tests.factories import ct_dataset, ct_series, part10
 from tests.fixtures.server import Server
 from tests.integration.index.test_replacing import somebody_waits
 from tests.integration.store.conftest import Modality, blobs_of, count
+from tests.integration.upkeep.conftest import hilum
 
 Tear = Callable[[Archive], Awaitable[None]]
 
@@ -71,9 +69,9 @@ def blob(change: Callable[[bytes], bytes | None]) -> Tear:
     return tear
 
 
-async def put(archive: Archive, key: str) -> None:
-    with Spool(1000, spool_directory(archive.settings.data_dir)) as spool:
-        spool.write(b"whose?")
+async def put(archive: Archive, key: str, content: bytes = b"whose?") -> None:
+    with Spool(10_000, spool_directory(archive.settings.data_dir)) as spool:
+        spool.write(content)
         await archive.blobs.put(key, spool)
 
 
@@ -420,37 +418,16 @@ async def test_what_is_read_can_be_bounded(filled: Archive) -> None:
     assert check.instances == 1
 
 
-def checked(archive: Archive, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """What `hilum check` says of an archive, and how it ends."""
-    url = archive.settings.database_url
-    assert url is not None
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith("HILUM_")}
-    return subprocess.run(
-        [sys.executable, "-m", "app", "check", *arguments],
-        cwd=archive.settings.data_dir.parent,
-        env=inherited
-        | {
-            "PYTHONPATH": str(ROOT),
-            "HILUM_DATABASE_URL": url.get_secret_value(),
-            "HILUM_DATA_DIR": str(archive.settings.data_dir),
-        },
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-
-
 async def test_the_command_tells_in_words_or_json_and_by_its_end(filled: Archive) -> None:
-    said = await asyncio.to_thread(checked, filled)
+    said = await asyncio.to_thread(hilum, filled, "check")
     assert (said.returncode, said.stdout.count("\n")) == (0, 1), said.stderr
     assert said.stdout.startswith("3 instances, 3 blobs read")
     assert "everything is as it must be" in said.stdout
     await sql(f"UPDATE study {OFF_BY_ONE}")(filled)
-    said = await asyncio.to_thread(checked, filled)
+    said = await asyncio.to_thread(hilum, filled, "check")
     assert said.returncode == 1
     assert said.stdout.startswith("WRONG   counts")
-    said = await asyncio.to_thread(checked, filled, "--repair", "--json")
+    said = await asyncio.to_thread(hilum, filled, "check", "--repair", "--json")
     assert said.returncode == 0, said.stderr
     finding, summary = map(json.loads, said.stdout.splitlines())
     assert (finding["fault"], finding["mended"]) == ("counts", True)
