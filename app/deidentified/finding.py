@@ -85,19 +85,29 @@ class View:
         note.sop_instance_uid = found[2] if len(found) > 2 else None
         return found
 
-    async def shown(self, asked: Sequence[str] = ()) -> AsyncGenerator[Shown]:
-        """The instances of what the UIDs name, in the order of the study's images."""
+    async def shown(
+        self, asked: Sequence[str] = (), *, whole: bool = False
+    ) -> AsyncGenerator[Shown]:
+        """The instances of what the UIDs name, in the order of the study's images.
+
+        `whole`: raises `NotFound` if one has been deleted or hidden meanwhile, or all of them,
+        instead of going on without.
+        """
         targets = [await self.uids(asked)] if asked else [[study] for study in self._studies]
         if not asked:
             self._note.is_about([Objects(study) for study in self._studies])
         for uids in targets:
             found = await self._located(uids)
+            if whole and not found:
+                raise NotFound
             for start in range(0, len(found), PAGE):
                 page = found[start : start + PAGE]
                 async with self.archive.reading() as connection:
                     packed = await metadata_of(
                         connection, self.visibility, [one.id for one in page]
                     )
+                if whole and len(packed) < len(page):
+                    raise NotFound
                 there = [(one, packed[one.id]) for one in page if one.id in packed]
                 for one in await asyncio.to_thread(self._cleaned, there):
                     yield one

@@ -5,8 +5,8 @@
         …/metadata      …/thumbnail
     …/instances/{}/rendered   …/instances/{}/frames/{}[/rendered|/thumbnail]
 
-No answer has a validator, nor the moment at which something was stored. What has no route here
-is not there: bulk data but for frames, ZIP archives, XML, reports, documents, states.
+No answer has a validator, nor the moment at which something was stored. One that has begun breaks
+off when the share ends, or what is left of it is deleted. What has no route here is not there: bulk data but for frames, ZIP archives, XML, reports, documents, states.
 """
 
 from collections.abc import AsyncGenerator, Sequence
@@ -212,7 +212,7 @@ def _offer(instance: StoredInstance, accepted: Sequence[MediaRange], *, single: 
 
 async def _metadata(view: View, uids: Sequence[str]) -> AsyncGenerator[bytes]:
     before = b"["
-    async for shown in view.shown(uids):
+    async for shown in view.shown(uids, whole=True):
         yield before + orjson.dumps(shown.attributes)
         before = b","
     if before == b"[":
@@ -229,7 +229,7 @@ async def _message(
     gates: Gates | None,
 ) -> AsyncGenerator[bytes]:
     async with gates.reads.turn() if gates else nullcontext():
-        async for shown in view.shown(uids):
+        async for shown in view.shown(uids, whole=True):
             offer = replace(_offer(shown.instance, accepted, single=False), multipart=False)
             yield writer.part(
                 {"Content-Type": offer.content_type, "Content-Location": base + shown.path}

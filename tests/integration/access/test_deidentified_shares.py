@@ -15,7 +15,9 @@ from pydicom.datadict import DicomDictionary
 from pydicom.encaps import encapsulate
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
+from app.deidentified import finding
 from app.dicom.deidentification import Deidentifier
+from app.index.instances import metadata_of
 from app.main import create_app
 from app.search.paging import token_of
 from app.settings import Settings
@@ -36,6 +38,9 @@ ACCEPTS = (
     *("image/png", "image/gif", "application/octet-stream", "application/pdf"),
     'multipart/related; type="application/dicom"; transfer-syntax=*',
     'multipart/related; type="application/octet-stream"; transfer-syntax=*',
+)
+ANY_SYNTAX = (
+    'multipart/related; type="application/dicom"; transfer-syntax=*, application/dicom+json'
 )
 QUERIES = (
     *("", "includefield=all", "annotation=patient,technique", "PatientName=Zyxwvquux*"),
@@ -349,6 +354,36 @@ async def test_it_ends_when_it_is_revoked(server: Server) -> None:
             number = (await admin.get(f"{server.url}/shares")).json()[-1]["id"]
             await admin.delete(f"{server.url}/shares/{number}")
         assert (await http.get(address)).status_code == 404
+
+
+@pytest.mark.parametrize(("path", "pages"), [("/metadata", 1), ("", 2), ("", 1)])
+async def test_what_is_being_sent_when_it_is_revoked_does_not_end_as_if_it_were_whole(
+    server: Server, monkeypatch: pytest.MonkeyPatch, path: str, pages: int
+) -> None:
+    """After so many pages have been read; where the answer has not begun, there is none."""
+    _, told = await opened(server)
+    read = 0
+
+    async def ending_the_share(*asked: Any) -> dict[int, bytes]:
+        nonlocal read
+        found = await metadata_of(*asked)
+        read += 1
+        if read == pages:
+            async with server.client("admin") as admin:
+                number = (await admin.get(f"{server.url}/shares")).json()[-1]["id"]
+                await admin.delete(f"{server.url}/shares/{number}")
+        return found
+
+    monkeypatch.setattr(finding, "PAGE", 1)
+    monkeypatch.setattr(finding, "metadata_of", ending_the_share)
+    address = f"{told['dicomweb']}/studies/{told['studies'][0]}{path}"
+    headers = {"Authorization": f"Bearer {told['access_token']}", "Accept": ANY_SYNTAX}
+    async with httpx.AsyncClient(trust_env=False, headers=headers) as http:
+        if (path, pages) == ("", 1):
+            assert (await http.get(address)).status_code == 404
+            return
+        with pytest.raises(httpx.RemoteProtocolError, match="incomplete"):
+            await http.get(address)
 
 
 def test_two_shares_have_no_uid_in_common() -> None:
