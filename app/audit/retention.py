@@ -1,7 +1,8 @@
 """`retain`: remove records that are older than they have to be kept, and leave a checkpoint.
 
 What is to be removed is verified first: nobody gets rid of the traces of tampering that way. The
-last record of a chain always stays. That older ones are removed is recorded behind it.
+last record of a chain always stays. That older ones are removed is recorded behind it, together
+with the checkpoint that lets them go; they go after that, those that are left over the next time.
 """
 
 from dataclasses import dataclass
@@ -38,20 +39,22 @@ async def retain(connection: Connection, before: datetime, key: OKPKey, by: str)
     `by`: who does so, for the record. The connection is in no transaction, and its role may remove
     records, which that of a serving archive may not.
     """
-    damages = (await verify(connection, (), key)).damages
-    if any(damage.what != LEFT_OVER for damage in damages):
-        raise Damaged
-    for begun in (await retention.retentions(connection)).values():
-        await retention.remove(connection, begun)
-    removed = []
-    for last in await retention.expired(connection, before):
-        now = moment(datetime.now(UTC))
-        checkpoint = Checkpoint(last.partition_id, last.sequence, last.hash, now, RETENTION)
-        signed = checkpoint.signed(key)
-        row = retention.Retention(last.partition_id, last.sequence, last.hash, signed)
-        await append(connection, [_record(row, before, by)])
-        removed.append(Removed(await retention.remove(connection, row), signed))
-    return removed
+    async with retention.removing(connection):
+        damages = (await verify(connection, (), key)).damages
+        if any(damage.what != LEFT_OVER for damage in damages):
+            raise Damaged
+        left = list((await retention.retentions(connection)).values())
+        removed = [Removed(await retention.remove(connection, one), one.signed) for one in left]
+        for last in await retention.expired(connection, before):
+            now = moment(datetime.now(UTC))
+            checkpoint = Checkpoint(last.partition_id, last.sequence, last.hash, now, RETENTION)
+            signed = checkpoint.signed(key)
+            row = retention.Retention(last.partition_id, last.sequence, last.hash, signed)
+            async with connection.transaction():
+                await retention.leave(connection, row)
+                await append(connection, [_record(row, before, by)])
+            removed.append(Removed(await retention.remove(connection, row), signed))
+        return [one for one in removed if one.records]
 
 
 def _record(removed: retention.Retention, before: datetime, by: str) -> AuditEvent:

@@ -22,7 +22,7 @@ from app.audit.checkpoint import RETENTION, BadCheckpoint, Checkpoint, read_chec
 from app.index import audits
 from app.index.audits import End, StoredRecord
 from app.index.database import Connection
-from app.index.retention import Retention, retentions
+from app.index.retention import Retention, retentions, unremoved
 
 LEFT_OVER = (
     "left over by a removal that was broken off, which can be done again, or put there since:"
@@ -62,7 +62,8 @@ class Report:
 async def verify(
     connection: Connection, checkpoints: Iterable[Checkpoint] = (), key: OKPKey | None = None
 ) -> Report:
-    """Walk all chains, and hold them against the checkpoints. Others may go on writing meanwhile.
+    """Walk all chains, and hold them against the checkpoints. Others may go on writing meanwhile;
+    who removes old records has to wait, and is waited for.
 
     `key` tells whether what was removed was removed rightly. The connection is in no transaction,
     since a long one is a burden on the database.
@@ -70,22 +71,23 @@ async def verify(
     kept: defaultdict[int, list[Checkpoint]] = defaultdict(list)
     for one in checkpoints:
         kept[one.partition_id].append(one)
-    begun = await retentions(connection)
-    ends = {end.partition_id: end for end in await audits.ends(connection)}
     damages: list[Damage] = []
     count = 0
-    for partition_id in sorted({*ends, *kept}):
-        end = ends.get(partition_id, End(partition_id, 0, None, 0))
-        walk = _Walk(end, kept[partition_id], begun.get(partition_id))
-        if key is not None:
-            damages += walk.begin(key)
-        damages += await _in_front(connection, partition_id, begun.get(partition_id))
-        async for record in audits.records(connection, partition_id, walk.sequence):
-            if record.sequence > end.last:
-                break
-            damages += walk.take(record)
-            count += 1
-        damages += walk.finish()
+    async with unremoved(connection):
+        begun = await retentions(connection)
+        ends = {end.partition_id: end for end in await audits.ends(connection)}
+        for partition_id in sorted({*ends, *kept}):
+            end = ends.get(partition_id, End(partition_id, 0, None, 0))
+            walk = _Walk(end, kept[partition_id], begun.get(partition_id))
+            if key is not None:
+                damages += walk.begin(key)
+            damages += await _in_front(connection, partition_id, begun.get(partition_id))
+            async for record in audits.records(connection, partition_id, walk.sequence):
+                if record.sequence > end.last:
+                    break
+                damages += walk.take(record)
+                count += 1
+            damages += walk.finish()
     return Report(tuple(sorted(ends)), count, tuple(damages), 0 if key else len(begun))
 
 

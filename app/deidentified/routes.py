@@ -6,7 +6,8 @@
     …/instances/{}/rendered   …/instances/{}/frames/{}[/rendered|/thumbnail]
 
 No answer has a validator, nor the moment at which something was stored. One that has begun breaks
-off when the share ends, or what is left of it is deleted. What has no route here is not there: bulk data but for frames, ZIP archives, XML, reports, documents, states.
+off when the share ends, or what is left of it is deleted. What has no route here is not there: bulk
+data but for frames, ZIP archives, XML, reports, documents, states.
 """
 
 from collections.abc import AsyncGenerator, Sequence

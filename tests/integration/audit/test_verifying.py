@@ -19,14 +19,16 @@ from app.audit.checkpoint import (
     BadKey,
     Checkpoint,
     checkpoints_of_now,
+    read_checkpoint,
     read_checkpoints,
     read_key,
 )
-from app.audit.retention import Damaged, retain
-from app.audit.verify import LEFT_OVER, verify
+from app.audit.retention import Damaged, Removed, retain
+from app.audit.verify import LEFT_OVER, Report, verify
 from app.cli import commands
 from app.cli.audit import NotRecorded
-from app.index import audits
+from app.index import audits, retention
+from app.index.audits import End
 from app.index.database import Connection
 from app.index.retention import Retention
 from tests.integration.index.test_audits import RECORD
@@ -245,15 +247,9 @@ async def test_a_removal_that_is_broken_off_is_told_and_done_again(
     class _Broken(Exception):
         pass
 
-    async def broken(connection: Connection, begun: Retention) -> int:
+    async def broken(connection: Connection, _: Retention) -> int:
         monkeypatch.undo()
         await tamper(connection, f"DELETE FROM audit {OF_ONE} sequence <= 8")
-        await connection.execute(
-            "INSERT INTO audit_retention VALUES (1, $1, $2, $3)",
-            begun.sequence,
-            begun.hash,
-            begun.signed,
-        )
         raise _Broken
 
     monkeypatch.setattr("app.index.retention.remove", broken)
@@ -261,9 +257,56 @@ async def test_a_removal_that_is_broken_off_is_told_and_done_again(
         await retain(audit, RECORD.at + timedelta(hours=11), KEY, BY)
     (damage,) = (await verify(audit, (), KEY)).damages
     assert (damage.first, damage.last, damage.what) == (9, 11, LEFT_OVER)
-    await retain(audit, RECORD.at, KEY, BY)
+    (ended,) = await retain(audit, RECORD.at, KEY, BY)
+    assert (ended.records, read_checkpoint(ended.signed, KEY).sequence) == (3, 11)
     report = await verify(audit, (), KEY)
     assert (report.records, report.damages) == (RECORDS - 11 + 3 + 1, ())
+
+
+async def test_a_removal_that_cannot_be_done_is_not_recorded(audit: Connection) -> None:
+    await audit.execute(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE EXCEPTION 'no room'; END $$;"
+        "CREATE TRIGGER refuse BEFORE INSERT ON audit_retention EXECUTE FUNCTION refuse()"
+    )
+    with pytest.raises(asyncpg.RaiseError):
+        await retain(audit, RECORD.at + timedelta(hours=11), KEY, BY)
+    assert await audit.fetchval("SELECT count(*) FROM audit WHERE method = 'RETAIN'") == 0
+    assert (await verify(audit, (), KEY)).records == RECORDS + 3
+
+
+async def test_who_verifies_and_who_removes_wait_for_each_other(
+    audit: Connection, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is removed between two looks of one verification would be missing for the second."""
+    other = await asyncpg.connect(database_url)
+    removals: list[asyncio.Task[list[Removed]]] = []
+
+    async def ends_while_somebody_removes(connection: Connection) -> list[End]:
+        monkeypatch.undo()
+        removing = retain(other, RECORD.at + timedelta(hours=11), KEY, BY)
+        removals.append(asyncio.create_task(removing))
+        await asyncio.wait(removals, timeout=1)
+        return await audits.ends(connection)
+
+    monkeypatch.setattr("app.audit.verify.audits.ends", ends_while_somebody_removes)
+    report = await verify(audit)
+    assert (report.records, report.damages) == (RECORDS + 3, ())
+    assert [one.records for one in await removals[0]] == [11, 2]
+
+    async def removed_while_somebody_verifies(connection: Connection, row: Retention) -> int:
+        monkeypatch.undo()
+        verifying = asyncio.create_task(verify(other, (), KEY))
+        await asyncio.wait([verifying], timeout=1)
+        removed = await retention.remove(connection, row)
+        reports.append(verifying)
+        return removed
+
+    reports: list[asyncio.Task[Report]] = []
+    monkeypatch.setattr("app.audit.retention.retention.remove", removed_while_somebody_verifies)
+    await retain(audit, RECORD.at + timedelta(hours=13), KEY, BY)
+    assert (await reports[0]).damages == ()
+    await other.close()
 
 
 async def test_the_last_record_of_a_chain_stays(audit: Connection) -> None:
