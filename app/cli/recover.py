@@ -19,7 +19,7 @@ from app.index.partitions import DEFAULT
 from app.index.uploads import parts_of
 from app.store.outcomes import Outcome, Stored
 from app.store.recovering import recover as store_again
-from app.upkeep.blobs import give_up_blob, pages_of_unknown
+from app.upkeep.blobs import pages_of_unknown
 
 AT_ONCE = 64
 """Blobs that share a commit."""
@@ -54,10 +54,8 @@ class _Recovery:
         outcomes = await store_again(self.archive, self.partition_id, blobs, run_by("recover"))
         for blob, outcome in zip(blobs, outcomes, strict=True):
             print(f"{blob.key}: {_told(outcome)}", flush=True)
-            key = parts_of(blob.key)
-            if isinstance(outcome, Stored) and key is not None:
+            if isinstance(outcome, Stored):
                 self.stored += 1
-                await give_up_blob(self.archive, key)
             else:
                 self.refused += 1
 

@@ -7,7 +7,6 @@ been deleted, so it is looked for once more. Of what was given up nothing more i
 """
 
 from collections.abc import AsyncIterator
-from functools import partial
 
 from app.archive import Archive
 from app.blobs.contract import BlobInfo, BlobMissing, BlobStore
@@ -16,7 +15,7 @@ from app.index import checking, mending
 from app.index.checking import PAGE, CheckedInstance
 from app.index.uploads import KeyParts, parts_of
 from app.span import Span
-from app.upkeep.findings import Fault, Finding, Found
+from app.upkeep.findings import Fault, Finding, Found, Mend
 
 
 async def check_blob(blobs: BlobStore, instance: CheckedInstance, *, read: bool) -> Finding | None:
@@ -47,7 +46,7 @@ async def unknown_blobs(archive: Archive, *, give_up: bool) -> AsyncIterator[Fou
             partition = ours.partition_id if ours else 0
             what = f"{blob.length} bytes of {blob.written_at:%Y-%m-%d %H:%M} UTC that nobody knows"
             finding = Finding(Fault.BLOB_UNKNOWN, partition, what, blob_key=blob.key)
-            yield finding, partial(give_up_blob, archive, ours) if ours and give_up else None
+            yield finding, _giving_up(archive, ours) if ours and give_up else None
 
 
 async def pages_of_unknown(archive: Archive, prefix: str = "") -> AsyncIterator[list[BlobInfo]]:
@@ -59,12 +58,6 @@ async def pages_of_unknown(archive: Archive, prefix: str = "") -> AsyncIterator[
             yield await _unknown(archive, page)
             page = []
     yield await _unknown(archive, page)
-
-
-async def give_up_blob(archive: Archive, blob: KeyParts) -> None:
-    """Leave a blob to the sweepers, if nobody is storing with its key."""
-    async with archive.writing() as connection:
-        await mending.give_up(connection, blob)
 
 
 async def _unknown(archive: Archive, page: list[BlobInfo]) -> list[BlobInfo]:
@@ -83,3 +76,11 @@ async def _is_there(blobs: BlobStore, key: str) -> bool:
     except ValueError:  # no key of ours: somebody has put something there
         return True
     return True
+
+
+def _giving_up(archive: Archive, blob: KeyParts) -> Mend:
+    async def mend() -> None:
+        async with archive.writing() as connection:
+            await mending.give_up(connection, blob)
+
+    return mend
