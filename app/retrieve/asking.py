@@ -30,6 +30,7 @@ _REFUSALS: Answers = {
     400: {"description": "A UID or a list of frames is malformed"},
     404: {"description": "There is no such object"},
     406: {"description": "No representation that is accepted can be made"},
+    412: {"description": "What there is has not the validator of If-Match"},
 }
 RANGES: Answers = {
     206: {"description": "The range of a single part that was asked for"},

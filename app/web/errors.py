@@ -40,6 +40,10 @@ class HeadersTooLarge(errors.ArchiveError):
     """The headers of the request are more than this archive takes."""
 
 
+class PreconditionFailed(errors.ArchiveError):
+    """What there is has not the validator that If-Match names."""
+
+
 class TooManyRequests(errors.TooOften):
     """The caller asks for more in a second than one caller may."""
 
@@ -70,6 +74,7 @@ STATUSES: dict[type[BaseException], int] = {
     RequestTimedOut: 408,
     errors.Conflict: 409,
     errors.Gone: 410,
+    PreconditionFailed: 412,
     errors.TooLarge: 413,
     UriTooLong: 414,
     errors.UnsupportedMediaType: 415,

@@ -9,6 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from app.web.errors import PreconditionFailed
+
 DICOM_JSON = "application/dicom+json"
 """Without a charset: clients compare the header as a whole."""
 REVALIDATE = "private, no-cache"
@@ -48,7 +50,13 @@ def etag_of_json(request: Request, validator: str) -> str:
 
 
 def not_modified(request: Request, etag: str) -> Response | None:
-    """304 if the caller already has the representation with this validator, else None."""
+    """304 if the caller already has the representation with this validator, else None.
+
+    Raises `PreconditionFailed` if it wants none but another one (RFC 9110 13.2.2).
+    """
+    wanted = request.headers.get("if-match")
+    if wanted is not None and {"*", etag}.isdisjoint(tag.strip() for tag in wanted.split(",")):
+        raise PreconditionFailed
     known = request.headers.get("if-none-match")
     if known is None:
         return None

@@ -20,20 +20,26 @@ async def editor(shared_server: Server) -> AsyncIterator[httpx.AsyncClient]:
 
 async def stored_versions(editor: httpx.AsyncClient, names: list[str]) -> tuple[str, list[bytes]]:
     """An instance that was stored with each of the names in turn: its path, and the bytes."""
-    dataset: Dataset = ct_dataset()
-    files = []
-    for name in names:
-        dataset.PatientName = name
-        files.append(part10(dataset))
-        body, content_type = multipart(files[-1:])
-        headers = {"Content-Type": content_type}
-        answer = await editor.post("/studies?duplicates=replace", content=body, headers=headers)
-        assert answer.status_code == 200
-    path = (
+    dataset = ct_dataset()
+    files = [await stored(editor, dataset, name) for name in names]
+    return path_of(dataset), files
+
+
+async def stored(editor: httpx.AsyncClient, dataset: Dataset, name: str) -> bytes:
+    """Store the instance with this name in the place of what is there."""
+    dataset.PatientName = name
+    body, content_type = multipart([file := part10(dataset)])
+    headers = {"Content-Type": content_type}
+    answer = await editor.post("/studies?duplicates=replace", content=body, headers=headers)
+    assert answer.status_code == 200
+    return file
+
+
+def path_of(dataset: Dataset) -> str:
+    return (
         f"/studies/{dataset.StudyInstanceUID}/series/{dataset.SeriesInstanceUID}"
         f"/instances/{dataset.SOPInstanceUID}"
     )
-    return path, files
 
 
 async def test_every_version_is_listed_and_comes_back_as_it_was_stored(
@@ -65,6 +71,18 @@ async def test_a_version_is_negotiated_as_an_instance_is(editor: httpx.AsyncClie
     refused = await editor.get(f"{path}/versions/1", headers={"Accept": "text/html"})
     assert refused.status_code == 406
     assert (await editor.get(f"{path}/versions", headers={"Accept": "a/b"})).status_code == 406
+
+
+async def test_who_goes_on_with_what_was_replaced_gets_no_piece_of_another_file(
+    editor: httpx.AsyncClient,
+) -> None:
+    dataset = ct_dataset()
+    file, path = await stored(editor, dataset, "A"), path_of(dataset)
+    headers = {"Accept": "application/dicom; transfer-syntax=*", "Range": "bytes=100-"}
+    headers["If-Match"] = (await editor.get(path, headers=headers)).headers["etag"]
+    assert (await editor.get(path, headers=headers)).content == file[100:]
+    await stored(editor, dataset, "B")
+    assert (await editor.get(path, headers=headers)).status_code == 412
 
 
 async def test_an_instance_that_was_never_replaced_has_one_version(

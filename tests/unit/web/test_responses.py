@@ -9,6 +9,7 @@ import pytest
 from starlette.requests import Request
 
 from app.errors import NotFound
+from app.web.errors import PreconditionFailed
 from app.web.responses import (
     StreamingResponse,
     accepts_gzip,
@@ -125,6 +126,17 @@ def test_what_the_caller_has_is_not_sent_again(known: str | None, unchanged: boo
         assert answer.status_code == 304
         assert answer.headers["etag"] == etag
         assert answer.body == b""
+
+
+@pytest.mark.parametrize("wanted", ['"s1-3"', '"other", "s1-3"', "*"])
+def test_what_the_caller_wants_to_go_on_with_is_sent(wanted: str) -> None:
+    assert not_modified(request(if_match=wanted), strong_etag("s1", 3)) is None
+
+
+@pytest.mark.parametrize("wanted", ['"s1-4"', 'W/"s1-3"', "s1-3", ""])
+def test_nothing_else_is_sent_to_who_wants_to_go_on_with_what_it_has(wanted: str) -> None:
+    with pytest.raises(PreconditionFailed):
+        not_modified(request(if_match=wanted, if_none_match="*"), strong_etag("s1", 3))
 
 
 def streaming(*given: bytes | Exception, **more: Any) -> StreamingResponse:
