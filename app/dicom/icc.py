@@ -20,6 +20,7 @@ import numpy as np
 import PIL.Image
 from PIL import ImageCms
 
+from app.dicom.jsonvalues import items_of
 from app.dicom.lookup import bulk_path
 from app.dicom.viewport import Image
 
@@ -86,7 +87,7 @@ def profile_of(attributes: Mapping[str, Any], bulk: Mapping[str, bytes]) -> byte
 def _profiles(attributes: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     if _PROFILE in attributes:
         yield attributes[_PROFILE]
-    for item in attributes.get(_OPTICAL_PATHS, {}).get("Value", [])[:1]:
+    for item in items_of(attributes, _OPTICAL_PATHS)[:1]:
         yield item.get(_PROFILE, {})
 
 

@@ -84,3 +84,11 @@ def test_the_profile_stands_in_the_data_set_or_in_its_optical_path() -> None:
     assert profile_of(slide, {path: b"profile"}) == b"profile"
     assert profile_of({}, {}) == b""
     assert profile_paths({"00282000": inline}) == []
+
+
+@pytest.mark.parametrize(
+    "paths", [{"vr": "LO", "Value": ["path"]}, {"vr": "US", "Value": [1]}, {"vr": "SQ"}]
+)
+def test_optical_paths_that_are_no_items_have_no_profile(paths: Any) -> None:
+    assert profile_of({"00480105": paths}, {}) == b""
+    assert profile_paths({"00480105": paths}) == []
