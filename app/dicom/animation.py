@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from itertools import accumulate, islice, repeat
 from typing import Any
 
+from app.dicom.jsonvalues import values_of
 from app.errors import Unprocessable
 
 END = b";"
@@ -82,22 +83,18 @@ def durations(attributes: Mapping[str, Any], frames: int) -> list[int]:
 def _milliseconds(attributes: Mapping[str, Any]) -> Iterator[float]:
     """For how long each frame is shown, without end."""
     # The first value tells how long after itself a frame comes, which for the first is 0.
-    vector = [*filter(None, map(_positive, _values(attributes, _FRAME_TIME_VECTOR)[1:]))]
+    vector = [*filter(None, map(_positive, values_of(attributes, _FRAME_TIME_VECTOR)[1:]))]
     if vector:
         yield from vector
         yield from repeat(vector[-1])
-    for value in _values(attributes, _FRAME_TIME):
+    for value in values_of(attributes, _FRAME_TIME):
         if milliseconds := _positive(value):
             yield from repeat(milliseconds)
     for tag in _RATES:
-        for value in _values(attributes, tag):
+        for value in values_of(attributes, tag):
             if rate := _positive(value):
                 yield from repeat(1000 / rate)
     yield from repeat(_DEFAULT_MILLISECONDS)
-
-
-def _values(attributes: Mapping[str, Any], tag: str) -> list[Any]:
-    return attributes.get(tag, {}).get("Value") or []
 
 
 def _positive(value: Any) -> float | None:

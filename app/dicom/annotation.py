@@ -9,15 +9,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import PIL.Image
 from PIL import ImageDraw, ImageFont
 
+from app.dicom.jsonvalues import Attributes, items_of
 from app.dicom.viewport import Image
-
-Attributes = Mapping[str, Any]
 
 
 class Topic(StrEnum):
@@ -99,18 +97,13 @@ def _technique(attributes: Attributes, frame_number: int) -> Iterator[str]:
 def _place(attributes: Attributes, frame_number: int) -> list[float]:
     """Image Position (Patient) of the frame, or Slice Location."""
     places = [attributes]
-    for frame in _items(attributes, _PER_FRAME)[frame_number - 1 : frame_number]:
-        places = [*_items(frame, _PLANE_POSITION), attributes]
+    for frame in items_of(attributes, _PER_FRAME)[frame_number - 1 : frame_number]:
+        places = [*items_of(frame, _PLANE_POSITION), attributes]
     for place, tag in ((places[0], _POSITION), (attributes, _POSITION), (attributes, "00201041")):
         values = place.get(tag, {}).get("Value") or []
         if values and all(isinstance(value, int | float) for value in values):
             return list(values)
     return []
-
-
-def _items(attributes: Attributes, tag: str) -> list[Attributes]:
-    values = attributes.get(tag, {}).get("Value") or []
-    return [value for value in values if isinstance(value, Mapping)]
 
 
 def _lines(texts: Iterator[str]) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from typing import Any
 from pydicom.uid import UID_dictionary
 
 from app.dicom.dictionary import is_private
+from app.dicom.jsonvalues import values_of
 from app.dicom.uids import TRANSFER_SYNTAXES
 
 KEY_BYTES = 32
@@ -124,12 +125,13 @@ def can_be_cleaned(sop_class_uid: str, transfer_syntax_uid: str, attributes: Jso
         return False
     if sop_class_uid not in _CLEAN | _CLEAN_IF_DENIED:
         return False
-    burned_in = [str(one).strip() for one in _values(attributes, "00280301")]
-    if burned_in not in ([], ["NO"]) or _values(attributes, "00280302") not in ([], ["NO"]):
+    burned_in = [str(one).strip() for one in values_of(attributes, "00280301")]
+    if burned_in not in ([], ["NO"]) or values_of(attributes, "00280302") not in ([], ["NO"]):
         return False
     if sop_class_uid in _CLEAN_IF_DENIED and not burned_in:
         return False
-    if any(str(one).upper().startswith(_TELLING_TYPES) for one in _values(attributes, "00080008")):
+    image_type = (str(one).upper() for one in values_of(attributes, "00080008"))
+    if any(one.startswith(_TELLING_TYPES) for one in image_type):
         return False
     if any(_OVERLAY_BITS.fullmatch(tag) and _lies_in_pixels(attributes, tag) for tag in attributes):
         return False
@@ -227,9 +229,4 @@ def _naming(attributes: Json) -> Iterator[str]:
 def _lies_in_pixels(attributes: Json, tag: str) -> bool:
     """Whether an overlay is in bits of the pixels, as it was up to PS3.3-2004 (C.9.3.1.1)."""
     by_itself = 1 if tag.endswith("0100") else 0
-    return any(value != by_itself for value in _values(attributes, tag))
-
-
-def _values(attributes: Json, tag: str) -> list[Any]:
-    found: list[Any] = attributes.get(tag, {}).get("Value") or []
-    return found
+    return any(value != by_itself for value in values_of(attributes, tag))

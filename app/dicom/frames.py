@@ -23,6 +23,7 @@ from itertools import chain, islice, pairwise
 from typing import Any
 
 from app.dicom.dataset import DataSet, PixelData
+from app.dicom.jsonvalues import first_of
 from app.dicom.source import Source
 from app.dicom.uids import TransferSyntax
 from app.span import Span
@@ -72,7 +73,7 @@ def map_frames(source: Source, dataset: DataSet, syntax: TransferSyntax) -> Fram
         * (_integer(dataset.attributes, "00280002") or 1)
         * _FLOAT_BITS.get(pixels.tag, _integer(dataset.attributes, "00280100") or 0)
     )
-    if _value(dataset.attributes, "00280004") == "YBR_FULL_422":
+    if first_of(dataset.attributes, "00280004") == "YBR_FULL_422":
         bits = bits * 2 // 3
     if abs(bits) > _MOST_BITS:
         bits = 0
@@ -178,11 +179,6 @@ def _extended_offsets(source: Source, dataset: DataSet, wanted: int) -> Sequence
     return _turned(array("Q", raw), "little") if len(raw) == 8 * wanted else ()
 
 
-def _value(attributes: Mapping[str, Any], tag: str) -> Any:
-    values = attributes.get(tag, {}).get("Value")
-    return values[0] if values else None
-
-
 def _integer(attributes: Mapping[str, Any], tag: str) -> int | None:
-    value = _value(attributes, tag)
+    value = first_of(attributes, tag)
     return value if isinstance(value, int) else None

@@ -11,10 +11,10 @@ import PIL.Image
 from PIL import ImageDraw, ImageFont
 
 from app.dicom.annotation import FONT
+from app.dicom.jsonvalues import Attributes, first_of, items_of, values_of
 from app.dicom.lookup import bulk_path
 from app.dicom.viewport import Image
 
-Attributes = Mapping[str, Any]
 Place = tuple[float, float]
 Onto = Callable[[Place], Place]
 """From a place in the image, in its columns and rows, to one in what is shown."""
@@ -64,12 +64,12 @@ def graphics_of(
 ) -> tuple[Graphic, ...]:
     """The graphics of the annotations that apply, those of lower layers first."""
     layers = {
-        str(_first(layer, _LAYER)): (_integer(layer, _ORDER, 0), _grey(layer))
-        for layer in _items(state, _LAYERS)
+        str(first_of(layer, _LAYER)): (_integer(layer, _ORDER, 0), _grey(layer))
+        for layer in items_of(state, _LAYERS)
     }
     found = [
-        (layers.get(str(_first(item, _LAYER)), (0, WHITE)), item)
-        for item in _items(state, _ANNOTATIONS)
+        (layers.get(str(first_of(item, _LAYER)), (0, WHITE)), item)
+        for item in items_of(state, _ANNOTATIONS)
         if applies(item)
     ]
     found.sort(key=lambda each: each[0][0])
@@ -81,20 +81,20 @@ def graphics_of(
 
 
 def _objects(item: Attributes, grey: int, bulk: Mapping[str, bytes]) -> Iterator[Graphic]:
-    for each in _items(item, _OBJECTS):
-        kind = str(_first(each, _KIND)).strip()
+    for each in items_of(item, _OBJECTS):
+        kind = str(first_of(each, _KIND)).strip()
         points = _points(each, bulk)
         if kind in _POINTS_NEEDED and len(points) >= _POINTS_NEEDED[kind]:
-            filled = str(_first(each, _FILLED)).strip() == "Y"
+            filled = str(first_of(each, _FILLED)).strip() == "Y"
             yield Graphic(kind, points, _is_display(each, _UNITS), filled, grey=grey)
 
 
 def _texts(item: Attributes, grey: int) -> Iterator[Graphic]:
     """A text stands in its box, or at its anchor; to a visible anchor leads a line."""
-    for each in _items(item, _TEXTS):
-        text = str(_first(each, _TEXT) or "")
-        corners = [place for tag in _BOX for place in _pairs(_values(each, tag))]
-        anchor = _pairs(_values(each, _ANCHOR))[:1]
+    for each in items_of(item, _TEXTS):
+        text = str(first_of(each, _TEXT) or "")
+        corners = [place for tag in _BOX for place in _pairs(values_of(each, tag))]
+        anchor = _pairs(values_of(each, _ANCHOR))[:1]
         if len(corners) == 2:
             place: Place = min(corners[0][0], corners[1][0]), min(corners[0][1], corners[1][1])
             units = _BOX_UNITS
@@ -105,7 +105,7 @@ def _texts(item: Attributes, grey: int) -> Iterator[Graphic]:
         in_display = _is_display(each, units)
         yield Graphic("TEXT", (place,), in_display, text=text, grey=grey)
         same_units = in_display == _is_display(each, _ANCHOR_UNITS)
-        visible = str(_first(each, _ANCHOR_VISIBLE)).strip() == "Y"
+        visible = str(first_of(each, _ANCHOR_VISIBLE)).strip() == "Y"
         if anchor and len(corners) == 2 and visible and same_units:
             yield Graphic("POLYLINE", (place, anchor[0]), in_display, grey=grey)
 
@@ -226,23 +226,9 @@ def _grey(layer: Attributes) -> int:
 
 
 def _is_display(item: Attributes, units: str) -> bool:
-    return str(_first(item, units)).strip() == "DISPLAY"
-
-
-def _items(attributes: Attributes, tag: str) -> list[Attributes]:
-    element = attributes.get(tag, {})
-    values = element.get("Value", []) if element.get("vr") == "SQ" else []
-    return [value for value in values if isinstance(value, Mapping)]
-
-
-def _values(attributes: Attributes, tag: str) -> list[Any]:
-    return attributes.get(tag, {}).get("Value") or []
-
-
-def _first(attributes: Attributes, tag: str) -> Any:
-    return next(iter(_values(attributes, tag)), None)
+    return str(first_of(item, units)).strip() == "DISPLAY"
 
 
 def _integer(attributes: Attributes, tag: str, default: int) -> int:
-    value = _first(attributes, tag)
+    value = first_of(attributes, tag)
     return value if isinstance(value, int) else default

@@ -12,14 +12,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from math import isfinite
-from typing import Any
 
 from app.dicom import normal
+from app.dicom.jsonvalues import Attributes, first_of, items_of
 from app.dicom.lookup import LookupTable, Palette, bulk_path, read_table
 from app.dicom.overlays import Overlay, overlay_paths, overlays_of
 from app.errors import InvalidParameter, Unprocessable
-
-Attributes = Mapping[str, Any]
 
 
 class WindowFunction(StrEnum):
@@ -107,9 +105,9 @@ def presentation_of(
     `bulk` has the values of `lookup_paths` by their path. Raises `Unprocessable` if a palette is
     missing or cannot be used; other tables and windows that cannot be used are passed over.
     """
-    photometric = str(_first(attributes, "00280004") or "").strip()
-    signed = _first(attributes, "00280103") == 1
-    bits = _first(attributes, "00280101") or _first(attributes, "00280100") or 8
+    photometric = str(first_of(attributes, "00280004") or "").strip()
+    signed = first_of(attributes, "00280103") == 1
+    bits = first_of(attributes, "00280101") or first_of(attributes, "00280100") or 8
     overlays = overlays_of(attributes, frame_number, bulk)
     if photometric == "PALETTE COLOR":
         return Presentation(palette=_palette(attributes, bulk), overlays=overlays, bits_stored=bits)
@@ -135,7 +133,7 @@ def lookup_paths(attributes: Attributes, frame_number: int) -> list[str]:
         elements += [
             item.get(_LUT_DATA, {})
             for place in _places(attributes, frame_number, group)
-            for item in _items(place, sequence)[:1]
+            for item in items_of(place, sequence)[:1]
         ]
     tables = [path for element in elements if (path := bulk_path(element)) is not None]
     return [*tables, *overlay_paths(attributes)]
@@ -143,27 +141,17 @@ def lookup_paths(attributes: Attributes, frame_number: int) -> list[str]:
 
 def _places(attributes: Attributes, frame_number: int, group: str) -> Iterator[Attributes]:
     """Where a frame's attributes of a functional group may stand, the closest one first."""
-    for frame in _items(attributes, _PER_FRAME_GROUPS)[frame_number - 1 : frame_number]:
-        yield from _items(frame, group)[:1]
-    for shared in _items(attributes, _SHARED_GROUPS)[:1]:
-        yield from _items(shared, group)[:1]
+    for frame in items_of(attributes, _PER_FRAME_GROUPS)[frame_number - 1 : frame_number]:
+        yield from items_of(frame, group)[:1]
+    for shared in items_of(attributes, _SHARED_GROUPS)[:1]:
+        yield from items_of(shared, group)[:1]
     yield attributes
-
-
-def _items(attributes: Attributes, sequence: str) -> list[Attributes]:
-    element = attributes.get(sequence, {})
-    return element.get("Value", []) if element.get("vr") == "SQ" else []
-
-
-def _first(attributes: Attributes, tag: str) -> Any:
-    values = attributes.get(tag, {}).get("Value")
-    return values[0] if values else None
 
 
 def _number(attributes: Attributes, tag: str) -> float | None:
     """A number of the JSON model, which may also be a string (PS3.18 F.2.3); None if it is none."""
     try:
-        value = float(_first(attributes, tag))
+        value = float(first_of(attributes, tag))
     except (TypeError, ValueError):
         return None
     return value if isfinite(value) else None
@@ -173,7 +161,7 @@ def _modality(
     attributes: Attributes, frame_number: int, bulk: Mapping[str, bytes], *, signed: bool
 ) -> Rescale | LookupTable | None:
     for place in _places(attributes, frame_number, _PIXEL_VALUE_TRANSFORMATION):
-        for item in _items(place, _MODALITY_LUT_SEQUENCE)[:1]:
+        for item in items_of(place, _MODALITY_LUT_SEQUENCE)[:1]:
             table = _table(item, bulk, signed=signed)
             if table:
                 return table
@@ -190,11 +178,11 @@ def _voi(
     for place in _places(attributes, frame_number, _FRAME_VOI_LUT):
         center, width = _number(place, _WINDOW_CENTER), _number(place, _WINDOW_WIDTH)
         if center is not None and width is not None:
-            name = str(_first(place, _VOI_LUT_FUNCTION) or "").strip()
+            name = str(first_of(place, _VOI_LUT_FUNCTION) or "").strip()
             window = Window(center, width, _FUNCTIONS.get(name, WindowFunction.LINEAR))
             if window.usable:
                 return window
-        for item in _items(place, _VOI_LUT_SEQUENCE)[:1]:
+        for item in items_of(place, _VOI_LUT_SEQUENCE)[:1]:
             table = _table(item, bulk, signed=signed)
             if table:
                 return table

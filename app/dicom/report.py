@@ -14,10 +14,9 @@ import orjson
 from app.dicom import jsonmodel, nativexml
 from app.dicom.dataset import MIB, Unreadable, WalkLimits
 from app.dicom.instance import read_instance
+from app.dicom.jsonvalues import Attributes, items_of
 from app.dicom.source import BytesSource
 from app.errors import NotAcceptable, Unprocessable
-
-Attributes = Mapping[str, Any]
 
 HTML, TEXT, XML = "text/html", "text/plain", "text/xml"
 
@@ -138,7 +137,7 @@ def _header(attributes: Attributes) -> Iterator[tuple[str, str]]:
 
 
 def _lines(item: Attributes, depth: int) -> Iterator[Line]:
-    for child in _items(item, _CONTENT):
+    for child in items_of(item, _CONTENT):
         value, is_reference = _value(child)
         yield Line(depth, _meaning(child, _CONCEPT_NAME), value, is_reference)
         yield from _lines(child, depth + 1)
@@ -152,27 +151,21 @@ def _value(item: Attributes) -> tuple[str, bool]:
     if kind == "NUM":
         return " ".join(_measured(item)), False
     if kind in {"IMAGE", "COMPOSITE", "WAVEFORM"}:
-        uids = (_text(each, _REFERENCED_INSTANCE) for each in _items(item, _REFERENCED))
+        uids = (_text(each, _REFERENCED_INSTANCE) for each in items_of(item, _REFERENCED))
         return f"{kind.lower()} {', '.join(uids)}", True
     return _text(item, _PLAIN_VALUES.get(kind, "")), False
 
 
 def _measured(item: Attributes) -> Iterator[str]:
-    for measured in _items(item, _MEASURED):
+    for measured in items_of(item, _MEASURED):
         yield _text(measured, _NUMERIC_VALUE)
-        unit = _items(measured, _UNITS)
+        unit = items_of(measured, _UNITS)
         if unit and _text(unit[0], _CODE_VALUE) not in {"", "1"}:
             yield _text(unit[0], _CODE_VALUE)
 
 
 def _meaning(item: Attributes, tag: str) -> str:
-    return next((_text(code, _CODE_MEANING) for code in _items(item, tag)), "")
-
-
-def _items(item: Attributes, tag: str) -> list[Attributes]:
-    element = item.get(tag, {})
-    values = element.get("Value", []) if element.get("vr") == "SQ" else []
-    return [value for value in values if isinstance(value, Mapping)]
+    return next((_text(code, _CODE_MEANING) for code in items_of(item, tag)), "")
 
 
 def _text(item: Attributes, tag: str) -> str:

@@ -15,13 +15,12 @@ import numpy as np
 
 from app.dicom.graphics import Graphic, graphics_of
 from app.dicom.jsonmodel import BULK_PREFIX
+from app.dicom.jsonvalues import Attributes, first_of, items_of
 from app.dicom.lookup import LookupTable
 from app.dicom.overlays import GROUPS, overlays_of
 from app.dicom.presentation import Presentation, Rescale, Window, presentation_of
 from app.dicom.shutters import Shutter, shutters_of
 from app.errors import NotFound
-
-Attributes = Mapping[str, Any]
 
 GRAYSCALE, COLOUR = "1.2.840.10008.5.1.4.1.1.11.1", "1.2.840.10008.5.1.4.1.1.11.2"
 
@@ -71,9 +70,9 @@ class Softcopy:
 def referenced_images(state: Attributes) -> list[tuple[str, str, int]]:
     """Series UID, SOP Instance UID and the first frame of each image that a state is about."""
     return [
-        (str(_first(series, _SERIES_UID)), str(_first(image, _INSTANCE_UID)), _first_frame(image))
-        for series in _items(state, _SERIES)
-        for image in _items(series, _IMAGES)
+        (str(first_of(series, _SERIES_UID)), str(first_of(image, _INSTANCE_UID)), _frame_of(image))
+        for series in items_of(state, _SERIES)
+        for image in items_of(series, _IMAGES)
     ]
 
 
@@ -105,21 +104,21 @@ def softcopy_of(
     `bulk` has the values of `bulk_paths`, `image_bulk` those of `presentation.lookup_paths`. Raises
     `NotFound` if the state is not about the image, `Unprocessable`.
     """
-    uid = str(_first(image, "00080018"))
+    uid = str(first_of(image, "00080018"))
     if not any(uid == found for _, found, _ in referenced_images(state)):
         raise NotFound("The presentation state does not refer to the image.")
 
     def applies(item: Attributes) -> bool:
         return _applies(item, uid, frame_number)
 
-    area = next(filter(applies, _items(state, _AREAS)), {})
+    area = next(filter(applies, items_of(state, _AREAS)), {})
     turns = _number(state, _ROTATION, 0.0) / 90
     return Softcopy(
         _presentation(state, image, frame_number, bulk, image_bulk),
         shutters_of(state),
         _area(area),
         int(turns) % 4 if turns == int(turns) else 0,
-        str(_first(state, _FLIP)).strip() == "Y",
+        str(first_of(state, _FLIP)).strip() == "Y",
         _magnification(area),
         _pixel_height(area),
         graphics_of(state, applies, bulk),
@@ -137,17 +136,17 @@ def _presentation(
     overlays = tuple(
         overlay
         for group in GROUPS
-        if _first(state, group + _ACTIVATED)
+        if first_of(state, group + _ACTIVATED)
         for place, values in ((state, bulk), (image, image_bulk))
         for overlay in overlays_of(_only(place, group), frame_number, values)[:1]
     )
-    if own.palette is not None or _first(image, "00280002") == 3:
+    if own.palette is not None or first_of(image, "00280002") == 3:
         return replace(own, overlays=overlays)
     voi = next(
         (
             item
-            for item in _items(state, _SOFTCOPY_VOI)
-            if _applies(item, str(_first(image, "00080018")), frame_number)
+            for item in items_of(state, _SOFTCOPY_VOI)
+            if _applies(item, str(first_of(image, "00080018")), frame_number)
         ),
         {},
     )
@@ -163,7 +162,7 @@ def _presentation(
     return replace(
         grey,
         voi=grey.voi or _everything(image, grey),
-        inverted=str(_first(state, _LUT_SHAPE)).strip() == "INVERSE",
+        inverted=str(first_of(state, _LUT_SHAPE)).strip() == "INVERSE",
         overlays=overlays,
         padding=None,
     )
@@ -178,7 +177,7 @@ def _everything(image: Attributes, grey: Presentation) -> Window | None:
     bits = grey.bits_stored
     if not 1 <= bits <= 16 or not isinstance(bits, int):
         return None
-    low = -(1 << bits - 1) if _first(image, "00280103") == 1 else 0
+    low = -(1 << bits - 1) if first_of(image, "00280103") == 1 else 0
     ends = np.array([low, low + (1 << bits) - 1], np.float64)
     match grey.modality:
         case None:
@@ -202,7 +201,7 @@ def _area(item: Attributes) -> Area | None:
 
 
 def _magnification(item: Attributes) -> float:
-    if str(_first(item, _SIZE_MODE)).strip() != "MAGNIFY":
+    if str(first_of(item, _SIZE_MODE)).strip() != "MAGNIFY":
         return 1.0
     factor = _number(item, _MAGNIFICATION, 1.0)
     return factor if 0.01 <= factor <= 100 else 1.0
@@ -219,16 +218,16 @@ def _pixel_height(item: Attributes) -> float:
 
 def _applies(item: Attributes, uid: str, frame_number: int) -> bool:
     """Whether an item is about the frame: of those that name no image, all are."""
-    images = _items(item, _IMAGES)
+    images = items_of(item, _IMAGES)
     return not images or any(
-        _first(image, _INSTANCE_UID) == uid
+        first_of(image, _INSTANCE_UID) == uid
         and frame_number in (image.get(_FRAMES, {}).get("Value") or [frame_number])
         for image in images
     )
 
 
-def _first_frame(image: Attributes) -> int:
-    frame = _first(image, _FRAMES)
+def _frame_of(image: Attributes) -> int:
+    frame = first_of(image, _FRAMES)
     return frame if isinstance(frame, int) and frame > 0 else 1
 
 
@@ -239,17 +238,6 @@ def _pair(item: Attributes, tag: str) -> tuple[float, float] | None:
     return float(values[0]), float(values[1])
 
 
-def _items(attributes: Attributes, tag: str) -> list[Attributes]:
-    element = attributes.get(tag, {})
-    values = element.get("Value", []) if element.get("vr") == "SQ" else []
-    return [value for value in values if isinstance(value, Mapping)]
-
-
-def _first(attributes: Attributes, tag: str) -> Any:
-    values = attributes.get(tag, {}).get("Value")
-    return values[0] if values else None
-
-
 def _number(attributes: Attributes, tag: str, default: float) -> float:
-    value = _first(attributes, tag)
+    value = first_of(attributes, tag)
     return float(value) if isinstance(value, int | float) else default
