@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 
+from tests.integration.inputs.case import Case
 from tests.integration.inputs.contents import rows as contents
 from tests.integration.inputs.row import Kept, Refused, Row
 from tests.integration.inputs.structure import rows as structure
@@ -31,7 +32,8 @@ def render() -> str:
     """The page as Markdown."""
     files = sorted([*structure(), *contents()], key=lambda row: row.number)
     head = HEAD.format(files=len(files), messages=len(CASES))
-    messages = ((case.number, case.what, _statuses(case.statuses)) for case in CASES)
+    cases = sorted(CASES, key=lambda case: case.number)
+    messages = ((case.number, case.what, _told(case)) for case in cases)
     return head + "".join(_lines(_of_files(files))) + "".join(_lines(messages))
 
 
@@ -57,8 +59,9 @@ def _answer(answer: Kept | Refused) -> str:
             return "kept, with a warning" if warned else "kept, without a warning"
 
 
-def _statuses(statuses: Iterable[int | None]) -> str:
-    return " or ".join(str(status) for status in sorted(filter(None, statuses)))
+def _told(case: Case) -> str:
+    """The status, and the Failure Reason if one is all that is told."""
+    return ", ".join([str(case.status), *(f"{reason:04X}" for reason in set(case.reasons or ()))])
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ Rules:
 - What cannot be encoded as it is meant is `Unreadable`, which names the attribute: nothing is cut
   off or left out. Only a number that is a DS has no more digits than fit into one.
 - Text is UTF-8, and Specific Character Set says so where it is there or needed.
-- Group lengths and File Meta are no attributes of a data set, and are passed over.
+- Group lengths, and File Meta beside the data set, are none of its attributes and are passed over.
 - Sequences and items have undefined lengths, since a borrowed value may be of any length.
 """
 
@@ -23,7 +23,7 @@ from typing import Any
 from app.dicom import reasons
 from app.dicom.dataset import Unreadable
 from app.dicom.dictionary import is_private, private_creator_of
-from app.dicom.encoding import ITEM, ITEM_END, LONG_VRS, SEQUENCE_END, UNDEFINED
+from app.dicom.encoding import ITEM, ITEM_END, LONG_VRS, MISPLACED, SEQUENCE_END, UNDEFINED
 from app.dicom.values import ROUNDED_FROM, in_plain_digits, vr_of
 from app.span import Span
 
@@ -33,6 +33,7 @@ Piece = bytes | Span
 Borrow = Callable[[str], Span | None]
 """Where the value with this BulkDataURI lies; None if it is nowhere."""
 
+_FILE_META = 0x0002
 _SPECIFIC_CHARACTER_SET = 0x00080005
 _PIXEL_REPRESENTATION = "00280103"
 
@@ -117,9 +118,9 @@ class _Encoder:
             if not _TAG.fullmatch(name):
                 raise Unreadable(f"{name[:40]!r} is no tag", reason=reasons.INVALID_VALUE)
             tag = int(name, 16)
-            if tag >> 16 in {0x0000, 0x0002} or not tag & 0xFFFF:
+            if not tag & 0xFFFF or (tag >> 16 == _FILE_META and depth == 0):
                 continue
-            if tag >> 16 == 0xFFFE or tag in elements:
+            if tag >> 16 in MISPLACED or tag in elements:
                 raise _refused("no place for this element", name)
             vr = _vr(name.upper(), element, attributes)
             if tag == _SPECIFIC_CHARACTER_SET:

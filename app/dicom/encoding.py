@@ -33,7 +33,8 @@ LEAST = 8
 
 _VRS = {vr.encode(): vr for vr in LONG_VRS | SHORT_VRS}
 _DELIMITERS = 0xFFFE
-_MISPLACED = {0x0000, 0x0002, _DELIMITERS}
+MISPLACED = frozenset({0x0000, 0x0002, _DELIMITERS})
+"""Groups whose elements have no place in a data set."""
 _MOST_KNOWN = 20_000
 
 
@@ -93,7 +94,7 @@ class Encoding:
 
 def _head(tag: int, vr: str | None, length_at: int, size: int, problem: str = "") -> Head:
     key = f"{tag:08X}"
-    strange = bool(problem) or tag >> 16 in _MISPLACED
+    strange = bool(problem) or tag >> 16 in MISPLACED
     return Head(tag, key, f'"{key}":'.encode(), vr, length_at, size, strange, problem)
 
 

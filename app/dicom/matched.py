@@ -47,6 +47,8 @@ def level_columns(attributes: Json, level: Level) -> tuple[dict[str, Any], list[
         element = attributes.get(attribute.tag)
         if attribute.vr == "SQ":
             columns[attribute.column] = request_attributes(element)
+            if element is not None and element["vr"] != "SQ":
+                problems.append(_unmatched(attribute))
             continue
         forms = _forms(attribute.vr, element)
         columns[attribute.column] = next(iter(forms), None)
@@ -56,12 +58,16 @@ def level_columns(attributes: Json, level: Level) -> tuple[dict[str, Any], list[
             for name in forms[:1]:
                 sounds.update(_sounds(attribute.column, name))
         if not forms and first_value(element) not in (None, ""):
-            problems.append(Problem(attribute.tag, f"no {attribute.vr} that can be searched for"))
+            problems.append(_unmatched(attribute))
     if level is not Level.INSTANCE:
         columns["further_values"] = further or None
     if level is Level.STUDY:
         columns["sounds"] = sorted(sounds)
     return columns, problems
+
+
+def _unmatched(attribute: Attribute) -> Problem:
+    return Problem(attribute.tag, f"no {attribute.vr} that can be searched for")
 
 
 @lru_cache(REMEMBERED)
@@ -91,9 +97,14 @@ def first_value(element: Mapping[str, Any] | None) -> Any:
 
 
 def request_attributes(element: Mapping[str, Any] | None) -> list[dict[str, str]]:
-    """Of each item of Request Attributes Sequence, the values that can be matched, by tag."""
+    """Of each item of Request Attributes Sequence, the values that can be matched, by tag.
+
+    None of an element of another VR.
+    """
+    if element is None or element["vr"] != "SQ":
+        return []
     items = []
-    for item in (element or {}).get("Value") or []:
+    for item in element.get("Value") or []:
         matched = {tag: _text(first_value((item or {}).get(tag))) for tag in REQUEST_ATTRIBUTES}
         items.append({tag: value for tag, value in matched.items() if value is not None})
     return [item for item in items if item]

@@ -87,6 +87,7 @@ def numbers() -> Iterator[Row]:
             {0x00100020: sequence(0x00100020, item(element(0x00080100, "SH", "AB")))}, None,
         ),
         "Window Width as a sequence": ({0x00281051: sequence(0x00281051, item())}, None),
+        "Request Attributes as a text": ({0x00400275: element(0x00400275, "LO", "CT 1")}, None),
         "Window of NaN": (
             {
                 0x00281050: element(0x00281050, "DS", "NaN"),

@@ -185,6 +185,8 @@ def test_the_representation_of_a_known_attribute_may_be_missing() -> None:
     [
         ({"PatientID": {"vr": "LO"}}, None),
         ({"FFFEE000": {"vr": "OB"}}, "FFFEE000"),
+        ({"00000002": {"vr": "UI"}}, "00000002"),
+        (one("SQ", Value=[{"00020010": {"vr": "UI"}}]), "00020010"),
         ({"0008000a": {"vr": "CS"}, "0008000A": {"vr": "CS"}}, "0008000A"),
         ({"00711010": []}, "00711010"),
         (one("XX"), "00711010"),
