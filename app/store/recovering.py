@@ -12,9 +12,11 @@ from app.archive import Archive
 from app.audit.event import Action, AuditEvent, EventId
 from app.audit.trail import append
 from app.audit.unasked import unasked
-from app.blobs.contract import BlobInfo
+from app.blobs.contract import BlobInfo, BlobMissing, BlobsUnavailable
+from app.dicom import reasons
 from app.index.database import Connection
 from app.span import Span
+from app.store.intake import CutShort
 from app.store.objects import objects_of
 from app.store.outcomes import Outcome, Refusal, Stored
 from app.store.service import Part, store
@@ -22,20 +24,42 @@ from app.store.service import Part, store
 METHOD = "RECOVER"
 """In the place of an HTTP method: nobody asked over HTTP."""
 
+UNREADABLE = Refusal(reasons.PROCESSING_FAILURE, "its bytes cannot be read")
+"""What becomes of a blob in a bad sector of a disk."""
+
 
 async def recover(
     archive: Archive, partition_id: int, blobs: Sequence[BlobInfo], by: str
 ) -> list[Outcome]:
     """Store what these blobs hold in a partition; the outcome of each, in their order.
 
-    `by`: whom the audit names for it. Raises `Unavailable` and `BlobMissing`.
+    `by`: whom the audit names for it. Raises `Unavailable`.
     """
+
+    unreadable: set[BlobInfo] = set()
 
     async def parts() -> AsyncIterator[Part | Refusal]:
         for blob in blobs:
-            yield archive.blobs.stream(blob.key, Span(0, blob.length))
+            yield _content(archive, blob, unreadable)
 
-    return await store(archive, partition_id, parts(), record=_Record(partition_id, by))
+    outcomes = await store(archive, partition_id, parts(), record=_Record(partition_id, by))
+    return [
+        UNREADABLE if blob in unreadable else outcome
+        for blob, outcome in zip(blobs, outcomes, strict=True)
+    ]
+
+
+async def _content(
+    archive: Archive, blob: BlobInfo, unreadable: set[BlobInfo]
+) -> AsyncIterator[bytes]:
+    """The bytes of a blob; it is noted among the unreadable ones, if others can be read."""
+    try:
+        async for piece in archive.blobs.stream(blob.key, Span(0, blob.length)):
+            yield piece
+    except (BlobMissing, BlobsUnavailable):
+        await archive.blobs.check()
+        unreadable.add(blob)
+        raise CutShort from None
 
 
 class _Record:

@@ -1,7 +1,6 @@
 """A check names what is wrong, mends what follows from what is there, and disturbs nobody."""
 
 import asyncio
-import errno
 import json
 import os
 import zlib
@@ -14,10 +13,8 @@ import orjson
 import pytest
 
 from app.archive import Archive
-from app.blobs.local import OpenFile
 from app.blobs.spool import Spool, spool_directory
 from app.index import checking, mending
-from app.span import Span
 from app.upkeep.check import Check, Options
 from app.upkeep.findings import Fault, Finding
 from app.upkeep.rows import check_parent
@@ -261,25 +258,6 @@ async def test_what_is_torn_is_named_and_mended_only_if_that_is_certain(
     assert check.whole is can_be_mended
     assert await faults(filled) == {finding.fault for finding in found if not finding.mended}
     assert (await blobs_of(filled)).keys() >= untouched
-
-
-@pytest.fixture
-def bad_sector(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
-    """A disk that cannot read a file any more; the others it can."""
-
-    def damage(path: Path) -> None:
-        number = path.stat().st_ino
-        read = OpenFile.read_fully
-
-        def read_fully(file: OpenFile, span: Span) -> bytes:
-            if os.fstat(file.number).st_ino == number:
-                raise OSError(errno.EIO, os.strerror(errno.EIO))
-            return read(file, span)
-
-        monkeypatch.setattr(OpenFile, "read_cached", lambda *_: b"")
-        monkeypatch.setattr(OpenFile, "read_fully", read_fully)
-
-    return damage
 
 
 async def test_what_a_disk_cannot_read_is_named_and_costs_no_other_its_check(

@@ -1,9 +1,12 @@
 """What an index does not know any more is stored again from the blobs, and from nowhere else."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from app.archive import Archive
+from app.store.outcomes import Stored
+from app.store.recovering import UNREADABLE, recover
 from app.upkeep.sweep import sweep
 from tests.factories import ct_series
 from tests.fixtures.server import Server
@@ -129,3 +132,17 @@ async def test_what_store_refuses_stays_as_it_is(modality: Modality, archive: Ar
     assert "p1/20990101/a/abcdef-7: REFUSED (C000)" in "".join(said)
     assert "p1/20990101/a/abcdef-8: REFUSED (0111)" in "".join(said)
     assert len(await blobs_of(archive)) == 3
+
+
+async def test_what_cannot_be_read_keeps_nothing_else_out(
+    server: Server, modality: Modality, archive: Archive, bad_sector: Callable[[Path], None]
+) -> None:
+    files = ct_series(3, StudyInstanceUID="1.2.3")
+    assert (await modality.store(*files)).status == 200
+    await forget(archive, ALL[:2])
+    bad, *_ = blobs = [info async for info in archive.blobs.list()]
+    bad_sector(archive.settings.data_dir / "blobs" / bad.key)
+    first, *others = await recover(archive, 1, blobs, "somebody")
+    assert first == UNREADABLE
+    assert all(isinstance(other, Stored) for other in others)
+    assert len(await files_of(server, "1.2.3")) == 2
