@@ -54,6 +54,10 @@ class RawConnection:
         body, self._received = self._received[:length], self._received[length:]
         return Answer(status, headers, body)
 
+    def wait_until_wanted(self) -> None:
+        """Return when the server asks for the body of a request that says `Expect`."""
+        assert self._until(b"\r\n\r\n").startswith(b"HTTP/1.1 100 ")
+
     def seconds_to_the_end(self) -> float:
         """How long it takes until the server closes the connection."""
         begin = time.monotonic()

@@ -69,6 +69,14 @@ async def until_noted(archive: Archive, seconds: float = 20) -> None:
             await asyncio.sleep(0.02)
 
 
+async def failing(archive: Archive, seconds: float = 20) -> Lag:
+    """How far behind the feed is as soon as it has failed."""
+    async with asyncio.timeout(seconds):
+        while (lag := await lag_of(archive)).failure is None:
+            await asyncio.sleep(0.02)
+    return lag
+
+
 async def lag_of(archive: Archive) -> Lag:
     async with archive.reading() as connection:
         (lag,) = await audit_feeds.lags(connection)
@@ -119,8 +127,7 @@ async def test_syslog_gets_everything_over_a_killed_receiver(
     tls = {"authorities": signed.authority, "certificate": signed.client}
     async with opened(settings, syslog=address, **tls) as archive:
         await write(archive, 0, 150)
-        await asyncio.sleep(0.3)
-        lag = await lag_of(archive)
+        lag = await failing(archive)
         assert lag.unsent == 150
         assert lag.failure == "ConnectionRefusedError"
         syslog.cut = 2
@@ -145,8 +152,7 @@ async def test_a_receiver_whom_nobody_vouches_for_gets_nothing(
         address = f"tls://127.0.0.1:{syslog.port}"
         async with opened(settings, syslog=address) as archive:
             await write(archive, 0, 1)
-            await asyncio.sleep(0.3)
-            assert (await lag_of(archive)).failure == "CERTIFICATE_VERIFY_FAILED"
+            assert (await failing(archive)).failure == "CERTIFICATE_VERIFY_FAILED"
     assert syslog.messages == []
 
 

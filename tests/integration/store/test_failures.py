@@ -151,7 +151,8 @@ class TestACallerWhoHangsUp:
     ) -> None:
         (instance,) = ct_series(1)
         for chunked in (False, True):
-            await send_and_hang_up(server, instance, "application/dicom", None if chunked else 9999)
+            length = None if chunked else 9999
+            await send_and_hang_up(server, instance, "application/dicom", length)
         await until(lambda: count(archive, "audit"), 2)
         assert await count(archive, "instance") == 0
         assert await blobs_of(archive) == {}
@@ -205,7 +206,6 @@ class TestLimits:
     ) -> None:
         body, content_type = multipart(ct_series(1))
         reader, writer = await begin(server, body[:100], content_type, len(body))
-        await asyncio.sleep(0.3)  # until it has its place
         answer = await modality.store(*ct_series(1))
         assert answer.status == 503
         assert int(answer.http.headers["retry-after"]) > 0
@@ -246,17 +246,21 @@ class TestBlobsThatDoNotAnswer:
 async def begin(
     server: Server, sent: bytes, content_type: str, length: int | None
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Begin to store: the head of a request and some of its body, chunked if it has no length."""
+    """Begin to store: the head of a request and, when it has its turn, some of its body.
+
+    That is chunked if it has no length.
+    """
     token = await server.token("store")
     host, _, port = server.url.removeprefix("http://").partition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     size = "Transfer-Encoding: chunked" if length is None else f"Content-Length: {length}"
     head = (
         f"POST /dicomweb/studies HTTP/1.1\r\nHost: archive\r\nAuthorization: Bearer {token}\r\n"
-        f"Content-Type: {content_type}\r\n{size}\r\n\r\n"
+        f"Content-Type: {content_type}\r\n{size}\r\nExpect: 100-continue\r\n\r\n"
     )
-    chunk = b"%x\r\n%b\r\n" % (len(sent), sent) if length is None else sent
-    writer.write(head.encode() + chunk)
+    writer.write(head.encode())
+    assert b" 100 " in await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"%x\r\n%b\r\n" % (len(sent), sent) if length is None else sent)
     await writer.drain()
     return reader, writer
 
