@@ -129,8 +129,8 @@ def loads(xml: bytes, *, nesting: int = 64) -> Attributes:
 
 _TAG = re.compile(r"[0-9A-Fa-f]{8}")
 _NUMBER = re.compile(r"[0-9]{1,9}")
-_LONGEST_GAP = 1000
-"""Values without content may be left out; numbers that leave out more are no honest ones."""
+_MOST_LEFT_OUT = 100_000
+"""Values without content may be left out; a document that leaves out more is no honest one."""
 
 _IN_ATTRIBUTE = ("Value", "PersonName", "BulkData", "InlineBinary", "Item")
 _PARENTS: dict[str, tuple[str, ...]] = {
@@ -170,6 +170,7 @@ class _Reader:
         self._text: list[str] = []
         self._components: dict[str, str] = {}
         self._person_name: dict[str, str] = {}
+        self._left_out = 0
 
     def read(self, xml: bytes) -> Attributes:
         root: Attributes = {}
@@ -282,7 +283,8 @@ class _Reader:
         values: list[Any] = self._element.setdefault("Value", [])
         number = given.get("number", str(len(values) + 1))
         gap = int(number) - len(values) - 1 if _NUMBER.fullmatch(number) else -1
-        if not 0 <= gap <= _LONGEST_GAP:
+        self._left_out += gap
+        if gap < 0 or self._left_out > _MOST_LEFT_OUT:
             raise self._broken(f"{number[:40]!r} is not the number of the next value")
         values += [None] * gap
         values.append(value)

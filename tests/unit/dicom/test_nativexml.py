@@ -233,6 +233,16 @@ def test_what_is_no_document_of_the_model_is_refused(xml: bytes) -> None:
         loads(xml)
 
 
+def test_a_document_of_few_values_does_not_become_one_of_many() -> None:
+    def leaving_out(each: int) -> str:
+        values = "".join(f'<Value number="{number * each}"/>' for number in range(1, 11))
+        return f'<DicomAttribute tag="00710010" vr="CS">{values}</DicomAttribute>'
+
+    assert len(loads(wrapped(leaving_out(10_000)))["00710010"]["Value"]) == 100_000
+    with pytest.raises(Unreadable, match="next value"):
+        loads(wrapped(leaving_out(10_002)))
+
+
 def test_sequences_are_nested_only_so_deep() -> None:
     def nested(depth: int) -> bytes:
         head, tail = '<DicomAttribute tag="00710010" vr="SQ"><Item number="1">', "</Item>"
