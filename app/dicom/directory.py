@@ -19,6 +19,7 @@ from typing import IO, Any
 from app.dicom.dataset import Attributes, Unreadable
 from app.dicom.encoder import encode, header, marker
 from app.dicom.encoding import ITEM, SEQUENCE_END, UNDEFINED
+from app.dicom.jsonvalues import first_of, items_of
 from app.dicom.part10 import file_head
 from app.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN
 from app.dicom.values import vr_of
@@ -206,7 +207,7 @@ class Directory:
     def _key(self, tag: str, attributes: Attributes) -> Any:
         element = attributes.get(tag, {})
         if tag == _CONTENT:
-            element = _modifiers(element)
+            element = _modifiers(attributes)
         if not element.get("Value") and tag in self._numbers:
             return _element("IS", self._numbers[tag])
         vr = element.get("vr") or vr_of(int(tag, 16), signed=False)
@@ -217,14 +218,12 @@ class Directory:
         return element | {"vr": vr}
 
 
-def _modifiers(content: Mapping[str, Any]) -> dict[str, Any]:
+def _modifiers(report: Attributes) -> dict[str, Any]:
     """Of the content of a report what modifies its title (PS3.3 F.5.25)."""
-    items = [
-        item
-        for item in content.get("Value", ())
-        if item and _first(item, "0040A010") == "HAS CONCEPT MOD"
-    ]
-    return _element("SQ", *items)
+    items = items_of(report, _CONTENT)
+    return _element(
+        "SQ", *(item for item in items if first_of(item, "0040A010") == "HAS CONCEPT MOD")
+    )
 
 
 def _element(vr: str, *values: Any) -> dict[str, Any]:
@@ -236,6 +235,5 @@ def _encoded(attributes: Attributes) -> bytes:
     return b"".join(piece for piece in pieces if isinstance(piece, bytes))
 
 
-def _first(attributes: Mapping[str, Any], tag: str) -> str:
-    values = attributes.get(tag, {}).get("Value")
-    return str(values[0]) if values else ""
+def _first(attributes: Attributes, tag: str) -> str:
+    return str(first_of(attributes, tag) or "")

@@ -110,6 +110,13 @@ def test_a_report_has_its_title_and_what_modifies_it() -> None:
     assert [one.RelationshipType for one in record.ContentSequence] == ["HAS CONCEPT MOD"]
 
 
+def test_content_that_is_no_sequence_modifies_nothing() -> None:
+    for content in ({"vr": "LO", "Value": ["A", "B"]}, {"vr": "US", "Value": [1]}, {"vr": "SQ"}):
+        _, records = written((instance("1", SR, _0040A730=content), "DICOM/I1"))
+        (record,) = (one for one in records.values() if one.DirectoryRecordType == "SR DOCUMENT")
+        assert not record.ContentSequence
+
+
 def test_what_has_no_type_of_record_has_no_record() -> None:
     read, _ = written((instance("1", "1.2.3.4"), "A/1"))
     assert not read.DirectoryRecordSequence
