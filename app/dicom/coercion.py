@@ -25,6 +25,7 @@ from app.dicom import jsonmodel
 from app.dicom.dataset import Attributes, DataSet, WalkLimits
 from app.dicom.encoder import Piece
 from app.dicom.encoding import LEAST, LONG_VRS, Encoding
+from app.dicom.jsonvalues import items_of
 from app.dicom.places import Place, places_up_to
 from app.dicom.source import Source
 from app.dicom.values import NOT_IN_CHARACTER_SET
@@ -176,8 +177,8 @@ def coerced(
 
 def received_hashes(attributes: Mapping[str, Any]) -> Iterator[str]:
     """The hashes of the files that an instance was before its changes, from its DICOM JSON."""
-    for item in attributes.get(f"{ORIGINAL_ATTRIBUTES:08X}", {}).get("Value") or ():
-        match (item or {}).get(f"{_HASH:08X}"):
+    for item in items_of(attributes, f"{ORIGINAL_ATTRIBUTES:08X}"):
+        match item.get(f"{_HASH:08X}"):
             case {"Value": [str(text)]}:
                 yield text
             case {"InlineBinary": str(encoded)}:  # of an implicit data set

@@ -158,6 +158,8 @@ def test_the_file_as_it_came_is_known_by_its_hash(syntax: str) -> None:
     once = changed(part10(ct_dataset(), syntax), Coercions("HOSPITAL"))
     attributes = read_instance(BytesSource(once)).dataset.attributes
     assert list(received_hashes(attributes)) == [NOTE.sha256.hex()]
+    for element in ({}, {"vr": "SQ", "Value": [{}]}, {"vr": "LO", "Value": ["none"]}):
+        assert list(received_hashes({"04000561": element})) == []
     assert list(received_hashes({})) == []
 
 
