@@ -9,7 +9,8 @@ Rules:
 - What was there before goes into an item of Original Attributes Sequence (0400,0561), which is
   added to those that are there. With it goes the SHA-256 of the file as it came, by which the same
   file is known when it comes again.
-- Nothing of a data set that is out of order, deflated or against its transfer syntax is changed.
+- Nothing of a data set that is out of order, deflated or against its transfer syntax is changed,
+  nor of one whose Original Attributes Sequence has another VR.
 """
 
 import base64
@@ -94,7 +95,18 @@ def wanted(
         before = _text(source, places.get(tag))
         if before != value and lacks(dataset, before):
             found.append(Change(tag, vr, value, before))
-    return found
+    return found if found and _can_be_told(source, start, encoding, dataset) else []
+
+
+def _can_be_told(source: Source, start: int, encoding: Encoding, dataset: DataSet) -> bool:
+    """Whether an item of the data set's encoding can be added to Original Attributes Sequence."""
+    places, _ = places_up_to(source, start, encoding, ORIGINAL_ATTRIBUTES)
+    place = places.get(ORIGINAL_ATTRIBUTES)
+    if place is None or place.end == place.value_at:
+        return True
+    vr = encoding.head(source.read_at(place.at, LEAST), place.at).vr
+    # As UN, its items are in implicit VR whatever the rest is in.
+    return vr in {None, "SQ"} and dataset.attributes[f"{ORIGINAL_ATTRIBUTES:08X}"]["vr"] == "SQ"
 
 
 def understood(dataset: DataSet) -> bool:

@@ -16,6 +16,7 @@ from app.dicom.instance import read_instance
 from app.dicom.part10 import read_file_meta
 from app.dicom.source import BytesSource
 from app.span import Span
+from tests import elements
 from tests.factories import ct_dataset, part10
 
 NOTE = Note(datetime(2024, 2, 29, 10, 11, 12, tzinfo=UTC), bytes(range(32)))
@@ -161,6 +162,19 @@ def test_the_file_as_it_came_is_known_by_its_hash(syntax: str) -> None:
     for element in ({}, {"vr": "SQ", "Value": [{}]}, {"vr": "LO", "Value": ["none"]}):
         assert list(received_hashes({"04000561": element})) == []
     assert list(received_hashes({})) == []
+
+
+IMPLICIT_ITEM = bytes.fromhex("feff00e0 0e000000 00046305 06000000") + b"OTHER "
+
+
+@pytest.mark.parametrize(
+    ("vr", "value"), [("LO", b"none"), ("OB", b"none"), ("UN", b"none"), ("UN", IMPLICIT_ITEM)]
+)
+def test_where_no_item_can_be_added_nothing_is_changed(vr: str, value: bytes) -> None:
+    originals = elements.element(0x04000561, vr, value)
+    patient_id = elements.element(0x00100020, "LO", "P1")
+    file = elements.instance({0x00100020: patient_id, 0x04000561: originals})
+    assert plan(file, BOTH) == {}
 
 
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
