@@ -28,6 +28,7 @@ ROOT = Path(__file__).parents[2]
 START_SECONDS = 30
 END_SECONDS = 30
 DYING_SECONDS = 5
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 class ServerProcess:
@@ -78,22 +79,36 @@ class ServerProcess:
             time.sleep(0.005)
 
     @property
+    def open_files(self) -> int:
+        """Files and connections that it has open."""
+        return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
+
+    @property
+    def memory(self) -> int:
+        """Bytes that it has in memory."""
+        return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * PAGE_BYTES
+
+    @property
     def said(self) -> str:
         """The end of its log."""
         return self.log.read_text()[-3000:]
 
     def wait_until_ready(self) -> None:
         """Return when it serves."""
-        ready = self.base.replace("/dicomweb", "/health/ready")
+        assert self.comes_to_say("ready", 200), f"it does not start: {self.said}"
+
+    def comes_to_say(self, probe: str, status: int) -> bool:
+        """Whether the probe, `live` or `ready`, is answered so, now or in a while."""
+        address = self.base.replace("/dicomweb", f"/health/{probe}")
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and self.lives:
             try:
-                if httpx.get(ready, trust_env=False, timeout=5).is_success:
-                    return
+                if httpx.get(address, trust_env=False, timeout=5).status_code == status:
+                    return True
             except httpx.TransportError:
                 pass
             time.sleep(0.01)
-        raise AssertionError(f"it does not start: {self.said}")
+        return False
 
 
 class Nursery:

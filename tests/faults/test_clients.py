@@ -10,6 +10,11 @@ from tests.faults.nursery import ServerProcess
 from tests.faults.trial import Stage, assert_whole, now, send_again
 
 BREAKS = 24
+MANY, AT_ONCE = 500, 20
+MIB = 1024 * 1024
+GONE_SECONDS = 20
+POOL = 5
+"""Connections to the database that a server may open later."""
 
 
 async def test_who_breaks_off_leaves_instances_whole_or_not_at_all(stage: Stage) -> None:
@@ -26,6 +31,27 @@ async def test_who_breaks_off_leaves_instances_whole_or_not_at_all(stage: Stage)
     assert list((stage.settings.data_dir / "spool").iterdir()) == []
     await asyncio.to_thread(server.end)
     await assert_whole(stage, began)
+
+
+async def test_many_who_break_off_leave_no_file_no_connection_and_no_memory(stage: Stage) -> None:
+    """I9."""
+    chance = random.Random(9)
+    requests = requests_of(chance)
+    server = await stage.start()
+    spool = stage.settings.data_dir / "spool"
+
+    async def many(count: int) -> None:
+        for _ in range(count // AT_ONCE):
+            some = chance.choices(requests, k=AT_ONCE)
+            await asyncio.gather(*(break_off(stage, server, one, chance) for one in some))
+
+    await many(MANY // 5)
+    files, memory = server.open_files, server.memory
+    await many(MANY)
+    async with asyncio.timeout(GONE_SECONDS):
+        while server.open_files > files + POOL or list(spool.iterdir()):
+            await asyncio.sleep(0.05)
+    assert server.memory - memory < 64 * MIB
 
 
 async def test_who_sends_the_same_again_hears_the_same_again(stage: Stage) -> None:

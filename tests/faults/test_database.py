@@ -72,6 +72,7 @@ def own_postgres() -> Iterator[Postgres]:
 async def test_a_database_that_is_killed_and_comes_back_costs_no_instance(
     nursery: Nursery, settings: Settings, own_postgres: Postgres, seconds: float
 ) -> None:
+    """And the probes tell it (I10)."""
     settings = settings.model_copy(update={"database_url": SecretStr(own_postgres.url)})
     stage = await stage_of(nursery, settings)
     requests = requests_of(random.Random(seconds))
@@ -79,8 +80,8 @@ async def test_a_database_that_is_killed_and_comes_back_costs_no_instance(
     async def kill(server: ServerProcess) -> None:
         await asyncio.sleep(seconds)
         own_postgres.kill()
-        await asyncio.sleep(0.2)
-        assert server.lives
+        assert await asyncio.to_thread(server.comes_to_say, "ready", 503)
+        assert await asyncio.to_thread(server.comes_to_say, "live", 200)
         own_postgres.start()
         await asyncio.to_thread(server.wait_until_ready)
         await send_again(stage, server, requests)

@@ -393,6 +393,42 @@ async def test_tampered_tokens_are_refused(archive: Server, provider: Provider) 
     assert set(provider.asked) <= {"/.well-known/openid-configuration", "/keys", "/token"}
 
 
+async def test_a_token_has_a_minute_before_and_after_its_time(
+    archive: Server, provider: Provider
+) -> None:
+    now = int(time.time())
+    claims = {
+        "iss": provider.issuer,
+        "aud": AUDIENCE,
+        "sub": "late",
+        "exp": now + 300,
+        "scope": "user/ImagingStudy.rs",
+        "roles": ["all"],
+    }
+    for more, lets_in in (
+        ({"exp": now - 40}, True),
+        ({"nbf": now + 40}, True),
+        ({"exp": now - 61}, False),
+        ({"nbf": now + 120}, False),
+    ):
+        token = signed(provider.keys[-1], claims | more)
+        assert await seen(archive, token) == (ALL_STUDIES if lets_in else 401), more
+
+
+async def test_a_token_may_be_only_so_long(
+    archive: Server, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recognition, "REMEMBERED_SECONDS", 0.001)
+    token = await asyncio.to_thread(provider.token, "user/*.rs", "long", roles=["all"])
+    for longest, answer in (
+        (len(token) + 1, ALL_STUDIES),
+        (len(token), ALL_STUDIES),
+        (len(token) - 1, 401),
+    ):
+        monkeypatch.setattr(oidc_tokens, "LONGEST", longest)
+        assert await seen(archive, token) == answer
+
+
 async def test_a_new_key_is_found_and_an_old_one_is_forgotten(
     module_database_url: str, archive: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
