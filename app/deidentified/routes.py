@@ -36,7 +36,7 @@ from app.errors import InvalidParameter, NotAcceptable, NotFound, Unprocessable
 from app.index.instances import StoredInstance
 from app.index.restriction import Action
 from app.retrieve import service
-from app.retrieve.asking import frame_numbers
+from app.retrieve.asking import frame_numbers, given_once
 from app.retrieve.rendered import Frame, render_frame
 from app.retrieve.rendering import FRAME_OFFERS, Rendering
 from app.retrieve.response import plan_response
@@ -157,8 +157,7 @@ async def retrieve_image(request: Request) -> Response:
     offer = choose(accepted_by(request), FRAME_OFFERS)
     if offer is None:
         raise NotAcceptable("Frames are rendered as image/jpeg, image/png and image/gif.")
-    given = {name: request.query_params.get(name) for name in _PARAMETERS}
-    parameters = {name: value for name, value in given.items() if value is not None}
+    parameters = given_once(request, _PARAMETERS)
     small = request.scope["path"].endswith("/thumbnail")
     parse = Rendering.parse_thumbnail if small else Rendering.parse
     largest = view.archive.settings.limits.rendered_pixels

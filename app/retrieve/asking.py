@@ -4,7 +4,7 @@ Also what the OpenAPI document says of all its answers.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
@@ -87,6 +87,18 @@ def _with_dicomdir(request: Request, accepted: Sequence[MediaRange]) -> Sequence
 
 
 Asked = Annotated[Ask, Depends(asked)]
+
+
+def given_once(request: Request, names: Collection[str] | None = None) -> dict[str, str]:
+    """The query parameters, or those of these names. Raises `InvalidParameter` if one is twice."""
+    given: dict[str, str] = {}
+    for name, value in request.query_params.multi_items():
+        if names is not None and name not in names:
+            continue
+        if name in given:
+            raise InvalidParameter(name, value, "is given twice")
+        given[name] = value
+    return given
 
 
 def frame_numbers(text: str, most: int) -> list[int]:

@@ -17,14 +17,22 @@ from starlette.responses import Response
 from app.dicom.mediatypes import GIF, JPEG, MULTIPART, PDF, PNG, choose
 from app.dicom.report import HTML, TEXT, XML
 from app.errors import NotAcceptable
-from app.retrieve.asking import RANGES, Ask, Asked, answers, frame_numbers, target_of
+from app.retrieve.asking import (
+    RANGES,
+    Ask,
+    Asked,
+    answers,
+    frame_numbers,
+    given_once,
+    target_of,
+)
 from app.retrieve.kinds import Kind, kind_of, rendered_offers
 from app.retrieve.rendered import Frame, locate_frame
 from app.retrieve.rendered_animation import animation_response
 from app.retrieve.rendered_objects import object_response
 from app.retrieve.rendered_parts import album_message, locate_album
 from app.retrieve.rendered_response import headers_of, image_response, with_warnings
-from app.retrieve.rendering import FRAME_OFFERS, SET_OFFERS, Rendering
+from app.retrieve.rendering import FRAME_OFFERS, PARAMETERS, SET_OFFERS, Rendering
 from app.retrieve.representative import representative_frame
 from app.retrieve.service import Target, locate_target, require_frames
 from app.retrieve.states import check_of_state, first_image
@@ -181,7 +189,8 @@ async def _rendered_set(ask: Ask, target: Target) -> Response:
 
 async def _thumbnail(ask: Ask, target: Target, number: int | None = None) -> Response:
     media_type = _media_type(ask)
-    rendering = Rendering.parse_thumbnail(media_type, ask.request.query_params, _largest(ask))
+    parameters = given_once(ask.request, PARAMETERS)
+    rendering = Rendering.parse_thumbnail(media_type, parameters, _largest(ask))
     if number is None:
         frame = await representative_frame(ask.archive, ask.visibility, target)
     else:
@@ -194,7 +203,7 @@ def _rendering(ask: Ask) -> Rendering:
 
 
 def _parsed(ask: Ask, media_type: str) -> Rendering:
-    return Rendering.parse(media_type, ask.request.query_params, _largest(ask))
+    return Rendering.parse(media_type, given_once(ask.request, PARAMETERS), _largest(ask))
 
 
 def _largest(ask: Ask) -> int:

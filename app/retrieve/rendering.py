@@ -16,6 +16,7 @@ FRAME_OFFERS = RENDERED_OFFERS
 SET_OFFERS = (*(replace(offer, multipart=True) for offer in FRAME_OFFERS), *FRAME_OFFERS)
 """What a study or a series can be shown as: one image of each instance, or one for all."""
 
+PARAMETERS = ("window", "viewport", "quality", "annotation", "iccprofile")
 THUMBNAIL = Viewport(200, 200, enlarge=False)
 """The size of a thumbnail, if no other is asked for."""
 _KEYWORD = re.compile(r"[a-z][a-z0-9-]{0,31}")

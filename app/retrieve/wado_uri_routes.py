@@ -13,7 +13,7 @@ from app.dicom.mediatypes import DICOM, GIF, JPEG, PDF, PNG, MediaRange
 from app.dicom.report import HTML
 from app.errors import InvalidParameter
 from app.index.instances import StoredInstance
-from app.retrieve.asking import RANGES, Ask, Asked, answers
+from app.retrieve.asking import RANGES, Ask, Asked, answers, given_once
 from app.retrieve.kinds import Kind, kind_of
 from app.retrieve.rendered import Frame
 from app.retrieve.rendered_animation import animation_response
@@ -67,7 +67,7 @@ _DESCRIBED: dict[str, Any] = {
 @router.get("/wado", **_DESCRIBED)
 async def retrieve_by_uri(ask: Asked) -> Response:
     """One instance as a DICOM object, or one of its frames as an image."""
-    parameters = _parameters(ask)
+    parameters = given_once(ask.request)
     asked = UriRequest.parse(parameters)
     note: Note = ask.request.state.audit
     note.event, note.action = EventId.INSTANCES_TRANSFERRED, Action.READ
@@ -102,13 +102,3 @@ async def _state(ask: Ask, asked: UriRequest) -> StoredInstance | None:
         uid = state.sop_instance_uid
         raise InvalidParameter("presentationUID", uid, "is no softcopy presentation state")
     return state
-
-
-def _parameters(ask: Ask) -> dict[str, str]:
-    """The query parameters. Raises `InvalidParameter` if one is given twice."""
-    parameters: dict[str, str] = {}
-    for name, value in ask.request.query_params.multi_items():
-        if name in parameters:
-            raise InvalidParameter(name, value, "is given twice")
-        parameters[name] = value
-    return parameters

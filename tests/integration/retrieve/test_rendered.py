@@ -175,6 +175,8 @@ async def test_a_jpeg_of_the_asked_quality_and_size_is_the_default(
         "viewport=8,8,0,0,0,0",
         "viewport=8",
         "viewport=8,8,0,0",
+        "viewport=8,8&viewport=16,16",
+        "window=40,400,linear&window=40,400,linear",
         "annotation=",
         "annotation=patient;technique",
         "iccprofile=cmyk",
