@@ -14,7 +14,7 @@ import numpy as np
 import PIL.Image
 from PIL import ImageDraw, ImageFont
 
-from app.dicom.jsonvalues import Attributes, items_of
+from app.dicom.jsonvalues import Attributes, first_of, items_of, values_of
 from app.dicom.viewport import Image
 
 
@@ -70,7 +70,7 @@ def burn(image: Image, annotation: Annotation) -> Image:
 
 
 def _patient(attributes: Attributes) -> Iterator[str]:
-    name = next(iter(attributes.get("00100010", {}).get("Value") or []), None)
+    name = first_of(attributes, "00100010")
     if isinstance(name, Mapping):
         yield " ".join(str(name.get("Alphabetic") or "").replace("^", " ").split())
     yield _after("ID ", _text(attributes, "00100020"))
@@ -100,7 +100,7 @@ def _place(attributes: Attributes, frame_number: int) -> list[float]:
     for frame in items_of(attributes, _PER_FRAME)[frame_number - 1 : frame_number]:
         places = [*items_of(frame, _PLANE_POSITION), attributes]
     for place, tag in ((places[0], _POSITION), (attributes, _POSITION), (attributes, "00201041")):
-        values = place.get(tag, {}).get("Value") or []
+        values = values_of(place, tag)
         if values and all(isinstance(value, int | float) for value in values):
             return list(values)
     return []
@@ -113,7 +113,7 @@ def _lines(texts: Iterator[str]) -> tuple[str, ...]:
 
 
 def _text(attributes: Attributes, tag: str) -> str:
-    value = next(iter(attributes.get(tag, {}).get("Value") or []), None)
+    value = first_of(attributes, tag)
     return "" if value is None else str(value).strip()
 
 

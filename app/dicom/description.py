@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from app.dicom.jsonvalues import first_of
 from app.dicom.uids import transfer_syntax
 from app.errors import Unprocessable
 from app.span import Span
@@ -116,8 +117,8 @@ def whole_words(
 
 
 def _value(attributes: Mapping[str, Any], tag: str, default: Any) -> Any:
-    values = attributes.get(tag, {}).get("Value") or [None]
-    return default if values[0] is None else values[0]
+    value = first_of(attributes, tag)
+    return default if value is None else value
 
 
 def _number(

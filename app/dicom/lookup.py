@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.dicom.jsonmodel import BULK_PREFIX
+from app.dicom.jsonvalues import values_of
 from app.errors import Unprocessable
 
 
@@ -91,7 +92,7 @@ def read_table(
 
     Raises `Unprocessable`, naming the attribute, where it cannot be used.
     """
-    descriptor = attributes.get(descriptor_tag, {}).get("Value", [])
+    descriptor = values_of(attributes, descriptor_tag)
     if len(descriptor) != 3 or not all(isinstance(value, int) for value in descriptor):
         raise _unusable(descriptor_tag, "has not three values")
     count, first, bits = descriptor

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from app.dicom.jsonvalues import first_of, values_of
 from app.dicom.lookup import bulk_path
 
 GROUPS = tuple(f"{group:04X}" for group in range(0x6000, 0x6020, 2))
@@ -72,7 +73,7 @@ def overlays_of(
 def overlay_paths(attributes: Mapping[str, Any]) -> Iterator[str]:
     """The paths of the bits of overlays that lie outside the JSON."""
     for group in GROUPS:
-        if _value(attributes, group, _TYPE) == _GRAPHICS:
+        if first_of(attributes, group + _TYPE) == _GRAPHICS:
             path = bulk_path(attributes.get(group + _DATA, {}))
             if path is not None:
                 yield path
@@ -81,12 +82,12 @@ def overlay_paths(attributes: Mapping[str, Any]) -> Iterator[str]:
 def _overlay(
     attributes: Mapping[str, Any], group: str, frame_number: int, bulk: Mapping[str, bytes]
 ) -> Overlay | None:
-    if _value(attributes, group, _TYPE) != _GRAPHICS:
+    if first_of(attributes, group + _TYPE) != _GRAPHICS:
         return None
     rows, columns = (_number(attributes, group, side, None) for side in (_ROWS, _COLUMNS))
     if rows is None or columns is None:
         return None
-    origin = attributes.get(group + _ORIGIN, {}).get("Value") or [1, 1]
+    origin = values_of(attributes, group + _ORIGIN) or [1, 1]
     if len(origin) != 2 or not all(isinstance(value, int) for value in origin):
         return None
     place = rows, columns, origin[0] - 1, origin[1] - 1
@@ -115,15 +116,10 @@ def _bits(element: Mapping[str, Any], bulk: Mapping[str, bytes]) -> bytes:
         return b""
 
 
-def _value(attributes: Mapping[str, Any], group: str, element: str) -> Any:
-    values = attributes.get(group + element, {}).get("Value") or [None]
-    return values[0]
-
-
 def _number(
     attributes: Mapping[str, Any], group: str, element: str, default: int | None
 ) -> int | None:
-    value = _value(attributes, group, element)
+    value = first_of(attributes, group + element)
     if value is None:
         return default
     return value if isinstance(value, int) and 0 <= value <= _LARGEST_SIDE else None

@@ -14,7 +14,7 @@ import orjson
 from app.dicom import jsonmodel, nativexml
 from app.dicom.dataset import MIB, Unreadable, WalkLimits
 from app.dicom.instance import read_instance
-from app.dicom.jsonvalues import Attributes, items_of
+from app.dicom.jsonvalues import Attributes, items_of, values_of
 from app.dicom.source import BytesSource
 from app.errors import NotAcceptable, Unprocessable
 
@@ -169,7 +169,7 @@ def _meaning(item: Attributes, tag: str) -> str:
 
 
 def _text(item: Attributes, tag: str) -> str:
-    return ", ".join(filter(None, map(_plain, item.get(tag, {}).get("Value") or [])))
+    return ", ".join(filter(None, map(_plain, values_of(item, tag))))
 
 
 def _plain(value: Any) -> str:

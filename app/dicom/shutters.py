@@ -9,6 +9,8 @@ import PIL.Image
 from numpy.typing import NDArray
 from PIL import ImageDraw
 
+from app.dicom.jsonvalues import values_of
+
 _SHAPE, _VALUE = "00181600", "00181622"
 _EDGES = ("00181602", "00181604", "00181606", "00181608")
 _CENTER, _RADIUS, _VERTICES = "00181610", "00181612", "00181620"
@@ -51,7 +53,7 @@ class Shutter:
 
 def shutters_of(attributes: Mapping[str, Any]) -> tuple[Shutter, ...]:
     """The shutters that a data set describes; a shape that cannot be used is passed over."""
-    shapes = attributes.get(_SHAPE, {}).get("Value") or []
+    shapes = values_of(attributes, _SHAPE)
     value = _numbers(attributes, _VALUE) or [0]
     shown = min(max(int(value[0]) >> 8, 0), 255)
     found = (_shutter(str(shape).strip(), attributes, shown) for shape in shapes[:3])
@@ -78,6 +80,6 @@ def _shutter(kind: str, attributes: Mapping[str, Any], value: int) -> Shutter | 
 
 
 def _numbers(attributes: Mapping[str, Any], tag: str) -> list[float]:
-    values = attributes.get(tag, {}).get("Value") or []
+    values = values_of(attributes, tag)
     usable = all(isinstance(value, int | float) and abs(value) <= 10**6 for value in values)
     return [float(value) for value in values] if usable else []

@@ -15,7 +15,7 @@ import numpy as np
 
 from app.dicom.graphics import Graphic, graphics_of
 from app.dicom.jsonmodel import BULK_PREFIX
-from app.dicom.jsonvalues import Attributes, first_of, items_of
+from app.dicom.jsonvalues import Attributes, first_of, items_of, values_of
 from app.dicom.lookup import LookupTable
 from app.dicom.overlays import GROUPS, overlays_of
 from app.dicom.presentation import Presentation, Rescale, Window, presentation_of
@@ -221,7 +221,7 @@ def _applies(item: Attributes, uid: str, frame_number: int) -> bool:
     images = items_of(item, _IMAGES)
     return not images or any(
         first_of(image, _INSTANCE_UID) == uid
-        and frame_number in (image.get(_FRAMES, {}).get("Value") or [frame_number])
+        and frame_number in (values_of(image, _FRAMES) or [frame_number])
         for image in images
     )
 
@@ -232,7 +232,7 @@ def _frame_of(image: Attributes) -> int:
 
 
 def _pair(item: Attributes, tag: str) -> tuple[float, float] | None:
-    values = item.get(tag, {}).get("Value") or []
+    values = values_of(item, tag)
     if len(values) != 2 or not all(isinstance(value, int | float) for value in values):
         return None
     return float(values[0]), float(values[1])
