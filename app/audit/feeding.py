@@ -3,7 +3,8 @@
 Every process tries to hold every feed; the one that does sends what is not sent, in the order of
 each partition, and notes how far it has come when the receiver has it. Whoever is killed loses
 nothing: another goes on from there when the lease is over, and sends at most the last batch again.
-What cannot be sent is tried again, less and less often, and nothing behind it is sent meanwhile.
+What cannot be sent is tried again, less and less often, and nothing behind it is sent meanwhile:
+of a batch half, then a quarter, so that a receiver for whom it was too much gets on.
 """
 
 import asyncio
@@ -77,7 +78,8 @@ class Feed:
             ):
                 self._failures = 0
                 return IDLE_SECONDS
-            records = await audit_feeds.unsent(connection, self._name, EACH, self._subtypes)
+            each = max(EACH >> self._failures, 1)
+            records = await audit_feeds.unsent(connection, self._name, each, self._subtypes)
         if not records:
             return IDLE_SECONDS
         sent = await self._receiver.send(records)

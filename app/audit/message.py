@@ -13,6 +13,7 @@ from app.audit.event import EventId
 from app.audit.telling import id_of, instant, patients_of, request_line
 from app.index.audits import StoredRecord
 
+DECLARATION = b'<?xml version="1.0" encoding="UTF-8"?>'
 APPLICATION_SERVER = "4"
 MACHINE_NAME, IP_ADDRESS = "1", "2"
 PERSON, SYSTEM_OBJECT = "1", "2"
@@ -42,8 +43,9 @@ def message_of(record: StoredRecord, source: str) -> bytes:
             and not record.patients
         ):
             _details(patient, record)
-    text: bytes = tostring(message, encoding="utf-8", xml_declaration=True)
-    return text
+    # On one line: of syslog, receivers write something else for the end of a line.
+    text: bytes = tostring(message, encoding="utf-8")
+    return DECLARATION + text
 
 
 def _event(message: Element, record: StoredRecord) -> None:

@@ -237,6 +237,24 @@ async def test_one_of_several_sends_and_another_goes_on(
     await archive.close()
 
 
+class Slow(Noting):
+    """A receiver that does not get more than so many records in time."""
+
+    async def send(self, records: Sequence[StoredRecord]) -> Sent:
+        return Sent(0, "TimeoutError") if len(records) > 30 else await super().send(records)
+
+
+async def test_a_receiver_for_whom_a_batch_is_too_much_gets_less(settings: Settings) -> None:
+    archive = await open_archive(settings)
+    got: list[tuple[str, int]] = []
+    await write(archive, 0, 150)
+    feed = Feed(archive, "syslog", Slow("slow", got))
+    await until(lambda: len(got) >= 150)
+    assert [sequence for _, sequence in got] == list(range(1, 151))
+    await feed.close()
+    await archive.close()
+
+
 async def test_who_has_lost_the_lease_moves_nothing(settings: Settings) -> None:
     archive = await open_archive(settings)
     async with archive.writing() as connection:

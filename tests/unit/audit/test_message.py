@@ -16,7 +16,9 @@ SCHEMA = etree.RelaxNG(etree.parse(Path(__file__).with_name("schema.rng")))
 
 
 def told(of: StoredRecord) -> etree._Element:
-    message = etree.fromstring(message_of(of, "archive"))
+    text = message_of(of, "archive")
+    assert b"\n" not in text
+    message = etree.fromstring(text)
     SCHEMA.assertValid(message)
     return message
 
