@@ -18,6 +18,7 @@ from app.audit.receivers import SEND_SECONDS, Sent, tls_of
 from app.audit.telling import instant
 from app.index.audits import StoredRecord
 from app.outgoing.addresses import AddressRefused, Destinations
+from app.outgoing.delivery import deliver
 from app.outgoing.sockets import connect
 from app.settings import Audit
 
@@ -58,7 +59,7 @@ class SyslogReceiver:
             for one in connected:
                 # That it is closed would not wake who waits for it.
                 with suppress(OSError):
-                    socket.socket.shutdown(one, socket.SHUT_RDWR)
+                    one.shutdown(socket.SHUT_RDWR)
             raise
         except AddressRefused as error:
             return Sent(0, str(error))
@@ -74,10 +75,8 @@ class SyslogReceiver:
         """Return when the receiver has read everything. Raises `AddressRefused` and `OSError`."""
         with connect(self._destinations, self._host, self._port, SEND_SECONDS / 2) as plain:
             plain.settimeout(SEND_SECONDS)
-            with self._tls.wrap_socket(plain, server_hostname=self._host) as secure:
-                connected.append(secure)
-                secure.sendall(frames)
-                secure.unwrap()
+            connected.append(plain)
+            deliver(plain, self._tls, self._host, frames)
 
 
 def _printable(host: str) -> str:

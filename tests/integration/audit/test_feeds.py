@@ -156,6 +156,22 @@ async def test_a_receiver_whom_nobody_vouches_for_gets_nothing(
     assert syslog.messages == []
 
 
+async def test_what_a_receiver_refuses_has_not_arrived(
+    settings: Settings, signed: Certificates
+) -> None:
+    """It says so when it has our certificate, or has none: with TLS 1.3 we are sending by then."""
+    syslog = Syslog(signed)
+    with syslog.running():
+        address = f"tls://127.0.0.1:{syslog.port}"
+        async with opened(settings, syslog=address, authorities=signed.authority) as archive:
+            await write(archive, 0, 3)
+            async with asyncio.timeout(20):
+                while (lag := await lag_of(archive)).failure is None:
+                    await asyncio.sleep(0.02)
+            assert (lag.failure, lag.unsent) == ("TLSV13_ALERT_CERTIFICATE_REQUIRED", 3)
+    assert syslog.messages == []
+
+
 async def test_fhir_gets_everything_over_failures(settings: Settings) -> None:
     fhir = FhirServer(failing=3)
     with fhir.running():
