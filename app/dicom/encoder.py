@@ -177,18 +177,21 @@ class _Encoder:
         for item in _list(name, items):
             if not isinstance(item, dict | None):
                 raise _refused("an item is no data set", name)
-            yield marker(ITEM, UNDEFINED)
+            yield _ITEM_BEGINS
             elements = self.level(item or {}, depth=depth)
             for tag in sorted(elements):
                 yield from elements[tag]
-            yield marker(ITEM_END, 0)
+            yield _ITEM_ENDS
         yield marker(SEQUENCE_END, 0)
 
     def _value(self, name: str, vr: str, values: Any) -> bytes:
         values = _list(name, values)
         try:
             if vr in _NUMBERS:
-                return b"".join(_packed(_NUMBERS[vr], value) for value in values)
+                packed = bytearray()
+                for value in values:
+                    packed += _packed(_NUMBERS[vr], value)
+                return bytes(packed)
             if vr == "AT":
                 return b"".join(_attribute_tag(value) for value in values)
             return self._encoded(name, vr, [_TEXT_OF.get(vr, _text)(value) for value in values])
@@ -220,6 +223,10 @@ def padded(value: bytes, vr: str) -> bytes:
 def marker(tag: int, length: int) -> bytes:
     """The head of an item, or a delimiter (PS3.5 7.5)."""
     return struct.pack("<HHI", tag >> 16, tag & 0xFFFF, length)
+
+
+_ITEM_BEGINS, _ITEM_ENDS = marker(ITEM, UNDEFINED), marker(ITEM_END, 0)
+"""The same bytes for all items, of which there may be very many."""
 
 
 def _vr(name: str, element: Any, attributes: Mapping[str, Any]) -> str:

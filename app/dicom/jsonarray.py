@@ -18,6 +18,10 @@ from app.span import Span
 WINDOW = 256 * 1024
 """Bytes that are read at a time."""
 
+BYTES_OF_VALUE = 7
+"""Of the longest text, on an average at least: a value, element or item takes a hundred in memory,
+however short its text is."""
+
 _PLAIN = rb'[^"\[\]{}]|"(?:[^"\\]|\\.)*+"'
 _VALUES = rb"\[(?:" + _PLAIN + rb")*+\]"
 _ELEMENT = rb"\{(?:" + _PLAIN + rb"|" + _VALUES + rb")*+\}"
@@ -32,7 +36,7 @@ _BLANKS = re.compile(rb"[ \t\r\n]*+")
 def objects(source: Source, span: Span, most: int) -> Iterator[bytes]:
     """The text of each object. Raises `BadRequest` if there is something else.
 
-    `most`: bytes of the longest one; `TooLarge` beyond it.
+    `most`: bytes of the longest one; `TooLarge` beyond it, and for more values than it can have.
     """
     text = _Text(source, span, most)
     if text.next() != b"[":
@@ -97,6 +101,9 @@ class _Text:
         text, self._at = self._buffer[self._at : at], at
         if len(text) > self._most:
             raise self._too_long()
+        most = self._most // BYTES_OF_VALUE
+        if text.count(b",") + text.count(b"{") > most:
+            raise TooLarge(f"A data set has more than {most} values in JSON.")
         return text
 
     def broken(self) -> BadRequest:

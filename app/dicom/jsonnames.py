@@ -37,4 +37,5 @@ def _look_at(members: list[tuple[str, Any]]) -> None:
     )
 
 
-_READER = json.JSONDecoder(object_pairs_hook=_look_at, parse_int=str, parse_float=str)
+# Of a number is left that it is there, which takes no memory.
+_READER = json.JSONDecoder(object_pairs_hook=_look_at, parse_int=bool, parse_float=bool)

@@ -48,6 +48,9 @@ Part = AsyncIterator[bytes]
 
 _BULK_TYPE = "application/octet-stream"
 
+GATHERED_BYTES = 64 * 1024
+"""About so many bytes of small pieces are passed on at a time."""
+
 
 async def from_metadata(
     media_type: str, parts: AsyncIterator[tuple[PartBegins, Part]], limits: Limits, spools: Path
@@ -66,14 +69,21 @@ async def from_metadata(
 
 
 async def _bytes_of(pieces: list[Piece], spool: Spool) -> Part:
-    """The bytes of a file that is in pieces."""
+    """The bytes of a file that is in pieces, of which there may be very many of a few bytes."""
+    gathered = bytearray()
     for piece in pieces:
         if isinstance(piece, bytes):
-            yield piece
+            gathered += piece
+            if len(gathered) >= GATHERED_BYTES:
+                yield bytes(gathered)
+                gathered.clear()
             continue
+        yield bytes(gathered)
+        gathered.clear()
         for offset in range(piece.offset, piece.end, PIECE_BYTES):
             length = min(piece.end - offset, PIECE_BYTES)
             yield await asyncio.to_thread(spool.read_at, offset, length)
+    yield bytes(gathered)
 
 
 @dataclass(frozen=True, slots=True)

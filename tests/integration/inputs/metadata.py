@@ -95,8 +95,9 @@ def rows() -> Iterator[BadMetadata]:
         wrong = data_set(changes)
         yield BadMetadata(number, what, "JSON", orjson.dumps([wrong]), answer)
         yield BadMetadata(number, what, "XML", nativexml.dumps(wrong), answer)
-    items = orjson.dumps([data_set({"00081140": of("SQ", *[{}] * 300_000)})])
-    yield BadMetadata(38, "300,000 empty items", "JSON", items, Refused(CANNOT_UNDERSTAND))
+    for count, answer in (260_000, Refused(CANNOT_UNDERSTAND)), (1_000_000, Refused(TOO_MUCH)):
+        items = orjson.dumps([data_set({"00081140": of("SQ", *[{}] * count)})])
+        yield BadMetadata(38, f"{count:,} empty items", "JSON", items, answer)
     good = data_set({})
     end = b"}]"
     json = orjson.dumps([good]).removesuffix(end) + b',"00100020":{"vr":"LO"}' + end
@@ -106,3 +107,7 @@ def rows() -> Iterator[BadMetadata]:
         nativexml.dumps(good).removesuffix(end) + b'<DicomAttribute tag="00100020" vr="LO"/>' + end
     )
     yield BadMetadata(17, "an element twice", "XML", xml, Refused(CONTRADICTS))
+    left_out = "".join(f'<Value number="{number * 1000}"/>' for number in range(1, 100_000))
+    values = f'<DicomAttribute tag="00081030" vr="LO">{left_out}</DicomAttribute>'
+    xml = nativexml.dumps(good).removesuffix(end) + values.encode() + end
+    yield BadMetadata(39, "99,900,001 values left out", "XML", xml, Refused(CANNOT_UNDERSTAND))

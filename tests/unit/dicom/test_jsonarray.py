@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from app.dicom.jsonarray import WINDOW, objects
+from app.dicom.jsonarray import BYTES_OF_VALUE, WINDOW, objects
 from app.dicom.source import BytesSource
 from app.errors import BadRequest, TooLarge
 from app.span import Span
@@ -79,6 +79,16 @@ def test_the_objects_before_what_is_broken_are_given() -> None:
     assert next(found) == b'{"a":1}'
     with pytest.raises(BadRequest, match="at byte 9"):
         next(found)
+
+
+@pytest.mark.parametrize(
+    "text", [b'{"a":[' + b"1," * 99 + b"1]}", b'{"a":[' + b"{}," * 66 + b"1]}"]
+)
+def test_an_object_has_only_so_many_values(text: bytes) -> None:
+    values = text.count(b",") + text.count(b"{")
+    assert texts(text, BYTES_OF_VALUE * values) == [text]
+    with pytest.raises(TooLarge):
+        texts(text, BYTES_OF_VALUE * values - 1)
 
 
 @pytest.mark.parametrize(("most", "taken"), [(3 * WINDOW - 1, False), (3 * WINDOW, True)])
