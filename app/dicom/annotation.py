@@ -33,7 +33,7 @@ class Annotation:
     at_bottom: tuple[str, ...] = ()
 
 
-FONT = Path(__file__).parent / "fonts" / "DejaVuSans.ttf"
+_FONT = Path(__file__).parent / "fonts" / "DejaVuSans.ttf"
 _SMALLEST, _LARGEST = 9, 48
 _LINES_IN_IMAGE = 34
 """Lines of text that the shorter side of an image has room for."""
@@ -52,11 +52,16 @@ def annotation_of(
     )
 
 
+def font_for(image: Image) -> ImageFont.FreeTypeFont:
+    """The font of what is written into an image of this size."""
+    size = min(image.shape[:2]) // _LINES_IN_IMAGE
+    return ImageFont.truetype(_FONT, min(max(size, _SMALLEST), _LARGEST))
+
+
 def burn(image: Image, annotation: Annotation) -> Image:
     """The image with the annotation in it."""
-    rows = image.shape[0]
-    size = min(max(min(image.shape[:2]) // _LINES_IN_IMAGE, _SMALLEST), _LARGEST)
-    font = ImageFont.truetype(FONT, size)
+    rows, font = image.shape[0], font_for(image)
+    size = round(font.size)
     picture = PIL.Image.fromarray(np.ascontiguousarray(image))
     pen = ImageDraw.Draw(picture)
     white, black = (255, 0) if image.ndim == 2 else ((255, 255, 255), (0, 0, 0))

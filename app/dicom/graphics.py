@@ -10,7 +10,7 @@ import numpy as np
 import PIL.Image
 from PIL import ImageDraw, ImageFont
 
-from app.dicom.annotation import FONT
+from app.dicom.annotation import font_for
 from app.dicom.jsonvalues import Attributes, first_of, items_of, values_of
 from app.dicom.lookup import bulk_path
 from app.dicom.viewport import Image
@@ -117,7 +117,7 @@ def draw_graphics(image: Image, graphics: tuple[Graphic, ...], onto: Onto) -> Im
     picture = PIL.Image.fromarray(np.ascontiguousarray(image))
     pen = ImageDraw.Draw(picture)
     height, width = image.shape[:2]
-    font = ImageFont.truetype(FONT, min(max(min(height, width) // 34, 9), 48))
+    font = font_for(image)
 
     def in_display(place: Place) -> Place:
         return place[0] * width, place[1] * height
@@ -135,14 +135,13 @@ def _draw(
     font: ImageFont.FreeTypeFont,
     colour: Any,
 ) -> None:
-    if graphic.kind == "TEXT":
-        lines = "".join(sign for sign in graphic.text if sign.isprintable() or sign == "\n")
-        pen.multiline_text(to(graphic.points[0]), lines[:1024], colour, font)
-        return
     places = [to(place) for place in _outline(graphic)]
     if not all(isfinite(x) and isfinite(y) and max(abs(x), abs(y)) < 1e6 for x, y in places):
         return
-    if graphic.kind == "POINT":
+    if graphic.kind == "TEXT":
+        lines = "".join(sign for sign in graphic.text if sign.isprintable() or sign == "\n")
+        pen.multiline_text(places[0], lines[:1024], colour, font)
+    elif graphic.kind == "POINT":
         ((x, y),) = places[:1]
         pen.ellipse((x - 1, y - 1, x + 1, y + 1), fill=colour)
     elif graphic.filled and len(places) > 2:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import ceil, floor, sqrt
 from typing import Any
 
 import numpy as np
@@ -44,8 +45,13 @@ class Shutter:
                     pen.rectangle((left, top, right, bottom), fill=1)
             case "CIRCULAR":
                 ((column, row),) = places
-                reach = self.radius
-                pen.ellipse((column - reach, row - reach, column + reach, row + reach), fill=1)
+                # Row by row: an ellipse with a radius of a million takes Pillow a minute.
+                for y in range(rows):
+                    reach = self.radius**2 - (y - row) ** 2
+                    half = sqrt(max(reach, 0))
+                    left, right = ceil(column - half), floor(column + half)
+                    if reach >= 0 and left <= right:
+                        pen.line((left, y, right, y), fill=1)
             case "POLYGONAL":
                 pen.polygon(places, fill=1)
         image[~np.asarray(mask, bool)] = self.value

@@ -191,6 +191,10 @@ def test_shutters_hide_what_lies_outside_of_them() -> None:
     assert circle[2, 4] == 255
     assert circle[2, 2] == circle[2, 6] == 255
     assert not circle[:, 8:].any()
+    everything = shuttered(
+        ShutterShape="CIRCULAR", CenterOfCircularShutter=[1, 1], RadiusOfCircularShutter=700_000
+    )
+    assert everything.all()
     triangle = shuttered(
         ShutterShape="POLYGONAL", VerticesOfThePolygonalShutter=[1, 1, 6, 1, 6, 10]
     )
@@ -293,6 +297,18 @@ def test_texts_stand_in_their_box_or_at_their_anchor() -> None:
     left, top, *_ = bounds(annotated(graphic("POINT", 9.9, 5.9), texts=[anchor]))
     assert 48 <= left <= 53
     assert 30 <= top <= 36
+
+
+def test_what_would_stand_far_away_is_not_drawn() -> None:
+    far = item(
+        UnformattedTextValue="Where?",
+        AnchorPointAnnotationUnits="PIXEL",
+        AnchorPoint=[1e30, 3],
+        AnchorPointVisibility="N",
+    )
+    graphics = graphic("POINT", 9.9, 5.9), graphic("POLYLINE", 0, 0, 1e30, 5)
+    left, top, *_ = bounds(annotated(*graphics, texts=[far]))
+    assert min(left, top) > 50
 
 
 def test_layers_have_their_order_and_their_grey() -> None:
