@@ -90,7 +90,7 @@ class Limits(BaseModel):
     inflated_ratio: PositiveInt = 40
     """beyond these, inflated bytes for each byte of the instance"""
     metadata_bytes: PositiveInt = 4 * MIB
-    """one data set that is stored as JSON or XML; it has a value for 7 of them at most"""
+    """one data set in JSON, with a value for 7 of them at most, or XML; all names of bulk data"""
     header_bytes: PositiveInt = 64 * MIB
     """non-bulk bytes of one instance"""
     nesting: PositiveInt = 64

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from app.dicom.assembly import BulkPart
+from app.errors import TooLarge
 
 MOST_STEPS = 8
 """Of a relative reference: of longer ones no absolute form is known."""
@@ -20,7 +21,9 @@ _HERE = re.compile(r"(?:\./)*+")
 class BulkParts:
     """Parts by their Content-Location; several with one are in the order in which they came."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
+        """`most`: characters of all their locations, which stay in memory."""
+        self._left = most
         self._parts: dict[str, list[BulkPart]] = {}
         self._written: dict[str, str] = {}
         self._relative: set[str] = set()
@@ -28,7 +31,10 @@ class BulkParts:
         self._used: set[str] = set()
 
     def add(self, location: str, part: BulkPart) -> None:
-        """Note a part. One without a location is found by nobody."""
+        """Note a part. One without a location is found by nobody. Raises `TooLarge`."""
+        self._left -= len(location)
+        if self._left < 0:
+            raise TooLarge("The parts of the message have too long a Content-Location.")
         path, relative = _path(location)
         if path not in self._parts:
             self._parts[path] = []

@@ -110,7 +110,7 @@ class _Message:
         self._spool = spool
         self._limits = limits
         self._metadata = array("Q")
-        self._bulk = BulkParts()
+        self._bulk = BulkParts(limits.metadata_bytes)
         self._cut: Refusal | None = None
         """Of bulk data within which the message ends, or of what was to follow."""
 

@@ -15,7 +15,7 @@ def part(number: int) -> BulkPart:
 
 def parts(*locations: str) -> BulkParts:
     """Parts numbered in their order."""
-    found = BulkParts()
+    found = BulkParts(1 << 22)
     for number, location in enumerate(locations):
         found.add(location, part(number))
     return found

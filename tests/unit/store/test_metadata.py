@@ -296,6 +296,15 @@ async def test_one_data_set_has_only_so_many_bytes(spools: Path) -> None:
     assert documents(found) == [(None, 0xA700)]
 
 
+async def test_locations_of_bulk_data_have_only_so_many_characters(spools: Path) -> None:
+    inline: Any = {"00420011": {"vr": "OB", "InlineBinary": "UERG"}}
+    parts = [bulk(str(number) * 500) for number in range(9)]
+    body = message(metadata(document(**inline)), *parts)
+    assert documents(await made(spools, body, metadata_bytes=4500)) == [("1.2.3.4", 0xA922)]
+    with pytest.raises(TooLarge):
+        await made(spools, body, metadata_bytes=4499)
+
+
 async def test_a_message_has_only_so_many_data_sets(spools: Path) -> None:
     inline = {"00420011": {"vr": "OB", "InlineBinary": "UERG"}}
     body = message(metadata(*(document(f"1.{number}", **inline) for number in range(3))))
