@@ -3,8 +3,9 @@
 Rules:
 - The address comes from the settings, or from the provider's own description of itself below the
   issuer's address; never from a token.
-- Keys are remembered for `FRESH_SECONDS`. A key that is not known makes us look again, but not
-  more often than every `PATIENCE_SECONDS`, so that nobody makes us ask by inventing names.
+- Keys are remembered for `FRESH_SECONDS`. A key that is not known, or has not signed what it should
+  have, makes us look again, but not more often than every `PATIENCE_SECONDS`, so that nobody makes
+  us ask by inventing names or signatures.
 - If the provider does not answer, the keys are good for `STALE_SECONDS` after they were fetched,
   and then nobody is let in.
 - A key that cannot be used, or is of a kind that is not known, is passed over.

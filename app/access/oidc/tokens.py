@@ -46,8 +46,8 @@ async def verified(token: str, keys: Keys, settings: Oidc) -> Mapping[str, Any]:
     if (kind.lower() if kind else None) not in _TYPES:
         raise Unauthenticated
     payload = _payload(token, await keys.find(identity, algorithm), algorithm)
-    if payload is None and identity is None:
-        # It may be of a key that is new: there is no name to tell.
+    if payload is None:
+        # It may be of a key that is new, and has no name, or that of the one before.
         await keys.look_again()
         payload = _payload(token, await keys.find(identity, algorithm), algorithm)
     if payload is None:

@@ -454,6 +454,23 @@ async def test_a_new_key_is_found_and_an_old_one_is_forgotten(
         assert provider.asked.count("/keys") >= 3
 
 
+async def test_a_new_key_may_have_the_name_of_the_one_before(
+    module_database_url: str, archive: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(oidc_keys, "PATIENCE_SECONDS", 0.0)
+    now = int(time.time())
+    with (
+        providing() as provider,
+        serving(settings_of(module_database_url, tmp_path, provider)) as server,
+    ):
+        claims = {"iss": provider.issuer, "aud": AUDIENCE, "sub": "u", "exp": now + 300}
+        claims |= {"scope": "user/ImagingStudy.rs", "roles": ["all"]}
+        for turn in ("first", "second"):
+            provider.keys = [RSAKey.generate_key(2048, {"use": "sig", "kid": "default"})]
+            token = signed(provider.keys[0], claims | {"jti": turn}, kid="default")
+            assert await seen(server, token) == ALL_STUDIES, turn
+
+
 async def test_invented_keys_do_not_make_us_ask(archive: Server, provider: Provider) -> None:
     before = provider.asked.count("/keys")
     claims = {"iss": provider.issuer}
