@@ -11,6 +11,7 @@ from pydicom import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import UID
 
+from app.upkeep import indexing
 from tests.factories import ct_dataset, multipart, part10
 from tests.fixtures.server import FixedSettings, Server, serving
 
@@ -110,6 +111,15 @@ def value(result: dict[str, Any], tag: str) -> Any:
     """The only value of an attribute of a result."""
     (only,) = result[tag]["Value"]
     return only
+
+
+@pytest.fixture(scope="module")
+def no_indexing() -> Iterator[None]:
+    """The server does not index while the tests run."""
+    seconds = indexing.SECONDS_BETWEEN_LOOKS
+    indexing.SECONDS_BETWEEN_LOOKS = 10_000
+    yield
+    indexing.SECONDS_BETWEEN_LOOKS = seconds
 
 
 @pytest.fixture(scope="module")

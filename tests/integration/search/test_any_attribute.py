@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from itertools import count
 from typing import Any
 
@@ -15,19 +15,11 @@ from app.dicom import terms
 from app.index.database import Database
 from app.index.search import by_terms, looking
 from app.index.terms import follow, following
-from app.upkeep import indexing
 from tests.factories import ct_dataset, multipart, part10
 from tests.fixtures.server import Server
 from tests.integration.search.conftest import Caller
 
-
-@pytest.fixture(scope="module", autouse=True)
-def no_indexing() -> Iterator[None]:
-    """The server does not index while the tests run."""
-    seconds = indexing.SECONDS_BETWEEN_LOOKS
-    indexing.SECONDS_BETWEEN_LOOKS = 10_000
-    yield
-    indexing.SECONDS_BETWEEN_LOOKS = seconds
+pytestmark = pytest.mark.usefixtures("no_indexing")
 
 
 async def store(http: httpx.AsyncClient, *data_sets: Dataset, query: str = "") -> None:

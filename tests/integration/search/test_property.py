@@ -14,7 +14,6 @@ from pydicom.uid import UID
 
 from app.index.database import Database
 from app.index.terms import follow
-from app.upkeep import indexing
 from tests.factories import ct_dataset, multipart, part10
 from tests.fixtures.server import Server
 from tests.integration.search.naive import SOUNDS, Asked, Options, matches, words_of
@@ -189,15 +188,6 @@ async def stored(
         base_url=searched.dicomweb, headers=headers, trust_env=False, timeout=60
     ) as reader:
         yield Stored(reader, sets)
-
-
-@pytest.fixture(scope="module")
-def no_indexing() -> Iterator[None]:
-    """The server does not index while the tests run."""
-    seconds = indexing.SECONDS_BETWEEN_LOOKS
-    indexing.SECONDS_BETWEEN_LOOKS = 10_000
-    yield
-    indexing.SECONDS_BETWEEN_LOOKS = seconds
 
 
 def text(dice: random.Random, name: str, pool: Sequence[object]) -> str:
