@@ -10,7 +10,8 @@ Rules:
   added to those that are there. With it goes the SHA-256 of the file as it came, by which the same
   file is known when it comes again.
 - Nothing of a data set that is out of order, deflated or against its transfer syntax is changed,
-  nor of one whose Original Attributes Sequence has another VR.
+  nor of one whose Original Attributes Sequence has another VR, or that has more problems than are
+  told: it may be any of these.
 """
 
 import base64
@@ -30,7 +31,7 @@ from app.dicom.jsonvalues import items_of
 from app.dicom.places import Place, places_up_to
 from app.dicom.source import Source
 from app.dicom.values import NOT_IN_CHARACTER_SET
-from app.dicom.walker import OUT_OF_ORDER
+from app.dicom.walker import MOST_PROBLEMS, OUT_OF_ORDER
 from app.span import Span
 
 SYSTEM = "HILUM"
@@ -81,7 +82,8 @@ def wanted(
     source: Source, start: int, encoding: Encoding, dataset: DataSet, coercions: Coercions
 ) -> list[Change]:
     """What is to be changed in a data set that was walked; mostly nothing."""
-    if any(p.tag == _TRANSFER_SYNTAX or p.why == OUT_OF_ORDER for p in dataset.problems):
+    untold = len(dataset.problems) >= MOST_PROBLEMS
+    if untold or any(p.tag == _TRANSFER_SYNTAX or p.why == OUT_OF_ORDER for p in dataset.problems):
         return []
     rules = {
         ISSUER: ("LO", coercions.issuer_of_patient_id, _lacks_issuer),

@@ -63,7 +63,8 @@ _COST_OF_VALUE, _COST_OF_NAME = 64, 448
 """Bytes of memory of each of several values, which are objects of their own."""
 _MOST_OBJECTS = 256 * 1024
 """Bytes of JSON of the sequences that become objects."""
-_MOST_PROBLEMS = 100
+MOST_PROBLEMS = 100
+"""That are told of an instance; there may be others."""
 
 
 def read_dataset(
@@ -355,7 +356,7 @@ class _Walk:
             raise unreadable(reasons.CANNOT_UNDERSTAND, "there are too many elements", at=at)
 
     def _note(self, key: str, why: str) -> None:
-        if len(self.problems) < _MOST_PROBLEMS:
+        if len(self.problems) < MOST_PROBLEMS:
             self.problems.setdefault(key, Problem(key, why))
 
     def _check_irregular(self, head: Head, at: int, level: WalkLevel) -> None:

@@ -240,6 +240,14 @@ def test_a_data_set_that_cannot_be_trusted_is_left_alone() -> None:
     assert plan(against, BOTH) == {}
 
 
+def test_a_data_set_of_which_not_all_problems_are_told_is_left_alone() -> None:
+    """Here the issuer is there, out of order."""
+    bad = b"".join(b"\xe1\x7f%c\x10DA\x04\x00bad!" % number for number in range(100))
+    issuer = b"\x10\x00\x21\x00LO\x02\x00A "
+    file = part10(ct_dataset()) + bad
+    assert plan(file + issuer, BOTH) == {}
+
+
 def test_a_data_set_that_ends_before_the_place_is_added_to() -> None:
     dataset = ct_dataset(PixelData=None)
     for tag in [element.tag for element in dataset if element.tag > 0x00100020]:
