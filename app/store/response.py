@@ -21,6 +21,9 @@ from app.store.outcomes import Outcome, Refusal, Stored
 
 COMMENT_CHARACTERS = 64
 """Error Comment is an LO, and readers check its length."""
+MOST_NAMED = 20_000
+"""Attributes that an answer names; of items behind these it tells the reason alone. It is in memory
+as a whole, and each takes half a kilobyte."""
 
 
 def status_of(outcomes: Sequence[Outcome]) -> int:
@@ -35,17 +38,24 @@ def status_of(outcomes: Sequence[Outcome]) -> int:
 
 def report(outcomes: Iterable[Outcome], base_url: str) -> dict[str, Any]:
     """The Store Instances Response Module in the DICOM JSON model, in the order of the parts."""
-    stored, failed, other = [], [], []
+    stored: list[dict[str, Any]] = []
+    failed: list[dict[str, Any]] = []
+    other: list[dict[str, Any]] = []
     studies: set[str] = set()
+    named = 0
     for outcome in outcomes:
         match outcome:
             case Stored():
                 studies.add(outcome.study_instance_uid)
-                stored.append(_stored_item(outcome, base_url))
+                item, place = _stored_item(outcome, base_url), stored
             case Refusal(sop_instance_uid=None) | Refusal(sop_class_uid=None):
-                other.append(_failed_item(outcome))
+                item, place = _failed_item(outcome), other
             case Refusal():
-                failed.append(_failed_item(outcome))
+                item, place = _failed_item(outcome), failed
+        named += len(item.get("00741048", {}).get("Value", ()))
+        if named > MOST_NAMED:
+            item.pop("00741048", None)
+        place.append(item)
     module: dict[str, Any] = {}
     if len(studies) == 1:
         module["00081190"] = _element("UR", f"{base_url}/studies/{studies.pop()}")

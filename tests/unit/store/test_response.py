@@ -1,5 +1,7 @@
 """What is told of each instance, and with which status."""
 
+from dataclasses import replace
+
 import pytest
 from pydicom import Dataset
 
@@ -72,6 +74,14 @@ def test_a_warning_names_the_attribute() -> None:
         "vr": "SQ",
         "Value": [{"00000902": {"vr": "LO", "Value": ["(0008,0020) is no date"]}}],
     }
+
+
+def test_an_answer_names_only_so_many_attributes() -> None:
+    warned = replace(WARNED, warnings=tuple(Problem(f"{n:08X}", "wrong") for n in range(100)))
+    items = report([warned] * 201 + [REFUSED], BASE)["00081199"]["Value"]
+    assert [len(item["00741048"]["Value"]) for item in items[:200]] == [100] * 200
+    assert "00741048" not in items[200]
+    assert items[200]["00081196"] == items[0]["00081196"]
 
 
 def test_what_differed_is_told_of_one_that_replaced_another() -> None:
