@@ -10,6 +10,7 @@ import binascii
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -148,16 +149,19 @@ def _halves(words: NDArray[np.uint16]) -> NDArray[np.uint16]:
 
 
 def _expanded(data: NDArray[np.uint16], count: int, tag: str, *, wide: bool) -> NDArray[np.uint16]:
-    """The entries of a segmented table (PS3.3 C.7.9.2), never more than `count`."""
+    """The entries of a segmented table (PS3.3 C.7.9.2), never more than `count`.
+
+    Nor are more segments read: those without an entry would cost time and come to no end.
+    """
     entries: list[int] = []
     try:
-        for opcode, length, values in _segments(data.tolist(), wide=wide):
+        for opcode, length, values in islice(_segments(data.tolist(), wide=wide), count):
             if opcode == 0:
                 entries.extend(values)
             else:
                 start = entries[-1]
-                steps = np.linspace(start, values[0], length + 1)[1:]
-                entries.extend(np.rint(steps).astype(int).tolist())
+                step = (values[0] - start) / max(length, 1)
+                entries.extend(round(start + step * number) for number in range(1, length + 1))
             if len(entries) >= count:
                 break
     except IndexError as error:

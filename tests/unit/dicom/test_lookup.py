@@ -161,6 +161,14 @@ def test_segments_that_lead_nowhere_are_refused(data: list[int]) -> None:
         table([400, 0, 16], words(*data), segmented=True)
 
 
+@pytest.mark.timeout(20)
+def test_segments_without_entries_come_to_an_end() -> None:
+    """Each of the second half stands for all of the first: 400 million of them."""
+    many = 20_000
+    data = [0, 1, 5] + [0, 0] * many + [2, many, 6, 0] * many
+    assert table([400, 0, 16], words(*data), segmented=True).values().tolist() == [5]
+
+
 @given(st.binary(max_size=60), st.sampled_from([8, 16]))
 def test_segments_of_any_bytes_never_make_more_than_the_descriptor_says(
     data: bytes, bits: int
