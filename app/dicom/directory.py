@@ -1,7 +1,8 @@
 """`Directory`: the DICOMDIR of a file-set that holds one study (PS3.10 8.6, PS3.3 Annex F).
 
     directory = Directory(file, uid)                into a file that is empty
-    directory.add(attributes, file_id, syntax)      each instance, those of a series together
+    directory.add(attributes, file_id, syntax)      each instance, those of a series together;
+                                                    of its attributes those that are `WANTED`
     directory.finish()
 
 Rules:
@@ -14,6 +15,7 @@ Rules:
 
 import struct
 from collections.abc import Mapping
+from itertools import chain
 from typing import IO, Any
 
 from app.dicom.dataset import Attributes, Unreadable
@@ -63,6 +65,9 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "RADIOTHERAPY": (_NUMBER, "00700081", "00700084", "30100033"),
 }
 """The keys of Type 1 and 2 of each record type, and those of Type 1C that tell what it is."""
+_PIXELS = ("7FE00008", "7FE00009", "7FE00010")
+WANTED = frozenset(chain(("00080016", "00080018"), _PIXELS, *_KEYS.values()))
+"""All that is looked at of an instance."""
 
 _TYPES = {
     "4.2": "SPECTROSCOPY",
@@ -109,8 +114,7 @@ def record_type(attributes: Attributes) -> str | None:
     for kind, name in _TYPES.items():
         if sop_class.startswith(f"{_STORAGE}{kind}."):
             return name
-    has_pixels = any(f"7FE000{element}" in attributes for element in ("10", "08", "09"))
-    return "IMAGE" if has_pixels else None
+    return "IMAGE" if any(tag in attributes for tag in _PIXELS) else None
 
 
 class Directory:

@@ -31,6 +31,7 @@ WINDOW = 256 * 1024
 """Bytes of the text that are inflated at a time."""
 
 _PER_FRAME_GROUPS = "52009230"
+_FIRST = (1,)
 _BRACKETS = 12  # in brackets: an item in an item in an item has so many
 
 
@@ -58,16 +59,19 @@ def read(
     fields: Container[str] | None = None,
     frames: Container[int] | None = None,
     window: int = WINDOW,
+    *,
+    first: bool = False,
 ) -> "DataSet":
     """The data set of the JSON that `jsonmodel.pack` made. Raises `Corrupt`, also while it is read.
 
     `url`: of the instance, below which BulkDataURIs are, None to leave them relative; `fields`: the
     tags that are wanted, None for all; `frames`: 1-based numbers of those whose functional groups
-    are wanted, None for all. Items of others are empty, if they are many.
+    are wanted, None for all; `first`: whether of any other sequence the first item alone is wanted.
+    Items of others are empty, if they are many.
     """
     text = PackedText(packed, url, window)
     text.take(_ITEM)
-    return _Whole(text, fields, frames)
+    return _Whole(text, fields, frames, first=first)
 
 
 def loads(
@@ -75,16 +79,18 @@ def loads(
     wanted: Container[str] | None = None,
     frames: Container[int] | None = None,
     longest: int = LONG,
+    *,
+    first: bool = False,
 ) -> Attributes:
     """The attributes of the JSON that `jsonmodel.pack` made, in memory. Raises `Corrupt`.
 
-    `wanted`, `frames`: as of `read`. JSON of up to `longest` bytes is there as a whole.
+    `wanted`, `frames`, `first`: as of `read`. JSON of up to `longest` bytes is there as a whole.
     """
     json = unpack_short(packed, longest)
     if json is not None:
         whole: Attributes = orjson.loads(json)
         return whole
-    return _in_memory(read(packed, fields=wanted, frames=frames))
+    return _in_memory(read(packed, fields=wanted, frames=frames, first=first))
 
 
 def _in_memory(item: "DataSet | Attributes") -> Attributes:
@@ -128,8 +134,9 @@ def _sequence(items: "Iterator[DataSet | Attributes]") -> Iterator[bytes]:
 class DataSet:
     """A data set, or an item, of which the elements come one after the other, once."""
 
-    def __init__(self, text: PackedText) -> None:
+    def __init__(self, text: PackedText, *, first: bool = False) -> None:
         self._elements = self._read(text)
+        self._first = first
 
     def items(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """The elements that have not come yet, by their tags."""
@@ -148,7 +155,7 @@ class DataSet:
         return elements
 
     def _sequence(self, tag: str, text: PackedText) -> Iterator[tuple[str, dict[str, Any]]]:
-        items = _items(text)
+        items = _some_items(text, _FIRST, first=True) if self._first else _items(text)
         yield tag, {"vr": "SQ", "Value": items}
         _pass_over(items)
 
@@ -157,9 +164,14 @@ class _Whole(DataSet):
     """The data set with which the text ends, or what is wanted of it."""
 
     def __init__(
-        self, text: PackedText, fields: Container[str] | None, frames: Container[int] | None
+        self,
+        text: PackedText,
+        fields: Container[str] | None,
+        frames: Container[int] | None,
+        *,
+        first: bool,
     ) -> None:
-        super().__init__(text)
+        super().__init__(text, first=first)
         self._fields = fields
         self._frames = frames
 
@@ -176,7 +188,7 @@ class _Whole(DataSet):
         if self._fields is not None and tag not in self._fields:
             _pass_over(_some_items(text, ()))
         elif tag == _PER_FRAME_GROUPS and self._frames is not None:
-            items = _some_items(text, self._frames)
+            items = _some_items(text, self._frames, first=self._first)
             yield tag, {"vr": "SQ", "Value": items}
             _pass_over(items)
         else:
@@ -195,15 +207,20 @@ def _items(text: PackedText) -> Iterator[DataSet | Attributes]:
             text.more()
 
 
-def _some_items(text: PackedText, numbers: Container[int]) -> Iterator[DataSet | Attributes]:
-    """As many items, but those of other 1-based numbers empty, and not parsed."""
+def _some_items(
+    text: PackedText, numbers: Container[int], *, first: bool = False
+) -> Iterator[DataSet | Attributes]:
+    """As many items, but those of other 1-based numbers empty, and not parsed.
+
+    `first`: whether of the sequences in them the first item alone is wanted.
+    """
     number = 1
     while not text.take(_END_OF_SEQUENCE):
         if found := text.take(_WHOLE_ITEM):
             yield text.parsed(b"[%b]", found[0])[0] if number in numbers else {}
             number += 1
         elif text.take(_ITEM):
-            item = DataSet(text)
+            item = DataSet(text, first=first)
             yield item if number in numbers else {}
             _pass_over(item.items())
             number += 1

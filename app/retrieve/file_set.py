@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Iterator
 from app.archive import Archive
 from app.blobs.contract import CHUNK
 from app.blobs.spool import spool_directory
-from app.dicom.directory import Directory
+from app.dicom.directory import WANTED, Directory
 from app.dicom.longjson import loads
 from app.index.instances import metadata_of
 from app.index.visibility import Visibility
@@ -71,7 +71,7 @@ async def _fill(archive: Archive, plan: Plan, visibility: Visibility, directory:
 
 
 def _add(directory: Directory, part: Part, name: str, packed: bytes) -> None:
-    directory.add(loads(packed, frames=()), name, _syntax_of(part))
+    directory.add(loads(packed, WANTED), name, _syntax_of(part))
 
 
 def _syntax_of(part: Part) -> str:

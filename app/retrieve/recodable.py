@@ -66,7 +66,7 @@ def _described(
     instance: StoredInstance, packed: bytes
 ) -> tuple[PixelDescription, tuple[str, ...]] | None:
     assert instance.number_of_frames is not None
-    attributes = loads(packed, frames=())
+    attributes = loads(packed, frames=(), first=True)
     try:
         description = describe(attributes, instance.transfer_syntax_uid)
     except Unprocessable:

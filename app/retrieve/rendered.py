@@ -188,7 +188,8 @@ async def opened(
         if instance.encapsulated:
             entries = await frame_entries(connection, visibility, instance.id, numbers)
             items = dict(zip(numbers, entries, strict=True))
-    attributes = await read_attributes(packed[instance.id], frames=frozenset(numbers))
+    shown = frozenset(numbers)
+    attributes = await read_attributes(packed[instance.id], frames=shown, first=True)
     description = describe(attributes, instance.transfer_syntax_uid)
     read = None if state is None else await read_state(archive, visibility, state)
     async with whole_reader(archive, instance) as reader:

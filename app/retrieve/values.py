@@ -23,13 +23,17 @@ _SHORT_BYTES = 256 * 1024  # of JSON: reading more would hold up the event loop
 
 
 async def read_attributes(
-    packed: bytes, wanted: Container[str] | None = None, frames: Container[int] | None = None
+    packed: bytes,
+    wanted: Container[str] | None = None,
+    frames: Container[int] | None = None,
+    *,
+    first: bool = False,
 ) -> Attributes:
     """The DICOM JSON that is kept compressed, as `app.dicom.longjson.loads` reads it."""
     if (json := unpack_short(packed, _SHORT_BYTES)) is not None:
         whole: Attributes = orjson.loads(json)
         return whole
-    return await asyncio.to_thread(longjson.loads, packed, wanted, frames)
+    return await asyncio.to_thread(longjson.loads, packed, wanted, frames, first=first)
 
 
 def whole_reader(archive: Archive, instance: StoredInstance) -> AbstractAsyncContextManager[Reader]:

@@ -338,6 +338,8 @@ def amounts() -> Iterator[Row]:
         cannot,
     )
     yield Row(38, "a slide of 50,000 frames", slide, Kept(warned=False))
+    full = sequence(items, item(tiny(8)) * 60_000)
+    yield Row(38, "60,000 items of 8 elements", lambda: instance({items: full}), Kept())
     names = b"\\" * 1_000_000
     for what, tag in {"a text": 0x00081030, "a name": 0x00100010, "numbers": 0x00200013}.items():
         yield Row(

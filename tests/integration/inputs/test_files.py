@@ -155,6 +155,8 @@ async def _is_kept(expected: Kept, body: bytes, answer: httpx.Response, watched:
     if expected.large:
         return
     await _bulk_values_come(attributes, watched)
+    file_set = await watched.get(url, "application/zip; dicomdir=true")
+    assert file_set.status_code == 200
     frame = await watched.get(f"{url}/frames/1")
     assert expected.frame in {None, frame.status_code}, frame.status_code
     rendered = await watched.get(f"{url}/rendered", "image/png")

@@ -92,6 +92,17 @@ def test_what_is_not_wanted_of_long_json_is_not_in_memory() -> None:
     assert (found[1], found[-1]) == (groups[1], groups[-1])
 
 
+@pytest.mark.parametrize("nesting", [1, 2, 5])
+def test_of_long_sequences_the_first_item_is_wanted_alone(nesting: int) -> None:
+    attributes = long_sequence(nesting)
+    found = loads(jsonmodel.pack(attributes), first=True)
+    assert found["00100020"] == attributes["00100020"]
+    for _ in range(nesting - 1):
+        (found,), (attributes,) = (one["00081140"]["Value"] for one in (found, attributes))
+    some, items = found["00081140"]["Value"], attributes["00081140"]["Value"]
+    assert some == [items[0], *[{}] * (len(items) - 1)]
+
+
 @given(DATA_SETS, WINDOWS, st.lists(st.booleans()))
 def test_who_looks_at_some_items_alone_gets_all_elements(
     attributes: Attributes, window: int, looks: list[bool]

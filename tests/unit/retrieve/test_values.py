@@ -20,9 +20,9 @@ async def test_what_is_long_inflated_is_read_in_a_thread(
     threads: list[threading.Thread] = []
     loads = longjson.loads
 
-    def noted(*args: Any) -> Any:
+    def noted(*args: Any, **more: Any) -> Any:
         threads.append(threading.current_thread())
-        return loads(*args)
+        return loads(*args, **more)
 
     monkeypatch.setattr(longjson, "loads", noted)
     assert await read_attributes(packed) == attributes
