@@ -20,7 +20,7 @@ from app.errors import NotAcceptable, Unprocessable
 
 HTML, TEXT, XML = "text/html", "text/plain", "text/xml"
 
-LONGEST_REPORT = 64 * MIB
+LONGEST_REPORT = 4 * MIB
 """Bytes of an instance that is written down."""
 
 REPORT_CLASSES = "1.2.840.10008.5.1.4.1.1.88."

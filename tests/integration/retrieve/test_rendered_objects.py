@@ -6,6 +6,7 @@ import httpx
 import pytest
 from pydicom.encaps import encapsulate
 
+from app.retrieve import rendered_objects
 from tests.acceptance.retrieve.conftest import store
 from tests.factories import ct_dataset, part10
 from tests.messages import parts_of
@@ -54,6 +55,16 @@ async def test_a_report_is_a_page_that_loads_and_runs_nothing(viewer: httpx.Asyn
     known = {"If-None-Match": answer.headers["etag"]}
     assert (await viewer.get(f"{path}/rendered", headers=known)).status_code == 304
     assert (await viewer.get(f"{path}/rendered?accept=text/xml", headers=known)).status_code == 200
+
+
+async def test_a_report_is_written_down_up_to_a_length(
+    viewer: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = report(content("TEXT", "Finding", TextValue="none"))
+    (path,) = await store(viewer, file)
+    for longest, status in ((len(file) + 1, 200), (len(file), 200), (len(file) - 1, 413)):
+        monkeypatch.setattr(rendered_objects, "LONGEST_REPORT", longest)
+        assert (await viewer.get(f"{path}/rendered")).status_code == status
 
 
 @pytest.mark.parametrize("data", [PDF, b"%PDF-1.4 tiny!!"])
