@@ -1,8 +1,12 @@
 """`deliver`: bytes over TLS, and the other side's word that it has read all of them.
 
-That is its close_notify, after ours. `SSLSocket.unwrap` takes an alert for it, with which somebody
-may just have refused us: with TLS 1.3 that comes after our handshake has ended, and what we sent is
-lost. So we close our side first, and then read what comes.
+That is its close_notify, and that it then closes the connection in order.
+
+- `SSLSocket.unwrap` takes an alert for it, with which somebody may just have refused us: with
+  TLS 1.3 that comes after our handshake has ended, and what we sent is lost. So we close our side
+  first, and then read what comes.
+- Who ends says so too, whatever has come: but with bytes that were not read, TCP resets the
+  connection.
 """
 
 import socket
@@ -14,6 +18,8 @@ from typing import TypeVar
 Result = TypeVar("Result")
 
 _READ_BYTES = 65536
+_CLOSING_SECONDS = 0.5
+"""For which the other side may keep the connection open; else it leaves it to us to close it."""
 
 
 def deliver(connected: socket.socket, tls: ssl.SSLContext, host: str, data: bytes) -> None:
@@ -38,8 +44,17 @@ def deliver(connected: socket.socket, tls: ssl.SSLContext, host: str, data: byte
 
     done(secure.do_handshake)
     secure.write(data)
-    with suppress(ssl.SSLWantReadError):
-        secure.unwrap()  # nothing that comes has been read since the handshake
+    try:
+        secure.unwrap()
+    except ssl.SSLWantReadError:
+        pass  # nothing has come since the handshake
+    else:
+        raise ConnectionAbortedError
     with suppress(ssl.SSLZeroReturnError):
         while done(lambda: secure.read(_READ_BYTES)):
+            pass
+    connected.shutdown(socket.SHUT_WR)
+    connected.settimeout(_CLOSING_SECONDS)
+    with suppress(TimeoutError):
+        while connected.recv(_READ_BYTES):
             pass
