@@ -24,7 +24,7 @@ BOUNDARY = re.compile(r"[\x20-\x7e]{0,199}[\x21-\x7e]")
 # ours, for which nested messages are known, would end a part.
 _AFTER_DELIMITER = re.compile(rb"(?P<closing>--)|[ \t]{0,64}(?P<line_end>\r?\n)")
 _MAYBE_AFTER_DELIMITER = re.compile(rb"-|[ \t]{0,64}\r?")
-_HEADER = re.compile(rb"(?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*:[ \t]*(?P<value>.*?)[ \t]*")
+_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 class Malformed(BadRequest):
@@ -207,13 +207,14 @@ def _headers(lines: list[bytes]) -> dict[str, str]:
             unfolded.append(line)
     headers: dict[str, str] = {}
     for line in unfolded:
-        header = _HEADER.fullmatch(line)
-        if header is None:
+        before, colon, value = line.partition(b":")
+        before = before.rstrip(b" \t")
+        if not colon or not _NAME.fullmatch(before):
             raise Malformed(f"A line of a part's headers is no header: {line[:80]!r}")
-        name = header["name"].decode("ascii").lower()
+        name = before.decode("ascii").lower()
         if name in headers:
             raise Malformed(f"A part has the header {name!r} twice.")
-        headers[name] = header["value"].decode("utf-8", "replace")
+        headers[name] = value.strip(b" \t").decode("utf-8", "replace")
     return headers
 
 
