@@ -22,14 +22,16 @@ GZIP_IN_THREAD_FROM_BYTES = 64 * 1024
 GZIP_LEVEL = 1
 GZIP_WINDOW = zlib.MAX_WBITS | 16
 
-_GZIP = re.compile(r"(?:^|,)\s*(?:gzip|\*)\s*(?:;\s*q\s*=\s*([0-9.]+))?\s*(?=,|$)", re.I)
+_CODING = re.compile(r"(gzip|\*)(?:\s*;\s*q\s*=\s*([0-9.]+))?", re.I)
 _LINE_BREAKS_AND_BEYOND_LATIN_1 = re.compile(r"[^\x20-\x7e\xa0-\xff]")
 
 
 def accepts_gzip(accept_encoding: str | None) -> bool:
     """Whether an Accept-Encoding header allows gzip."""
-    found = _GZIP.search(accept_encoding or "")
-    return found is not None and (found[1] is None or found[1].strip("0.") != "")
+    codings = map(_CODING.fullmatch, map(str.strip, (accept_encoding or "").split(",")))
+    weights = {found[1].lower(): found[2] for found in codings if found is not None}
+    weight = weights.get("gzip", weights.get("*", "0"))
+    return weight is None or weight.strip("0.") != ""
 
 
 def warning(base: str, text: str) -> str:
