@@ -35,6 +35,7 @@ _PREFIX = re.compile(r"(?:/[0-9A-Za-z._~-]+)*")
 _HAS_PORT = re.compile(r":[0-9]+$")
 _ELEMENT = re.compile(r'(?:[^",]|"[^"]*")+')
 _PAIR = re.compile(r'([0-9A-Za-z-]+)=(?:"([^"]*)"|([^\s",;]*))')
+_WHOLE_ELEMENT = re.compile(rf"(?:{_PAIR.pattern}\s*(?:;\s*|\Z))*")
 _PORTS = {"http": "80", "https": "443"}
 _X_FORWARDED = {
     name: f"x-forwarded-{name}".encode() for name in ("for", "proto", "host", "port", "prefix")
@@ -95,6 +96,10 @@ def _forwarded(headers: Headers) -> Iterator[Hop]:
     """What each proxy tells by Forwarded, the nearest first."""
     elements = [e for value in _values(headers, b"forwarded") for e in _ELEMENT.findall(value)]
     for element in reversed(elements):
+        if not _WHOLE_ELEMENT.fullmatch(element.strip()):
+            # As where a quotation mark of the caller's pairs with the first one of the proxy's.
+            yield {}
+            return
         pairs = {name.lower(): quoted or bare for name, quoted, bare in _PAIR.findall(element)}
         yield {name: pairs[name] for name in ("for", "proto", "host") if name in pairs}
 

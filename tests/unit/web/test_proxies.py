@@ -87,6 +87,9 @@ async def test_x_forwarded(headers: dict[str, str], address: str, origin: str | 
          "https://pacs.example"),
         ("for=192.0.2.7", "192.0.2.7", None),
         (",,;;=,", "10.0.0.1", None),
+        # The caller has left a quotation mark open for the first one of the proxy.
+        ('for=10.9.9.9;host=evil.example;proto=https;x=", for="[2001:db9::1]"', "10.0.0.1", None),
+        ('for=1.1.1.1;x=", for="[2001:db9::1]:80";host="pacs.example"', "10.0.0.1", None),
     ],
 )  # fmt: skip
 async def test_forwarded(value: str, address: str, origin: str | None) -> None:
