@@ -210,6 +210,13 @@ def order() -> Iterator[Row]:
         lambda: instance(meta=file_meta(without_length=True)),
         Kept(),
     )
+    for what, size, answer in (
+        ("64 KiB", 64 * 1024, Kept(warned=False)),
+        ("64 KiB and a byte", 64 * 1024 + 1, Refused(CANNOT_UNDERSTAND)),
+    ):
+        head = file_meta() + element(0x00020102, "OB")
+        private = element(0x00020102, "OB", bytes(size - len(head)))
+        yield Row(20, f"File Meta of {what}", partial(instance, meta=file_meta() + private), answer)
 
 
 def identity() -> Iterator[Row]:
