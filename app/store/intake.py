@@ -12,8 +12,10 @@ Rules:
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 import structlog
 
@@ -139,10 +141,12 @@ async def read(
     limits: Limits,
     study_instance_uid: str | None,
     coercions: Coercions | None = None,
+    turn: AbstractAsyncContextManager[Any] | None = None,
 ) -> Intake | Refusal:
     """Walk what was received and make its row; refused if it is of another study than the given.
 
-    With `coercions` the spool holds what they have made of it then. Raises `BlobsFull`.
+    With `coercions` the spool holds what they have made of it then. `turn`: what to wait for before
+    what takes long, and may take much memory. Raises `BlobsFull`.
     """
     allowed = _walk_limits(limits)
     if spool.path is None and coercions is None:
@@ -150,7 +154,8 @@ async def read(
         if isinstance(taken, Intake):
             return taken
     # What is refused may only have been too long to be walked there.
-    return await asyncio.to_thread(_read, spool, key, allowed, study_instance_uid, coercions)
+    async with turn or nullcontext():
+        return await asyncio.to_thread(_read, spool, key, allowed, study_instance_uid, coercions)
 
 
 def identified(refusal: Refusal, spool: Spool) -> Refusal:

@@ -216,7 +216,9 @@ class _Batch:
         except Unavailable as lack:
             return identified(self._refusal_for(lack), spool)
         try:
-            taken = await read(spool, key, self._limits, self._study, self._coercions)
+            # Even of a few bytes, inflated, much may become.
+            turn = None if spool.path else self._one_large
+            taken = await read(spool, key, self._limits, self._study, self._coercions, turn)
         except Unavailable as lack:
             self._keys.settle(key)
             return identified(self._refusal_for(lack), spool)

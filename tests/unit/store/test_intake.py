@@ -1,5 +1,6 @@
 """One instance on its way in."""
 
+import asyncio
 import errno
 import hashlib
 import os
@@ -52,9 +53,11 @@ async def chunks(*data: bytes, then: Exception | None = None) -> AsyncIterator[b
         raise then
 
 
-async def taken_in(spool: Spool, data: bytes, study: str | None = None) -> Intake | Refusal:
+async def taken_in(
+    spool: Spool, data: bytes, study: str | None = None, turn: asyncio.Lock | None = None
+) -> Intake | Refusal:
     assert await receive(chunks(data), spool, len(data)) is None
-    return await read(spool, ReservedKey(1, "p1/key"), LIMITS, study)
+    return await read(spool, ReservedKey(1, "p1/key"), LIMITS, study, turn=turn)
 
 
 @pytest.mark.parametrize("size", [0, 1, PIECE_BYTES, 3 * PIECE_BYTES + 5])
@@ -134,20 +137,21 @@ async def test_a_full_disk_is_given_back_and_the_part_read_to_its_end(
         ({f"Referenced{what}Sequence": [Dataset()] * 900 for what in SEQUENCES}, False),
     ],
 )
-async def test_a_short_data_set_is_walked_at_once_and_a_long_one_in_a_thread(
+async def test_a_short_data_set_is_walked_at_once_and_a_long_one_in_a_thread_in_its_turn(
     spool: Spool, monkeypatch: pytest.MonkeyPatch, more: dict[str, Any], in_the_loop: bool
 ) -> None:
-    walkers: list[bool] = []
+    walkers: list[tuple[bool, bool]] = []
+    turn = asyncio.Lock()
 
     def walk(*arguments: Any) -> SopInstance:
         found = read_instance(*arguments)
-        walkers.append(threading.current_thread() is threading.main_thread())
+        walkers.append((threading.current_thread() is threading.main_thread(), turn.locked()))
         return found
 
     monkeypatch.setattr("app.store.intake.read_instance", walk)
-    taken = await taken_in(spool, part10(ct_dataset(**more)))
+    taken = await taken_in(spool, part10(ct_dataset(**more)), turn=turn)
     assert isinstance(taken, Intake)
-    assert walkers == [in_the_loop]
+    assert walkers == [(in_the_loop, not in_the_loop)]
 
 
 async def test_an_instance_becomes_a_row_with_everything_that_will_be_asked_of_it(
