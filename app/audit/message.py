@@ -2,7 +2,8 @@
 
 The client, the archive and the user take part; the objects are the study, with the instance or the
 series asked for in its detail, the patient by ID, the query, and what of the audit was read or of
-who may do what was asked for. There are no names in it.
+who may do what was asked for. There are no names in it. Which record it is, is told by the detail
+of an object, or, where there is none, by the description of the outcome.
 """
 
 from base64 import b64encode
@@ -43,6 +44,8 @@ def message_of(record: StoredRecord, source: str) -> bytes:
             and not record.patients
         ):
             _details(patient, record)
+    if message.find(".//ParticipantObjectDetail[@type='Record']") is None:
+        _without_details(message, record)
     # On one line: of syslog, receivers write something else for the end of a line.
     text: bytes = tostring(message, encoding="utf-8")
     return DECLARATION + text
@@ -62,6 +65,12 @@ def _event(message: Element, record: StoredRecord) -> None:
     why = f"; {record.reason}" if record.reason else ""
     told = f"{OUTCOMES.get(record.outcome, '')}: HTTP status {record.status}{why}"
     SubElement(event, "EventOutcomeDescription").text = told
+
+
+def _without_details(message: Element, record: StoredRecord) -> None:
+    description = message.find("EventIdentification/EventOutcomeDescription")
+    assert description is not None
+    description.text = f"{description.text}; {request_line(record)}; record {id_of(record)}"
 
 
 def _participants(message: Element, record: StoredRecord, source: str) -> None:

@@ -38,6 +38,19 @@ def test_every_record_is_a_message(
     assert nobody.xpath("count(ActiveParticipant[@UserIsRequestor='true'])") == 1
 
 
+@pytest.mark.parametrize("event", EventId)
+@pytest.mark.parametrize("unknown", ["", "study_instance_uid", "study_instance_uid patient_id"])
+def test_every_message_tells_which_record_it_is(event: EventId, unknown: str) -> None:
+    about: dict[str, Any] = dict.fromkeys(unknown.split())
+    message = told(record(event=event.value, action="E", **about))
+    details = [b64decode(value) for value in message.xpath("//*[@type='Record']/@value")]
+    outcome = message.xpath("string(EventIdentification/EventOutcomeDescription)")
+    if details:
+        assert set(details) == {b"1-7"}
+    else:
+        assert outcome == "Success: HTTP status 200; GET /dicomweb/studies/1.2.3; record 1-7"
+
+
 def test_who_what_and_whose_are_told() -> None:
     message = told(record(sop_instance_uid="1.2.3.4.5"))
     assert message.xpath("ActiveParticipant/@UserID") == ["viewer", "archive"]
