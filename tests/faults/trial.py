@@ -1,13 +1,13 @@
 """One trial: an archive at work meets a fault, and after it every promise must hold.
 
 1.  Clients send instances to a server; it is killed, or what it stands on is.
-2.  A new server is asked for all of them: what was acknowledged is there, byte for byte; nothing is
-    half there.
-3.  The keys of the dead are swept: of what is unknown, the same is there as before.
+2.  A new server is asked for all of them: what was acknowledged is there, byte for byte (I1);
+    nothing is half there (I2).
+3.  The keys of the dead are swept: of what is unknown, the same is there as before (I3).
 4.  What is unknown is sent again: all of it is acknowledged and there.
 5.  The server is asked to end, what is left is swept, and a check finds nothing wrong: blobs are
-    those of the index, counts are right, each commit is told once, the audit is whole and has one
-    record of each answer.
+    those of the index (I4), counts are right (I5), each commit is told once (I7), the audit is
+    whole and has one record of each answer (I6).
 """
 
 import asyncio

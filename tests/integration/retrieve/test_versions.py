@@ -115,3 +115,29 @@ async def test_versions_of_what_cannot_be_seen_are_not_found(
         assert answer.status_code == 404
     assert (await editor.get("/studies/1.2/series/1.2/instances/1.2/versions")).status_code == 404
     assert (await editor.get("/studies/1.2/series/x/instances/1.2/versions")).status_code == 400
+
+
+async def test_validators_change_with_what_is_stored_and_with_nothing_else(
+    editor: httpx.AsyncClient,
+) -> None:
+    """I11."""
+    dataset = ct_dataset()
+    path = path_of(dataset)
+    series = path.rpartition("/instances/")[0]
+    study = series.rpartition("/series/")[0]
+    resources = [
+        *(f"{each}/metadata" for each in (study, series, path)),
+        *(f"{path}{each}" for each in ("", "/frames/1", "/rendered", "/thumbnail")),
+    ]
+
+    async def validators() -> list[str]:
+        return [(await editor.get(each)).headers["etag"] for each in resources]
+
+    await stored(editor, dataset, "A")
+    before = await validators()
+    await stored(editor, dataset, "A")
+    await stored(editor, ct_dataset(), "B")
+    assert await validators() == before
+    dataset.PixelData = bytes(len(dataset.PixelData))
+    await stored(editor, dataset, "A")
+    assert not set(await validators()) & set(before)
