@@ -71,6 +71,10 @@ FEW = 5_000
 remembered."""
 
 
+REACHES = (128, 1024)
+"""How far into their results most searches look: plans are kept for these."""
+
+
 class HasToLook(Exception):
     """The database cannot decide what matches: candidates have to be looked through."""
 
@@ -172,8 +176,10 @@ async def _rows(
         # Others are read only where studies say of themselves what is not true of what is in them.
         if len(rows) > query.limit or len(found) < most:
             return rows
+    reach = next((rows for rows in REACHES if sum(limits.values()) <= rows), None)
     async with planned(connection, kept=kept):
-        return await statements.page(shape).fetch(connection, **values, **limits)
+        page = statements.page(shape, reach if kept else None)
+        return await page.fetch(connection, **values, **limits)
 
 
 def may_be_few(plan: Plan) -> bool:

@@ -114,13 +114,19 @@ _COUNTS = {Level.SERIES: "number_of_series", Level.INSTANCE: "number_of_instance
 
 
 @lru_cache(_SHAPES)
-def page(shape: Shape) -> Prepared:
+def page(shape: Shape, within: int | None = None) -> Prepared:
     """A SELECT of the matches from a place on, up to a limit, and of the latest change.
 
-    Each row ends with its place in the order.
+    Each row ends with its place in the order. `within`: how many rows the limit and the offset
+    reach at most. A plan that is kept is one for any limit, so for a tenth of all that match, if
+    nothing else is said.
     """
     matching = _matching(shape, shape.level, set(shape.levels), _columns_of_page(shape))
-    return _limited(shape, matching.order_by(*ordered(shape.order)))
+    found = matching.order_by(*ordered(shape.order))
+    if within is not None:
+        first = found.limit(literal_column(str(within))).subquery("first")
+        found = select(*first.c).order_by(*_in_order(shape.order, first))
+    return _limited(shape, found)
 
 
 @lru_cache(_SHAPES)

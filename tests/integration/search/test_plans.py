@@ -66,6 +66,27 @@ async def test_a_search_that_may_find_little_or_much_is_planned_each_time_unless
     assert await populated.fetchval("SHOW plan_cache_mode") == "auto"
 
 
+async def test_a_list_of_all_is_planned_once_and_reaches_as_far_as_it_is_asked_for(
+    populated: Connection,
+) -> None:
+    await populated.execute("DEALLOCATE ALL")
+    await populated.reload_schema_state()
+    for _ in range(10):
+        await _page(populated, Query(Level.STUDY, limit=25))
+    plans = await populated.fetchrow(
+        "SELECT sum(generic_plans), sum(custom_plans) FROM pg_prepared_statements"
+        " WHERE statement LIKE $1",
+        "SELECT first.%LIMIT 128%",
+    )
+    assert tuple(plans) == (5, 5)
+    whole = await _page(populated, Query(Level.STUDY, limit=STUDIES))
+    everything = [found.study_instance_uid for found in whole.found]
+    for limit, offset in ((127, 0), (128, 0), (100, 27), (100, 28), (1000, 23), (1000, 24)):
+        page = await _page(populated, Query(Level.STUDY, limit=limit, offset=offset))
+        found = [found.study_instance_uid for found in page.found]
+        assert found == everything[offset : offset + limit]
+
+
 async def test_further_values_are_only_asked_for_where_there_are_some(
     populated: Connection,
 ) -> None:
