@@ -14,12 +14,10 @@ Rules:
   told: it may be any of these.
 """
 
-import base64
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 from pydicom.charset import python_encoding
 
@@ -27,7 +25,6 @@ from app.dicom import jsonmodel
 from app.dicom.dataset import Attributes, DataSet, WalkLimits
 from app.dicom.encoder import Piece
 from app.dicom.encoding import LEAST, LONG_VRS, Encoding
-from app.dicom.jsonvalues import items_of
 from app.dicom.places import Place, places_up_to
 from app.dicom.source import Source
 from app.dicom.values import NOT_IN_CHARACTER_SET
@@ -187,16 +184,6 @@ def coerced(
         yield from new[tag]
         at = end
     yield Span(at, source.size - at)
-
-
-def received_hashes(attributes: Mapping[str, Any]) -> Iterator[str]:
-    """The hashes of the files that an instance was before its changes, from its DICOM JSON."""
-    for item in items_of(attributes, f"{ORIGINAL_ATTRIBUTES:08X}"):
-        match item.get(f"{_HASH:08X}"):
-            case {"Value": [str(text)]}:
-                yield text
-            case {"InlineBinary": str(encoded)}:  # of an implicit data set
-                yield base64.b64decode(encoded).decode("latin-1")
 
 
 def _original(source: Source, place: Place | None, change: Change, write: "_Writer") -> bytes:

@@ -246,6 +246,8 @@ class Instance(SQLModel, table=True):
     """Where the instance begins in the blob; every other offset counts from there."""
     length: int = Field(sa_type=BigInteger)
     sha256: bytes = Field(sa_type=LargeBinary)
+    received_sha256: bytes | None = Field(default=None, sa_type=LargeBinary)
+    """Of the file as it came, if it was changed before it was stored."""
     crc32: int | None = Field(default=None, sa_type=BigInteger)
     """Of the same bytes; null of what was stored before it was taken."""
     metadata_json: bytes = Field(sa_type=LargeBinary)

@@ -18,9 +18,17 @@ from app.index.reservations import ReservedKey
 
 
 def new_instance(
-    sop: SopInstance, *, key: ReservedKey, length: int, fingerprint: Fingerprint
+    sop: SopInstance,
+    *,
+    key: ReservedKey,
+    length: int,
+    fingerprint: Fingerprint,
+    received_sha256: bytes | None = None,
 ) -> tuple[NewInstance, tuple[Problem, ...]]:
-    """The row of an instance, and what is wrong with the values that are matched."""
+    """The row of an instance, and what is wrong with the values that are matched.
+
+    `received_sha256`: of the file that it was made of, if it was changed.
+    """
     attributes = sop.dataset.attributes
     problems: list[Problem] = []
     columns = {}
@@ -40,6 +48,7 @@ def new_instance(
         upload_id=key.upload_id,
         length=length,
         sha256=fingerprint.sha256,
+        received_sha256=received_sha256,
         crc32=fingerprint.crc32,
         metadata_json=pack(attributes),
         instance_number=columns[Level.INSTANCE]["instance_number"],

@@ -2,10 +2,9 @@
 
 import orjson
 
-from app.dicom.coercion import ORIGINAL_ATTRIBUTES, received_hashes
 from app.dicom.dataset import Problem
 from app.dicom.jsonmodel import unpack_short
-from app.dicom.longjson import LONG, loads
+from app.dicom.longjson import LONG
 from app.index.instances import Differs
 from app.store.intake import Intake
 
@@ -40,6 +39,5 @@ def came_before(intake: Intake, answer: Differs) -> bool:
 
     What a coercion has made of it differs each time, at least in the moment of the change.
     """
-    came_as = intake.coerced.received if intake.coerced else intake.instance.sha256
-    stored = loads(answer.metadata_json, {f"{ORIGINAL_ATTRIBUTES:08X}"})
-    return came_as == answer.stored.sha256 or came_as.hex() in received_hashes(stored)
+    came_as = intake.instance.received_sha256 or intake.instance.sha256
+    return came_as in (answer.stored.sha256, answer.received_sha256)

@@ -185,7 +185,11 @@ def _read(
         if coercions is not None:
             sop, coerced = coerce(spool, sop, coercions, walk_coerced)
         instance, unmatched = new_instance(
-            sop, key=key, length=spool.size, fingerprint=spool.fingerprint
+            sop,
+            key=key,
+            length=spool.size,
+            fingerprint=spool.fingerprint,
+            received_sha256=coerced.received if coerced else None,
         )
     except Unreadable as error:
         return identified(Refusal(error.reason, str(error), attributes=at_fault(error)), spool)

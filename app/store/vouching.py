@@ -5,7 +5,6 @@ If it is lost or damaged, the bytes that have just come take its place, if they 
 else the sender hears that nothing was stored.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
@@ -72,7 +71,7 @@ async def _settled(
             if await _is_whole(archive, stored):
                 return answer
             return Added() if await _rehouse(archive, partition_id, intake, stored) else None
-        case Differs(stored) if await asyncio.to_thread(came_before, intake, answer):
+        case Differs(stored) if came_before(intake, answer):
             if await _is_whole(archive, stored):
                 return Identical(stored)
             return answer if duplicates is Duplicates.REPLACE else Unavailable(DAMAGED)

@@ -73,8 +73,8 @@ async def add(
     async def find(uids: Collection[str]) -> dict[str, _Stored]:
         rows = await _FIND.fetch(connection, partition_id=partition_id, uids=list(uids))
         return {
-            uid: _Stored(study, series, StoredBytes(*lying), id_)
-            for uid, study, series, id_, *lying in rows
+            uid: _Stored(study, series, StoredBytes(*lying), received, id_)
+            for uid, study, series, id_, *lying, received in rows
         }
 
     async def make(uids: Collection[str]) -> dict[str, _Stored]:
@@ -101,6 +101,7 @@ class _Stored:
     study_instance_uid: str
     series_instance_uid: str
     stored: StoredBytes
+    received_sha256: bytes | None
     id: int | None = None
     metadata_json: bytes = b""
     """Of an instance of the same request; that of others is looked up by their id, if needed."""
@@ -111,6 +112,7 @@ class _Stored:
             instance.study_instance_uid,
             instance.series_instance_uid,
             instance.stored,
+            instance.received_sha256,
             metadata_json=instance.metadata_json,
         )
 
@@ -127,6 +129,7 @@ _FIND = prepare(
         _INSTANCE.blob_offset,
         _INSTANCE.length,
         _INSTANCE.sha256,
+        _INSTANCE.received_sha256,
     )
     .join(table(Series), _SERIES.id == _INSTANCE.series_id)
     .join(table(Study), _STUDY.id == _INSTANCE.study_id)
@@ -149,7 +152,7 @@ async def _outcome(connection: Connection, offered: NewInstance, found: _Stored 
         metadata = found.metadata_json
         if found.id is not None:
             metadata = await _METADATA.fetchval(connection, id=found.id)
-        return Differs(found.stored, metadata)
+        return Differs(found.stored, metadata, found.received_sha256)
     return Added() if offered.stored == found.stored else Identical(found.stored)
 
 

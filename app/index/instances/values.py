@@ -47,6 +47,7 @@ class NewInstance:
     sha256: bytes
     crc32: int | None
     metadata_json: bytes
+    received_sha256: bytes | None = None
     blob_offset: int = 0
     instance_number: int | None = None
     rows: int | None = None
@@ -86,6 +87,8 @@ class Differs:
     stored: StoredBytes
     metadata_json: bytes
     """Of the stored instance, to tell what differs."""
+    received_sha256: bytes | None = None
+    """Of the file that the stored instance was made of, if it was changed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,13 @@
 """Where the settings ask for it, what is stored is changed, and everybody is told."""
 
 import asyncio
+import hashlib
 import io
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
-from pydicom import dcmread
+from pydicom import Dataset, dcmread
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from app.dicom import nativexml
@@ -124,6 +125,28 @@ async def test_other_content_is_a_duplicate_as_ever(client: Modality) -> None:
     await client.store(part10(dataset))
     dataset.PatientName = "Other"
     answer = await client.store(part10(dataset))
+    assert answer.failed == [(dataset.SOPInstanceUID, 0x0111)]
+
+
+@pytest.mark.parametrize("configured", [{}, CHANGED], ids=["nothing", "something"])
+async def test_no_file_says_of_itself_that_it_was_made_of_another(
+    settings: Settings, configured: dict[str, str]
+) -> None:
+    """Somebody comes first under a UID, and the file that belongs there were stored already."""
+    dataset = ct_dataset()
+    true = part10(dataset)
+    made_of = Dataset()
+    made_of.ReasonForTheAttributeModification = "COERCE"
+    made_of.private_block(0x0401, "HILUM", create=True).add_new(
+        0x00, "LO", hashlib.sha256(true).hexdigest()
+    )
+    dataset.OriginalAttributesSequence = [made_of]
+    dataset.PatientName = "Somebody^Else"
+    with serving(settings.model_copy(update=configured)) as running:
+        async with running.client("store") as http:
+            client = Modality(http)
+            assert (await client.store(part10(dataset))).failed == []
+            answer = await client.store(true)
     assert answer.failed == [(dataset.SOPInstanceUID, 0x0111)]
 
 
