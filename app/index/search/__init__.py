@@ -72,7 +72,7 @@ remembered."""
 
 
 REACHES = (128, 1024)
-"""How far into their results most searches look: plans are kept for these."""
+"""How far into everything most searches look: plans are kept for these."""
 
 
 class HasToLook(Exception):
@@ -178,7 +178,7 @@ async def _rows(
             return rows
     reach = next((rows for rows in REACHES if sum(limits.values()) <= rows), None)
     async with planned(connection, kept=kept):
-        page = statements.page(shape, reach if kept else None)
+        page = statements.page(shape, reach if shape.is_of_everything else None)
         return await page.fetch(connection, **values, **limits)
 
 

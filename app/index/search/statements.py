@@ -67,6 +67,11 @@ class Shape:
         return tuple(rank for rank in self.order if rank.level is Level.STUDY)
 
     @property
+    def is_of_everything(self) -> bool:
+        """Whether all that may be seen of a level matches."""
+        return not (self.in_study or self.forms)
+
+    @property
     def is_of_first_studies(self) -> bool:
         """Whether so many matches from a place on are in as many studies from there on.
 
