@@ -16,7 +16,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 from typing import TextIO
@@ -27,12 +27,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.access.principal import Scope as Permission
 from app.access.tokens import create_token
-from app.audit.event import note_of
+from app.audit.event import AuditEvent, note_of
 from app.index import migrate
 from app.index.database import Database
 from app.index.embedded import EmbeddedPostgres
 from app.main import create_app
 from app.settings import Settings
+from app.store.outcomes import Outcome
+from app.store.recorded import StoreRecord
 from app.web.dependencies import DICOMWEB
 from tests.benchmarks.population import Size, populate
 from tests.factories import ct_dataset, part10
@@ -61,6 +63,15 @@ class Unaudited:
             path = scope["path"].removeprefix(DICOMWEB)
             scope["state"]["audit"] = note_of(scope["method"], path)
         await self._app(scope, receive, send)
+
+
+class OwnRecord(StoreRecord):
+    """The record of a store, which is none where there is no audit."""
+
+    def tells(self, outcomes: Sequence[Outcome], *, whole: bool) -> Sequence[AuditEvent]:
+        """As ever, in the server with the audit."""
+        audited = hasattr(self._request.state, "record")
+        return super().tells(outcomes, whole=whole) if audited else ()
 
 
 @contextmanager
@@ -207,6 +218,7 @@ def main(studies: int, rounds: int, callers: int) -> None:
     out = sys.stdout
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         stack.enter_context(redirect_stdout(sys.stderr))  # where the log goes
+        stack.enter_context(patch("app.store.routes.StoreRecord", OwnRecord))
         data = Path(folder)
         postgres = stack.enter_context(EmbeddedPostgres(data, connections=30))
         migrate.upgrade(postgres.url)
