@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from app.archive import Archive
+from app.dicom.encoding import WORD_BYTES
 from app.dicom.mediatypes import MediaRange, Offer, values_offers
 from app.dicom.uids import transfer_syntax
 from app.errors import NotAcceptable, NotFound
@@ -25,7 +26,6 @@ from app.retrieve.contents import Inflated, Plain, Reworked
 from app.retrieve.plan import FrameParts, Part, PartsOfMany, Plan, Recodable, chosen
 from app.retrieve.recodable import asks_for_recoding, find_recodable
 from app.retrieve.value_plans import (
-    WORD_BYTES,
     decoded_offers,
     part_of_decoded,
     part_of_value,

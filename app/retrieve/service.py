@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 
 from app.archive import Archive
+from app.dicom.encoding import WORD_BYTES
 from app.dicom.mediatypes import ZIP, MediaRange, asks_for_dicomdir, asks_for_values
 from app.dicom.uids import TRANSFER_SYNTAXES
 from app.errors import NotAcceptable, NotFound
@@ -29,7 +30,6 @@ from app.retrieve.bulkdata import PIXEL_DATA, plan_all_values
 from app.retrieve.plan import Plan, plan_frames, plan_instances, plan_recoded_frames
 from app.retrieve.recodable import asks_for_recoding, find_recodable
 from app.retrieve.value_plans import (
-    WORD_BYTES,
     plan_bulk_value,
     plan_compressed_pixels,
     word_of_pixels,

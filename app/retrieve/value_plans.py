@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from app.dicom import encoding, mediatypes
+from app.dicom import mediatypes
+from app.dicom.encoding import WORD_BYTES
 from app.dicom.mediatypes import MediaRange, Offer
 from app.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN, transfer_syntax
 from app.index.instances import BulkValue, FrameTable, StoredInstance
@@ -17,8 +18,6 @@ from app.retrieve.plan import (
     instance_path,
     recoding_of,
 )
-
-WORD_BYTES = encoding.WORD_BYTES
 
 
 def plan_bulk_value(

@@ -9,6 +9,7 @@ import orjson
 from app.archive import Archive
 from app.dicom import longjson
 from app.dicom.dataset import Attributes
+from app.dicom.encoding import WORD_BYTES
 from app.dicom.jsonmodel import unpack_short
 from app.dicom.uids import transfer_syntax
 from app.index.instances import StoredInstance, bulk_value
@@ -16,7 +17,6 @@ from app.index.visibility import Visibility
 from app.retrieve.contents import origin_of
 from app.retrieve.inflated import inflated
 from app.retrieve.stream import Reader, reworked
-from app.retrieve.value_plans import WORD_BYTES
 
 _LARGEST_VALUE = 16 * 1024 * 1024  # an overlay over as many pixels as are rendered has half of that
 _SHORT_BYTES = 256 * 1024  # of JSON: reading more would hold up the event loop

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from app.blobs.contract import CHUNK
+from app.dicom.encoding import WORD_BYTES
 from app.dicom.mediatypes import parse_accept
 from app.errors import NotAcceptable
 from app.fingerprint import Fingerprint
@@ -23,7 +24,7 @@ from app.retrieve.contents import (
     is_small,
 )
 from app.retrieve.plan import PARTS_OF_RUN, Part, Plan, batches, plan_frames, plan_instances
-from app.retrieve.value_plans import WORD_BYTES, plan_bulk_value, plan_compressed_pixels
+from app.retrieve.value_plans import plan_bulk_value, plan_compressed_pixels
 from app.span import Span
 from tests.unit.retrieve.rows import (
     BIG_ENDIAN,
