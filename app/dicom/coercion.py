@@ -7,8 +7,8 @@ Rules:
 - Only what is asked for is changed, and only where it is absent, empty or cannot be understood;
   every other byte stays as it came. Group lengths follow.
 - What was there before goes into an item of Original Attributes Sequence (0400,0561), which is
-  added to those that are there. With it goes the SHA-256 of the file as it came, by which the same
-  file is known when it comes again.
+  added to those that are there. With it goes the SHA-256 of the file as it came, for who wants to
+  prove it; whether the same file has come before, the index knows by itself.
 - Nothing of a data set that is out of order, deflated or against its transfer syntax is changed,
   nor of one whose Original Attributes Sequence has another VR, or that has more problems than are
   told: it may be any of these.
