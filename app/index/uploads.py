@@ -72,7 +72,7 @@ _INDEXED = prepare(
 )
 
 
-_KEY = re.compile(r"(p([0-9]{1,9})/.+)-([0-9]{1,5})")
+_KEY = re.compile(r"(p([0-9]{1,9})/[0-9]{8}/[0-9a-f]/[0-9a-f]{1,48})-([0-9]{1,5})")
 """As `app.blobs.keys` and `key_of` make them: stem, partition and number."""
 
 

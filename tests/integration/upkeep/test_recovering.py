@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import pytest
+
 from app.archive import Archive
 from app.store.outcomes import Stored
 from app.store.recovering import UNREADABLE, recover
@@ -132,6 +134,24 @@ async def test_what_store_refuses_stays_as_it_is(modality: Modality, archive: Ar
     assert "p1/20990101/a/abcdef-7: REFUSED (C000)" in "".join(said)
     assert "p1/20990101/a/abcdef-8: REFUSED (0111)" in "".join(said)
     assert len(await blobs_of(archive)) == 3
+
+
+@pytest.mark.parametrize("name", ["p1/20240229/a/copy of abcdef-7", "p1/20240229/a/abc.old-7"])
+async def test_what_is_no_key_keeps_neither_blobs_out_nor_sweepers_busy(
+    server: Server, modality: Modality, archive: Archive, name: str
+) -> None:
+    files = ct_series(2, StudyInstanceUID="1.2.3")
+    assert (await modality.store(*files)).status == 200
+    await forget(archive, ALL[:2])
+    alien = archive.settings.data_dir / "blobs" / name
+    alien.parent.mkdir(parents=True)
+    alien.write_bytes(files[0])
+    ended, said = await recovered(archive)
+    assert (ended, said[-1]) == (0, "2 stored, 0 refused.")
+    assert await files_of(server, "1.2.3") == set(files)
+    await asyncio.to_thread(hilum, archive, "check", "--repair", "--give-up-unknown")
+    await sweep_a_week_later(archive)
+    assert len(await blobs_of(archive)) == 3, "it is still there, and nothing else of nobody"
 
 
 async def test_what_cannot_be_read_keeps_nothing_else_out(
