@@ -17,7 +17,6 @@ from app.index.instances.parents import count, parents_of
 from app.index.migrate import CannotMigrate
 from app.index.tables import Study
 from tests.integration.index.rows import PARTITION, UPLOAD, new_instance
-from tests.integration.index.test_adding import add
 from tests.integration.index.test_replacing import somebody_waits
 
 
@@ -107,8 +106,11 @@ async def test_who_is_storing_is_waited_for(empty_database_url: str) -> None:
     try:
         async with database.reading() as connection:
             await uploads.reserve(connection, PARTITION, "p1/rows", 1, timedelta(days=1))
+        # Instances have columns now that they had not then; their studies and series have not.
         old = new_instance()
-        await add(database, old)
+        async with database.transaction() as connection:
+            parents = await parents_of(connection, PARTITION, [old])
+            await count(connection, parents, [old])
         new = new_instance(study_instance_uid=old.study_instance_uid)
         async with database.transaction() as connection:
             await uploads.hold(connection, {UPLOAD})

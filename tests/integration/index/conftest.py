@@ -1,13 +1,22 @@
 """The index as a process has it open, over a fresh database."""
 
-from collections.abc import AsyncIterator
+import tempfile
+from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from app.index import uploads
 from app.index.database import Database
 from tests.integration.index.rows import PARTITION, UPLOAD
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A folder in which there is room for the path of a socket, wherever tests have theirs."""
+    with tempfile.TemporaryDirectory(prefix="hilum-") as folder:
+        yield Path(folder)
 
 
 @pytest.fixture

@@ -37,8 +37,8 @@ async def test_a_session_keeps_what_it_acknowledges(database: Database) -> None:
             assert await connection.fetchval(f"SHOW {setting}") == value
 
 
-async def test_a_stronger_promise_of_the_server_stays(tmp_path: Path) -> None:
-    with EmbeddedPostgres(tmp_path, parameters={"synchronous_commit": "remote_apply"}) as server:
+async def test_a_stronger_promise_of_the_server_stays(short_path: Path) -> None:
+    with EmbeddedPostgres(short_path, parameters={"synchronous_commit": "remote_apply"}) as server:
         database = await Database.open(server.url, connections=1, statement_seconds=5)
         async with database.reading() as connection:
             assert await connection.fetchval("SHOW synchronous_commit") == "remote_apply"
@@ -148,8 +148,8 @@ async def test_work_that_is_always_undone_is_given_up(database: Database) -> Non
     assert tries == ATTEMPTS
 
 
-async def test_a_server_that_ends_and_returns_is_survived(tmp_path: Path) -> None:
-    server = EmbeddedPostgres(tmp_path)
+async def test_a_server_that_ends_and_returns_is_survived(short_path: Path) -> None:
+    server = EmbeddedPostgres(short_path)
     with server:
         database = await Database.open(server.url, connections=2, statement_seconds=5)
         async with database.reading() as connection:

@@ -54,17 +54,17 @@ def is_alive(pid: int) -> bool:
     return status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
-async def test_what_was_committed_is_there_after_a_stop_and_a_start(tmp_path: Path) -> None:
-    with EmbeddedPostgres(tmp_path) as server:
+async def test_what_was_committed_is_there_after_a_stop_and_a_start(short_path: Path) -> None:
+    with EmbeddedPostgres(short_path) as server:
         await execute(server.url, "CREATE TABLE kept AS SELECT 42 AS answer")
     began = time.monotonic()
-    with EmbeddedPostgres(tmp_path) as server:
+    with EmbeddedPostgres(short_path) as server:
         assert await execute(server.url, "SELECT answer FROM kept") == 42
         assert time.monotonic() - began < 30
 
 
-async def test_the_server_is_made_to_keep_data(tmp_path: Path) -> None:
-    with EmbeddedPostgres(tmp_path, connections=50) as server:
+async def test_the_server_is_made_to_keep_data(short_path: Path) -> None:
+    with EmbeddedPostgres(short_path, connections=50) as server:
         for parameter, value in {
             "fsync": "on",
             "synchronous_commit": "on",
@@ -78,100 +78,100 @@ async def test_the_server_is_made_to_keep_data(tmp_path: Path) -> None:
         assert await execute(server.url, "SELECT lower('ÄÖ')") == "äö"
 
 
-async def test_the_server_keeps_as_much_in_memory_as_there_is_room_for(tmp_path: Path) -> None:
-    with EmbeddedPostgres(tmp_path) as server:
+async def test_the_server_keeps_as_much_in_memory_as_there_is_room_for(short_path: Path) -> None:
+    with EmbeddedPostgres(short_path) as server:
         buffers = await execute(
             server.url, "SELECT pg_size_bytes(current_setting('shared_buffers'))"
         )
     assert buffers == buffer_megabytes() << 20
 
 
-async def test_a_server_that_starts_again_has_in_memory_what_it_had(tmp_path: Path) -> None:
+async def test_a_server_that_starts_again_has_in_memory_what_it_had(short_path: Path) -> None:
     in_memory = (
         "SELECT count(*) FROM pg_buffercache WHERE relfilenode = pg_relation_filenode('read')"
     )
-    with EmbeddedPostgres(tmp_path) as server:
+    with EmbeddedPostgres(short_path) as server:
         await execute(server.url, "CREATE EXTENSION pg_buffercache")
         await execute(server.url, "CREATE TABLE read AS SELECT generate_series(1, 10000)")
         before = await execute(server.url, in_memory)
-    with EmbeddedPostgres(tmp_path) as server:
+    with EmbeddedPostgres(short_path) as server:
         until = time.monotonic() + 30
         while await execute(server.url, in_memory) != before:
             assert time.monotonic() < until
 
 
-async def test_only_the_owner_gets_near_it(tmp_path: Path) -> None:
-    with EmbeddedPostgres(tmp_path) as server:
+async def test_only_the_owner_gets_near_it(short_path: Path) -> None:
+    with EmbeddedPostgres(short_path) as server:
         assert await execute(server.url, "SHOW listen_addresses") == ""
         assert await execute(server.url, "SHOW unix_socket_permissions") == "0700"
         for folder in ("postgres", "postgres/socket", "postgres/cluster"):
-            assert (tmp_path / folder).stat().st_mode & 0o777 == 0o700
+            assert (short_path / folder).stat().st_mode & 0o777 == 0o700
 
 
-async def test_the_log_holds_no_statement_and_no_value(tmp_path: Path) -> None:
-    with EmbeddedPostgres(tmp_path) as server:
+async def test_the_log_holds_no_statement_and_no_value(short_path: Path) -> None:
+    with EmbeddedPostgres(short_path) as server:
         await execute(server.url, "CREATE TABLE patient (name text PRIMARY KEY)")
         await execute(server.url, "INSERT INTO patient VALUES ('Doe^Jane')")
         with pytest.raises(asyncpg.UniqueViolationError):
             await execute(server.url, "INSERT INTO patient VALUES ('Doe^Jane')")
-    log = (tmp_path / "postgres/log").read_text()
+    log = (short_path / "postgres/log").read_text()
     assert "duplicate key" in log
     assert "Doe" not in log
 
 
-def test_a_second_archive_on_the_folder_is_refused(tmp_path: Path) -> None:
-    with EmbeddedPostgres(tmp_path), pytest.raises(CannotStart, match="used by another Hilum"):
-        EmbeddedPostgres(tmp_path).start()
+def test_a_second_archive_on_the_folder_is_refused(short_path: Path) -> None:
+    with EmbeddedPostgres(short_path), pytest.raises(CannotStart, match="used by another Hilum"):
+        EmbeddedPostgres(short_path).start()
 
 
-def test_the_running_server_is_found_by_other_commands(tmp_path: Path) -> None:
-    assert running_url(tmp_path) is None
-    with EmbeddedPostgres(tmp_path) as server:
-        assert running_url(tmp_path) == server.url
-    assert running_url(tmp_path) is None
+def test_the_running_server_is_found_by_other_commands(short_path: Path) -> None:
+    assert running_url(short_path) is None
+    with EmbeddedPostgres(short_path) as server:
+        assert running_url(short_path) == server.url
+    assert running_url(short_path) is None
 
 
-async def test_the_server_ends_when_its_owner_is_killed(tmp_path: Path) -> None:
-    with another_process(tmp_path) as (owner, server, url):
+async def test_the_server_ends_when_its_owner_is_killed(short_path: Path) -> None:
+    with another_process(short_path) as (owner, server, url):
         await execute(url, "CREATE TABLE kept AS SELECT 42 AS answer")
         owner.kill()
         owner.wait()
         # At once: the old server may still be shutting down, and is waited for.
-        with EmbeddedPostgres(tmp_path) as successor:
+        with EmbeddedPostgres(short_path) as successor:
             assert not is_alive(server)
             assert await execute(successor.url, "SELECT answer FROM kept") == 42
 
 
-async def test_what_was_committed_survives_a_kill_of_everything(tmp_path: Path) -> None:
-    with another_process(tmp_path) as (owner, server, url):
+async def test_what_was_committed_survives_a_kill_of_everything(short_path: Path) -> None:
+    with another_process(short_path) as (owner, server, url):
         await execute(url, "CREATE TABLE kept AS SELECT 42 AS answer")
         os.kill(server, signal.SIGKILL)
         owner.kill()
         owner.wait()
-    assert (tmp_path / "postgres/cluster/postmaster.pid").exists()
-    with EmbeddedPostgres(tmp_path) as successor:
+    assert (short_path / "postgres/cluster/postmaster.pid").exists()
+    with EmbeddedPostgres(short_path) as successor:
         assert await execute(successor.url, "SELECT answer FROM kept") == 42
 
 
-def test_a_process_number_used_again_is_not_taken_for_the_old_server(tmp_path: Path) -> None:
-    with EmbeddedPostgres(tmp_path):
-        lines = (tmp_path / "postgres/cluster/postmaster.pid").read_text().splitlines()
-    stale = tmp_path / "postgres/cluster/postmaster.pid"
+def test_a_process_number_used_again_is_not_taken_for_the_old_server(short_path: Path) -> None:
+    with EmbeddedPostgres(short_path):
+        lines = (short_path / "postgres/cluster/postmaster.pid").read_text().splitlines()
+    stale = short_path / "postgres/cluster/postmaster.pid"
     stale.write_text("\n".join([str(os.getpid()), *lines[1:]]) + "\n")
-    with EmbeddedPostgres(tmp_path):
+    with EmbeddedPostgres(short_path):
         pass
 
 
-def test_a_half_made_database_is_made_again(tmp_path: Path) -> None:
-    unfinished = tmp_path / "postgres/cluster.unfinished"
+def test_a_half_made_database_is_made_again(short_path: Path) -> None:
+    unfinished = short_path / "postgres/cluster.unfinished"
     unfinished.mkdir(parents=True)
     (unfinished / "PG_VERSION").write_text("18\n")
-    with EmbeddedPostgres(tmp_path):
+    with EmbeddedPostgres(short_path):
         assert not unfinished.exists()
 
 
-def test_a_folder_too_deep_for_a_socket_works(tmp_path: Path) -> None:
-    deep = tmp_path / ("d" * 60) / ("e" * 60)
+def test_a_folder_too_deep_for_a_socket_works(short_path: Path) -> None:
+    deep = short_path / ("d" * 60) / ("e" * 60)
     with EmbeddedPostgres(deep) as server:
         socket = Path(server.url.partition("host=")[2])
         assert socket.stat().st_mode & 0o777 == 0o700
@@ -179,34 +179,34 @@ def test_a_folder_too_deep_for_a_socket_works(tmp_path: Path) -> None:
     assert not socket.exists()
 
 
-def test_data_of_another_major_version_is_left_alone(tmp_path: Path) -> None:
-    with EmbeddedPostgres(tmp_path):
+def test_data_of_another_major_version_is_left_alone(short_path: Path) -> None:
+    with EmbeddedPostgres(short_path):
         pass
-    (tmp_path / "postgres/cluster/PG_VERSION").write_text("17\n")
+    (short_path / "postgres/cluster/PG_VERSION").write_text("17\n")
     with pytest.raises(CannotStart, match="made by PostgreSQL 17, this Hilum brings 18"):
-        EmbeddedPostgres(tmp_path).start()
+        EmbeddedPostgres(short_path).start()
 
 
-def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
-    with EmbeddedPostgres(tmp_path):
+def test_a_server_that_cannot_start_says_why(short_path: Path) -> None:
+    with EmbeddedPostgres(short_path):
         pass
-    (tmp_path / "postgres/cluster/postgresql.conf").write_text("nonsense = on\n")
+    (short_path / "postgres/cluster/postgresql.conf").write_text("nonsense = on\n")
     with pytest.raises(CannotStart, match='unrecognized configuration parameter "nonsense"'):
-        EmbeddedPostgres(tmp_path).start()
-    assert running_url(tmp_path) is None
+        EmbeddedPostgres(short_path).start()
+    assert running_url(short_path) is None
 
 
-def test_it_works_for_an_ordinary_user(tmp_path: Path) -> None:
+def test_it_works_for_an_ordinary_user(short_path: Path) -> None:
     # Root is shown to the child as another user; an ordinary user stays who they are.
     script = OWNER_OF_A_SERVER.replace("time.sleep(60)", "server.stop()")
     seen = child_identity().run([sys.executable, "-c", "import os; assert os.geteuid()"])
     assert seen.returncode == 0, seen.stdout
-    ran = child_identity().run([sys.executable, "-c", script, tmp_path])
+    ran = child_identity().run([sys.executable, "-c", script, short_path])
     assert ran.returncode == 0, ran.stdout
-    assert (tmp_path / "postgres/cluster/PG_VERSION").exists()
+    assert (short_path / "postgres/cluster/PG_VERSION").exists()
 
 
-def test_a_user_that_cannot_reach_the_server_is_told_what_to_do(tmp_path: Path) -> None:
-    (tmp_path / "postgres").mkdir()
+def test_a_user_that_cannot_reach_the_server_is_told_what_to_do(short_path: Path) -> None:
+    (short_path / "postgres").mkdir()
     with pytest.raises(CannotStart, match="Set HILUM_DATABASE_URL"):
-        _let_through(Identity(os.geteuid()), tmp_path / "nowhere", tmp_path / "postgres")
+        _let_through(Identity(os.geteuid()), short_path / "nowhere", short_path / "postgres")
