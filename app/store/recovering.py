@@ -2,7 +2,8 @@
 
 An index that was restored from a backup does not know what was stored since, and a new one knows
 nothing. The blobs are there: each is a whole file, which tells by itself what it is. It goes the
-way of every other file, and gets a blob anew, so nothing gets in that Store would refuse.
+way of every other file, and gets a blob anew, so nothing gets in that Store would refuse. Nothing
+of it is coerced: it was, if it had to be, when it came.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -42,7 +43,8 @@ async def recover(
         for blob in blobs:
             yield _content(archive, blob, unreadable)
 
-    outcomes = await store(archive, partition_id, parts(), record=_Record(partition_id, by))
+    record = _Record(partition_id, by)
+    outcomes = await store(archive, partition_id, parts(), record=record, coerces=False)
     return [
         UNREADABLE if blob in unreadable else outcome
         for blob, outcome in zip(blobs, outcomes, strict=True)

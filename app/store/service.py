@@ -22,6 +22,7 @@ from app.archive import Archive
 from app.blobs.contract import BlobExists, BlobsFull
 from app.blobs.spool import Spool, spool_directory
 from app.dicom import reasons
+from app.dicom.coercion import Coercions
 from app.errors import ArchiveError, Unavailable
 from app.faults import Point, reach
 from app.index.database import Connection
@@ -69,6 +70,8 @@ async def store(
     duplicates: Duplicates = Duplicates.REJECT,
     visibility: Visibility | None = None,
     record: Record | None = None,
+    *,
+    coerces: bool = True,
 ) -> list[Outcome]:
     """Store the parts and tell what became of each, in their order.
 
@@ -76,12 +79,14 @@ async def store(
     is one whose bytes could not even be read. `duplicates`: what becomes of those whose UID is
     stored with other content; `visibility`: what may be stored, if not everything; `record` tells
     of what is stored in the transactions that do it, and hears what became of all parts that came,
-    also if the message breaks off. Raises `Unavailable` if nothing could be stored for want of
-    space, blobs or database, and whatever reading the parts raises.
+    also if the message breaks off; `coerces`: whether the settings may ask for changes of them.
+    Raises `Unavailable` if nothing could be stored for want of space, blobs or database, and
+    whatever reading the parts raises.
     """
     reach(Point.HEADERS_READ)
     with archive.reservations.lend(partition_id) as keys:
-        batch = _Batch(archive, keys, study_instance_uid, duplicates, visibility, record)
+        coercions = configured(archive.settings) if coerces else None
+        batch = _Batch(archive, keys, study_instance_uid, duplicates, visibility, record, coercions)
         whole = False
         try:
             async for part in parts:
@@ -110,11 +115,12 @@ class _Batch:
         duplicates: Duplicates,
         visibility: Visibility | None,
         record: Record | None,
+        coercions: Coercions | None,
     ) -> None:
         self._archive = archive
         self._keys = keys
         self._limits = archive.settings.limits
-        self._coercions = configured(archive.settings)
+        self._coercions = coercions
         self._spools = spool_directory(archive.settings.data_dir)
         self._study = study
         self._duplicates = duplicates

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,18 @@ async def test_what_was_stored_since_the_backup_is_stored_again(
         )
     assert [study for _, study in records] == ["1.2.3"]
     assert records[0]["principal"].startswith("hilum recover, run by user")
+
+
+async def test_a_recovery_coerces_nothing(
+    server: Server, modality: Modality, archive: Archive
+) -> None:
+    files = ct_series(1, StudyInstanceUID="1.2.3")
+    assert (await modality.store(*files)).status == 200
+    await forget(archive, ALL[:2])
+    coercing = archive.settings.model_copy(update={"coerce_issuer_of_patient_id": "HOSPITAL"})
+    blobs = [info async for info in archive.blobs.list()]
+    await recover(replace(archive, settings=coercing), 1, blobs, "somebody")
+    assert await files_of(server, "1.2.3") == set(files)
 
 
 async def test_what_it_was_stored_from_stays_until_it_is_given_up(
