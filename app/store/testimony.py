@@ -101,6 +101,8 @@ def _changes(answers: Sequence[Answer | None]) -> bool:
 def outcome_of(intake: Intake, answer: Answered, duplicates: Duplicates) -> Outcome:
     """What is said of an instance to which the index has given this answer."""
     match answer:
+        case Identical(as_it_came=True):
+            return changed(intake.stored(), original_attributes=None)
         case Added() | Identical():
             return intake.stored()
         case Hidden():

@@ -73,7 +73,7 @@ async def _settled(
             return Added() if await _rehouse(archive, partition_id, intake, stored) else None
         case Differs(stored) if came_before(intake, answer):
             if await _is_whole(archive, stored):
-                return Identical(stored)
+                return Identical(stored, as_it_came=answer.received_sha256 is None)
             return answer if duplicates is Duplicates.REPLACE else Unavailable(DAMAGED)
         case Differs(stored) if duplicates is Duplicates.KEEP:
             return answer if await _is_whole(archive, stored) else Unavailable(DAMAGED)

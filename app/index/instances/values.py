@@ -78,6 +78,8 @@ class Identical:
 
     stored: StoredBytes
     """Of the stored instance: not those that were offered, which nothing refers to."""
+    as_it_came: bool = False
+    """Whether it was stored unchanged, and something else would be made of the file now."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -162,6 +162,7 @@ async def test_a_file_that_came_before_the_setting_is_the_same_one_after_it(
             assert await retrieved(as_ever, answer) == sent
             again = await client.store(sent)
             assert again.stored == answer.stored
+            assert again.status == 200, "what is stored was not changed"
             assert await retrieved(client, again) == sent
             await client.store(later)
             assert (await as_ever.store(later)).failed == []
